@@ -1,0 +1,202 @@
+//! Who we are, and sessions of other names: STS to mint them, IAM to ask as them.
+
+use std::collections::BTreeMap;
+
+use aws_config::SdkConfig;
+use aws_credential_types::Credentials;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata as _;
+
+use super::{Reader, trouble};
+use crate::cloud::{Canaries, Lookup, MintError, OrganizationError, Probed, Read, Trouble, TroubleKind};
+use crate::facts::*;
+use crate::ids::*;
+
+/// The shortest that STS gives, long enough for a verification.
+const SECONDS: i32 = 900;
+
+/// The minting capability.
+pub struct Sessions {
+    sts: aws_sdk_sts::Client,
+    iam: aws_sdk_iam::Client,
+    partition: String,
+}
+
+impl Sessions {
+    pub(super) fn new(config: &SdkConfig) -> Self {
+        let region = config.region().map(AsRef::as_ref).unwrap_or_default();
+        let partition = match region {
+            region if region.starts_with("cn-") => "aws-cn",
+            region if region.starts_with("us-gov-") => "aws-us-gov",
+            region if region.starts_with("eusc-") => "aws-eusc",
+            region if region.starts_with("us-iso-") => "aws-iso",
+            region if region.starts_with("us-isob-") => "aws-iso-b",
+            _ => "aws",
+        };
+        Self { sts: aws_sdk_sts::Client::new(config), iam: aws_sdk_iam::Client::new(config), partition: partition.to_owned() }
+    }
+}
+
+impl Canaries for Sessions {
+    type Session = Credentials;
+
+    async fn mint(&self, account: &AccountId, role: &RoleName, session: &SessionName) -> Result<Credentials, MintError> {
+        const CALL: &str = "sts:AssumeRole";
+        let arn = format!("arn:{}:iam::{account}:role/{role}", self.partition);
+        let answer = self
+            .sts
+            .assume_role()
+            .role_arn(&arn)
+            .role_session_name(session.as_str())
+            .duration_seconds(SECONDS)
+            // The canary may ask the probe and nothing else, whatever the role may.
+            .policy(r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"iam:ListAccountAliases","Resource":"*"}]}"#)
+            .send()
+            .await
+            .map_err(|error| {
+                let trouble = trouble::of(CALL, &error);
+                match trouble.kind {
+                    TroubleKind::Denied | TroubleKind::Refused => MintError::NoWay(format!("cannot assume {arn}: {}", trouble.detail)),
+                    TroubleKind::Credentials
+                    | TroubleKind::Expired
+                    | TroubleKind::Throttled
+                    | TroubleKind::Busy
+                    | TroubleKind::Unreachable
+                    | TroubleKind::Unreadable => MintError::Trouble(trouble),
+                }
+            })?;
+        let minted = answer.credentials().ok_or_else(|| trouble::unreadable(CALL, "the answer has no Credentials"))?;
+        Ok(Credentials::new(minted.access_key_id(), minted.secret_access_key(), Some(minted.session_token().to_owned()), None, "quell canary"))
+    }
+
+    async fn probe(&self, session: &Credentials) -> Probed {
+        let as_session = aws_sdk_iam::config::Builder::new().credentials_provider(session.clone());
+        let Err(error) = self.iam.list_account_aliases().customize().config_override(as_session).send().await else {
+            return Probed::Allowed;
+        };
+        let trouble = trouble::of("iam:ListAccountAliases", &error);
+        let message = error.as_service_error().and_then(|error| error.message()).unwrap_or_default();
+        match trouble.kind {
+            TroubleKind::Denied => refusal(message),
+            TroubleKind::Expired => Probed::SessionExpired,
+            TroubleKind::Credentials
+            | TroubleKind::Throttled
+            | TroubleKind::Busy
+            | TroubleKind::Unreachable
+            | TroubleKind::Unreadable
+            | TroubleKind::Refused => Probed::NoAnswer(trouble.to_string()),
+        }
+    }
+}
+
+/// What a refusal says of its reason (aws-facts §6): `… with an explicit deny in a service control policy`, and since
+/// January 2026 the policy's ARN after it, followed by whatever AWS appends next.
+fn refusal(message: &str) -> Probed {
+    let by_scp = message.contains("explicit deny in a service control policy");
+    let policy = message
+        .split(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '(' | ')' | ','))
+        .find_map(|word| PolicyArn::parse(word.trim_end_matches(['.', ';', ':'])).ok());
+    Probed::Refused { policy, by_scp }
+}
+
+impl Read for Reader {
+    async fn caller(&self) -> Result<Caller, Trouble> {
+        const CALL: &str = "sts:GetCallerIdentity";
+        let expires = self.credentials_end().await?;
+        let answer = self.sts.get_caller_identity().send().await.map_err(|error| trouble::of(CALL, &error))?;
+        Ok(Caller {
+            account: trouble::field(CALL, "Account", answer.account(), AccountId::parse)?,
+            arn: answer.arn().unwrap_or_default().to_owned(),
+            user_id: answer.user_id().unwrap_or_default().to_owned(),
+            expires,
+        })
+    }
+
+    async fn organization(&self) -> Result<Organization, OrganizationError> {
+        self.describe_organization().await
+    }
+
+    async fn root(&self) -> Result<Root, Trouble> {
+        self.list_roots().await
+    }
+
+    async fn policies(&self) -> Result<Vec<PolicySummary>, Trouble> {
+        self.list_policies().await
+    }
+
+    async fn attached(&self, target: &TargetId) -> Result<Vec<PolicySummary>, Trouble> {
+        self.list_policies_for_target(target).await
+    }
+
+    async fn targets(&self, policy: &PolicyId) -> Result<Vec<TargetId>, Trouble> {
+        self.list_targets_for_policy(policy).await
+    }
+
+    async fn content(&self, policy: &PolicyId) -> Result<Option<String>, Trouble> {
+        self.describe_policy(policy).await
+    }
+
+    async fn tags(&self, policy: &PolicyId) -> Result<BTreeMap<String, String>, Trouble> {
+        self.list_tags(policy).await
+    }
+
+    async fn accounts_under(&self, unit: &TargetId) -> Result<Vec<AccountId>, Trouble> {
+        self.accounts_below(unit).await
+    }
+
+    async fn instances(&self) -> Result<Vec<Instance>, Trouble> {
+        self.list_instances().await
+    }
+
+    async fn find_user(&self, instance: &Instance, by: Lookup, value: &str) -> Result<Option<UserId>, Trouble> {
+        self.get_user_id(instance, by, value).await
+    }
+
+    async fn user(&self, instance: &Instance, id: &UserId) -> Result<Option<User>, Trouble> {
+        self.describe_user(instance, id).await
+    }
+
+    async fn groups_of(&self, instance: &Instance, user: &UserId) -> Result<Vec<GroupId>, Trouble> {
+        self.list_memberships(instance, user).await
+    }
+
+    async fn assignments(&self, instance: &Instance, assignee: &Assignee) -> Result<Vec<Assignment>, Trouble> {
+        self.list_assignments(instance, assignee).await
+    }
+
+    async fn permission_set(&self, instance: &Instance, arn: &PermissionSetArn) -> Result<PermissionSet, Trouble> {
+        self.describe_permission_set(instance, arn).await
+    }
+
+    async fn detectors(&self) -> Result<Vec<DetectorId>, Trouble> {
+        self.list_detectors().await
+    }
+
+    async fn finding(&self, detector: &DetectorId, id: &FindingId) -> Result<Option<String>, Trouble> {
+        self.get_finding(detector, id).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_read_in_every_form_that_aws_has_used() {
+        const OURS: &str = "arn:aws:organizations::111122223333:policy/o-abcdefghij/service_control_policy/p-abcdefgh";
+        let start = "User: arn:aws:sts::222233334444:assumed-role/x/alice is not authorized to perform: iam:ListAccountAliases on resource: *";
+        let named = Probed::Refused { policy: PolicyArn::parse(OURS).ok(), by_scp: true };
+        for (message, expected) in [
+            (format!("{start} with an explicit deny in a service control policy"), Probed::Refused { policy: None, by_scp: true }),
+            (format!("{start} with an explicit deny in a service control policy: {OURS}"), named.clone()),
+            (format!("{start} with an explicit deny in a service control policy: {OURS}. Authorization ID: abc"), named),
+            (
+                format!("{start} because no service control policy allows the iam:ListAccountAliases action"),
+                Probed::Refused { policy: None, by_scp: false },
+            ),
+            (format!("{start} because no identity-based policy allows it"), Probed::Refused { policy: None, by_scp: false }),
+            (String::new(), Probed::Refused { policy: None, by_scp: false }),
+        ] {
+            assert_eq!(refusal(&message), expected, "{message}");
+        }
+    }
+}

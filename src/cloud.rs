@@ -1,0 +1,228 @@
+//! The ports: what the stages ask of the world, in our own words.
+//!
+//! Reading, changing, minting canaries and telling the time are four capabilities. Planning is handed [`Read`] and
+//! cannot change anything (R6); only the driver holds [`Change`]. No SDK type crosses a port. Errors: what every AWS
+//! call can answer is a [`Trouble`]; an answer that a stage decides by (a name taken, no organization) is modelled
+//! beside the one call that gives it; everything else is [`TroubleKind::Refused`] with AWS's code and message.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::facts::*;
+use crate::ids::*;
+
+/// AWS, or something that says so, did not do what we asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{operation}: {detail}")]
+pub struct Trouble {
+    /// `organizations:AttachPolicy`.
+    pub operation: &'static str,
+    /// What to make of it.
+    pub kind: TroubleKind,
+    /// AWS's code and message and the request id, or the transport's words. Untrusted text.
+    pub detail: String,
+}
+
+/// What to make of a call that did not succeed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TroubleKind {
+    /// We have no credentials, or AWS does not know them.
+    Credentials,
+    /// Our credentials have expired.
+    Expired,
+    /// Our credentials do not have the right.
+    Denied,
+    /// Too many requests, also after all retries.
+    Throttled,
+    /// Another change is in progress (`ConcurrentModificationException` and its kin): ask again in a moment.
+    Busy,
+    /// No connection, or it broke: whether AWS got the request is not known.
+    Unreachable,
+    /// An answer came that cannot be read (a proxy's page, a cut line, a server error): not known either.
+    Unreadable,
+    /// AWS refused with an error that no stage decides by.
+    Refused,
+}
+
+impl Trouble {
+    /// Whether a change that ended so may have happened all the same (R8b).
+    pub fn may_have_happened(&self) -> bool {
+        match self.kind {
+            TroubleKind::Unreachable | TroubleKind::Unreadable => true,
+            TroubleKind::Credentials
+            | TroubleKind::Expired
+            | TroubleKind::Denied
+            | TroubleKind::Throttled
+            | TroubleKind::Busy
+            | TroubleKind::Refused => false,
+        }
+    }
+}
+
+/// Why the organization could not be described.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OrganizationError {
+    /// The account is in none: `AWSOrganizationsNotInUseException`.
+    #[error("this account is not part of an organization")]
+    NotInUse,
+    /// Anything else.
+    #[error(transparent)]
+    Trouble(#[from] Trouble),
+}
+
+/// By what a user is looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lookup {
+    /// `userName`.
+    Username,
+    /// `emails.value`.
+    Email,
+}
+
+/// Reading. Nothing here changes anything anywhere.
+pub trait Read {
+    /// Who we are.
+    fn caller(&self) -> impl Future<Output = Result<Caller, Trouble>>;
+    /// The organization we are in.
+    fn organization(&self) -> impl Future<Output = Result<Organization, OrganizationError>>;
+    /// Its root. Denied to an account that is neither management nor delegated.
+    fn root(&self) -> impl Future<Output = Result<Root, Trouble>>;
+    /// Every SCP of the organization.
+    fn policies(&self) -> impl Future<Output = Result<Vec<PolicySummary>, Trouble>>;
+    /// The SCPs attached directly to a target.
+    fn attached(&self, target: &TargetId) -> impl Future<Output = Result<Vec<PolicySummary>, Trouble>>;
+    /// The targets that a policy is attached to.
+    fn targets(&self, policy: &PolicyId) -> impl Future<Output = Result<Vec<TargetId>, Trouble>>;
+    /// The content of a policy; `None` if there is no such policy.
+    fn content(&self, policy: &PolicyId) -> impl Future<Output = Result<Option<String>, Trouble>>;
+    /// The tags of a policy.
+    fn tags(&self, policy: &PolicyId) -> impl Future<Output = Result<BTreeMap<String, String>, Trouble>>;
+    /// The accounts under an organizational unit, at any depth.
+    fn accounts_under(&self, unit: &TargetId) -> impl Future<Output = Result<Vec<AccountId>, Trouble>>;
+    /// The Identity Center instances that we can see, in every Region.
+    fn instances(&self) -> impl Future<Output = Result<Vec<Instance>, Trouble>>;
+    /// The user with exactly this username or e-mail address; `None` if there is none.
+    fn find_user(&self, instance: &Instance, by: Lookup, value: &str) -> impl Future<Output = Result<Option<UserId>, Trouble>>;
+    /// A user by id; `None` if there is none.
+    fn user(&self, instance: &Instance, id: &UserId) -> impl Future<Output = Result<Option<User>, Trouble>>;
+    /// The groups that a user is in.
+    fn groups_of(&self, instance: &Instance, user: &UserId) -> impl Future<Output = Result<Vec<GroupId>, Trouble>>;
+    /// What is assigned to a user or to a group. For a user AWS may or may not list what they inherit.
+    fn assignments(&self, instance: &Instance, assignee: &Assignee) -> impl Future<Output = Result<Vec<Assignment>, Trouble>>;
+    /// A permission set.
+    fn permission_set(&self, instance: &Instance, arn: &PermissionSetArn) -> impl Future<Output = Result<PermissionSet, Trouble>>;
+    /// The detectors of our account and Region.
+    fn detectors(&self) -> impl Future<Output = Result<Vec<DetectorId>, Trouble>>;
+    /// A finding as JSON text for [`crate::signal::read`]; `None` if the detector has no such finding.
+    fn finding(&self, detector: &DetectorId, id: &FindingId) -> impl Future<Output = Result<Option<String>, Trouble>>;
+}
+
+/// What a policy is created with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewPolicy {
+    /// Unique in the organization.
+    pub name: String,
+    /// At most 512 characters.
+    pub description: String,
+    /// The document, minified.
+    pub content: String,
+    /// At most 50, of a restricted alphabet.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// Why a policy was not created.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CreateError {
+    /// A policy of this name exists: also what a lost reply looks like on the second try.
+    #[error("a policy of this name exists already")]
+    NameTaken,
+    /// Anything else.
+    #[error(transparent)]
+    Trouble(#[from] Trouble),
+}
+
+/// Changing. Each is safe to call again: "already so" is success.
+pub trait Change {
+    /// `organizations:CreatePolicy`.
+    fn create_policy(&self, policy: &NewPolicy) -> impl Future<Output = Result<PolicySummary, CreateError>>;
+    /// `organizations:AttachPolicy`.
+    fn attach_policy(&self, policy: &PolicyId, target: &TargetId) -> impl Future<Output = Result<(), Trouble>>;
+    /// `organizations:DetachPolicy`.
+    fn detach_policy(&self, policy: &PolicyId, target: &TargetId) -> impl Future<Output = Result<(), Trouble>>;
+    /// `organizations:DeletePolicy`.
+    fn delete_policy(&self, policy: &PolicyId) -> impl Future<Output = Result<(), Trouble>>;
+    /// `organizations:TagResource`.
+    fn tag_policy(&self, policy: &PolicyId, tags: &BTreeMap<String, String>) -> impl Future<Output = Result<(), Trouble>>;
+}
+
+/// Why a canary session was not minted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MintError {
+    /// The role is not there or does not trust us; asking again will not help.
+    #[error("{0}")]
+    NoWay(String),
+    /// Anything that may pass.
+    #[error(transparent)]
+    Trouble(#[from] Trouble),
+}
+
+/// How a probe ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Probed {
+    /// AWS answered it.
+    Allowed,
+    /// AWS refused it.
+    Refused {
+        /// The policy that AWS names, if it names one.
+        policy: Option<PolicyArn>,
+        /// Whether AWS says that a service control policy refused explicitly.
+        by_scp: bool,
+    },
+    /// The session has expired: mint another.
+    SessionExpired,
+    /// No answer; the reason.
+    NoAnswer(String),
+}
+
+/// Minting sessions that the deny must refuse, and asking as them.
+pub trait Canaries {
+    /// A session that can be asked as.
+    type Session;
+    /// `sts:AssumeRole` for 900 s with a session policy that allows the probe only.
+    fn mint(&self, account: &AccountId, role: &RoleName, session: &SessionName) -> impl Future<Output = Result<Self::Session, MintError>>;
+    /// Asks something that a policy can refuse (`iam:ListAccountAliases`; never `sts:GetCallerIdentity`, which AWS
+    /// answers despite any deny).
+    fn probe(&self, session: &Self::Session) -> impl Future<Output = Probed>;
+}
+
+/// AWS's clock.
+pub trait Clock {
+    /// Now, as AWS's answers date it.
+    fn now(&self) -> Timestamp;
+    /// Waits.
+    fn sleep(&self, duration: SignedDuration) -> impl Future<Output = ()>;
+}
+
+/// The whole world, as the composition root hands it to the verbs.
+pub trait Cloud {
+    /// Reads.
+    type Read: Read;
+    /// Changes.
+    type Change: Change;
+    /// Mints.
+    type Canaries: Canaries;
+    /// Tells the time.
+    type Clock: Clock;
+    /// The reading capability.
+    fn read(&self) -> &Self::Read;
+    /// The changing capability.
+    fn change(&self) -> &Self::Change;
+    /// The minting capability.
+    fn canaries(&self) -> &Self::Canaries;
+    /// The clock.
+    fn clock(&self) -> &Self::Clock;
+    /// The host that answered, when it is not AWS: then everything is PRACTICE.
+    fn practice(&self) -> Option<String>;
+}

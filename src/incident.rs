@@ -1,0 +1,236 @@
+//! The incident as AWS remembers it: name, description and tags of its policy (R10).
+//!
+//! Any machine with the right to read policies can list the incidents of an organization, and one with the right to
+//! change them can release, without a file from the machine that contained. So everything that verifying and
+//! releasing need is here. Reading is lenient on purpose: a tag that is missing, or was written by a newer quell, is
+//! `None` and never keeps anybody from releasing.
+//!
+//! Tag values hold letters, digits, spaces and `_.:/=+-@` only, at most 256 of them (aws-facts §8); everything else,
+//! and `=` itself, is written `=` and two hex digits a byte.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use crate::facts::TaggedPolicy;
+use crate::ids::*;
+
+/// The format of the tags, as `quell:format`.
+const FORMAT: &str = "1";
+
+/// The most characters of a tag's value.
+const MOST_VALUE: usize = 256;
+
+/// Account ids are written this many to a tag, and into at most [`ACCOUNT_TAGS`] of the 50 tags that a policy may have.
+const ACCOUNTS_IN_A_TAG: usize = 19;
+
+/// See [`ACCOUNTS_IN_A_TAG`].
+const ACCOUNT_TAGS: usize = 20;
+
+/// One containment, from plan to release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Incident {
+    /// `q-7f3a9c`.
+    pub id: IncidentId,
+    /// Whom it denies, as the directory spells them (cut short when longer than a tag).
+    pub principal: Option<Username>,
+    /// The immutable id of the person.
+    pub user_id: Option<UserId>,
+    /// The names that a session of theirs can have.
+    pub session_names: BTreeSet<SessionName>,
+    /// Who contained, as an ARN.
+    pub operator: Option<String>,
+    /// When the plan was made.
+    pub opened: Option<Timestamp>,
+    /// Where the deny belongs.
+    pub target: Option<TargetId>,
+    /// The member accounts that the principal could enter, as far as they fit.
+    pub accounts: BTreeSet<AccountId>,
+    /// Whether the principal could enter the management account, which the deny does not cover.
+    pub reaches_management: bool,
+    /// The longest session that could exist.
+    pub longest_session: Option<SignedDuration>,
+    /// Added to it before a release.
+    pub margin: Option<SignedDuration>,
+    /// When the deny was proven; set once, after containing.
+    pub proven: Option<Timestamp>,
+}
+
+impl Incident {
+    /// The moment before which a release is refused: counted from the proof, for the longest session that could exist,
+    /// and the margin (R18). `None` until proven: the clock has not started.
+    pub fn release_not_before(&self) -> Option<Timestamp> {
+        let wait = self.longest_session?.checked_add(self.margin?)?;
+        self.proven?.checked_add(wait).ok()
+    }
+
+    /// The policy's description, for people who meet it in the console.
+    pub fn description(&self) -> String {
+        let whom = self.principal.as_ref().map_or("an identity", Username::as_str);
+        let text = format!("Incident {}: denies {whom} everything. Made by quell; take it away with `quell release {}`.", self.id, self.id);
+        // AWS allows 512 characters; a username has at most 128.
+        text.chars().filter(|c| !c.is_control()).take(512).collect()
+    }
+
+    /// The tags.
+    pub fn tags(&self) -> BTreeMap<String, String> {
+        let mut tags = BTreeMap::new();
+        let mut put = |key: &str, value: Option<String>| {
+            if let Some(value) = value {
+                tags.insert(format!("quell:{key}"), encode(&value));
+            }
+        };
+        put("format", Some(FORMAT.to_owned()));
+        put("incident", Some(self.id.to_string()));
+        put("principal", self.principal.as_ref().map(Username::to_string));
+        put("user-id", self.user_id.as_ref().map(UserId::to_string));
+        for (i, name) in self.session_names.iter().enumerate() {
+            put(&numbered("session-name", i), Some(name.to_string()));
+        }
+        put("operator", self.operator.clone());
+        put("opened", self.opened.map(|moment| moment.to_string()));
+        put("target", self.target.as_ref().map(TargetId::to_string));
+        let accounts: Vec<&str> = self.accounts.iter().map(AccountId::as_str).collect();
+        for (i, some) in accounts.chunks(ACCOUNTS_IN_A_TAG).take(ACCOUNT_TAGS).enumerate() {
+            put(&numbered("accounts", i), Some(some.join(" ")));
+        }
+        put("reaches-management", Some(self.reaches_management.to_string()));
+        put("longest-session", self.longest_session.map(|duration| duration.to_string()));
+        put("margin", self.margin.map(|duration| duration.to_string()));
+        put("proven", self.proven.map(|moment| moment.to_string()));
+        put("release-not-before", self.release_not_before().map(|moment| moment.to_string()));
+        tags
+    }
+
+    /// What AWS remembers; `None` if the policy is not an incident's.
+    pub fn recall(policy: &TaggedPolicy) -> Option<Self> {
+        let id = IncidentId::of_policy_name(&policy.summary.name)?;
+        let get = |key: &str| policy.tags.get(&format!("quell:{key}")).map(|value| decode(value));
+        let all = |key: &str| (0..).map_while(|i| get(&numbered(key, i))).collect::<Vec<_>>();
+        Some(Self {
+            id,
+            principal: get("principal").map(Username::new),
+            user_id: get("user-id").and_then(|id| UserId::parse(id).ok()),
+            session_names: all("session-name").into_iter().filter_map(|name| SessionName::parse(name).ok()).collect(),
+            operator: get("operator"),
+            opened: get("opened").and_then(|moment| moment.parse().ok()),
+            target: get("target").and_then(|id| TargetId::parse(id).ok()),
+            accounts: all("accounts").iter().flat_map(|some| some.split(' ')).filter_map(|id| AccountId::parse(id).ok()).collect(),
+            reaches_management: get("reaches-management").as_deref() == Some("true"),
+            longest_session: get("longest-session").and_then(|duration| duration.parse().ok()),
+            margin: get("margin").and_then(|duration| duration.parse().ok()),
+            proven: get("proven").and_then(|moment| moment.parse().ok()),
+        })
+    }
+}
+
+/// `key`, `key-2`, `key-3`…
+fn numbered(key: &str, i: usize) -> String {
+    if i == 0 { key.to_owned() } else { format!("{key}-{}", i + 1) }
+}
+
+fn encode(value: &str) -> String {
+    let mut encoded = String::new();
+    for c in value.chars() {
+        let mut buffer = [0; 4];
+        let piece = if c.is_ascii_alphanumeric() || " _.:/+-@".contains(c) {
+            c.to_string()
+        } else {
+            c.encode_utf8(&mut buffer).bytes().map(|byte| format!("={byte:02X}")).collect()
+        };
+        if encoded.len() + piece.len() > MOST_VALUE {
+            break;
+        }
+        encoded.push_str(&piece);
+    }
+    encoded
+}
+
+fn decode(value: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = value.bytes();
+    while let Some(byte) = rest.next() {
+        let escaped = (byte == b'=').then(|| {
+            let digits: Vec<u8> = rest.clone().take(2).collect();
+            u8::from_str_radix(std::str::from_utf8(&digits).unwrap_or(""), 16).ok().filter(|_| digits.len() == 2)
+        });
+        match escaped.flatten() {
+            Some(decoded) => {
+                bytes.push(decoded);
+                rest.nth(1);
+            }
+            None => bytes.push(byte),
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::PolicySummary;
+
+    fn incident() -> Incident {
+        Incident {
+            id: IncidentId::parse("q-7f3a9c").unwrap(),
+            principal: Some(Username::new("Zoë, O'Neil=\u{1f600}")),
+            user_id: Some(UserId::parse("94482488-3041-7026-18f3-be45837cd0e4").unwrap()),
+            session_names: ["a,b=c", "A,B=C"].into_iter().map(|name| SessionName::parse(name).unwrap()).collect(),
+            operator: Some("arn:aws:sts::111122223333:assumed-role/Responder/alice,1".to_owned()),
+            opened: Some("2026-11-22T03:00:00Z".parse().unwrap()),
+            target: Some(TargetId::parse("r-ab12").unwrap()),
+            accounts: (0..50).map(|i| AccountId::parse(format!("{:012}", 111_122_223_333_u64 + i)).unwrap()).collect(),
+            reaches_management: true,
+            longest_session: Some(SignedDuration::from_hours(8)),
+            margin: Some(SignedDuration::from_mins(30)),
+            proven: Some("2026-11-22T03:01:00Z".parse().unwrap()),
+        }
+    }
+
+    fn policy(incident: &Incident) -> TaggedPolicy {
+        TaggedPolicy {
+            summary: PolicySummary {
+                id: PolicyId::parse("p-abcdefgh").unwrap(),
+                arn: PolicyArn::parse("arn:aws:organizations::111122223333:policy/o-x/service_control_policy/p-abcdefgh").unwrap(),
+                name: incident.id.policy_name(),
+                description: incident.description(),
+            },
+            tags: incident.tags(),
+        }
+    }
+
+    #[test]
+    fn what_is_written_on_the_policy_is_what_another_machine_reads() {
+        assert_eq!(Incident::recall(&policy(&incident())), Some(incident()));
+    }
+
+    #[test]
+    fn every_tag_is_one_that_aws_takes() {
+        let mut long = incident();
+        long.principal = Some(Username::new("ß".repeat(128)));
+        for tags in [incident().tags(), long.tags()] {
+            assert!(tags.len() <= 50);
+            for (key, value) in tags {
+                assert!(key.len() <= 128 && value.len() <= 256, "{key}={value}");
+                assert!(value.chars().all(|c| c.is_ascii_alphanumeric() || " _.:/=+-@".contains(c)), "{key}={value}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_clock_starts_with_the_proof() {
+        let mut incident = incident();
+        assert_eq!(incident.release_not_before(), Some("2026-11-22T11:31:00Z".parse().unwrap()));
+        incident.proven = None;
+        assert_eq!(incident.release_not_before(), None);
+    }
+
+    #[test]
+    fn a_policy_with_damaged_tags_can_still_be_listed() {
+        let mut policy = policy(&incident());
+        policy.tags = BTreeMap::from([("quell:proven".to_owned(), "=ZZ= soon".to_owned()), ("quell:target".to_owned(), "=".to_owned())]);
+        let recalled = Incident::recall(&policy).unwrap();
+        assert_eq!((recalled.id, recalled.proven, recalled.target), (incident().id, None, None));
+    }
+}

@@ -1,0 +1,340 @@
+//! What happened: events, the state they add up to, and the chain that shows that none is missing.
+//!
+//! Arrives: [`Event`]s, each recorded *before* the call it announces and *after* the call it reports (R8). Leaves: a
+//! [`State`], made by the one transition function, so replaying a journal and recording it are the same thing. Goes
+//! wrong: [`JournalError`]; then the call that was about to be made is not made.
+//!
+//! This module is pure; [`file`] puts the lines on a disk.
+
+pub mod file;
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::ids::*;
+use crate::plan::{PlanDigest, StepName};
+
+/// The format of the entries.
+pub const FORMAT: u32 = 1;
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum Event {
+    /// A plan was approved; nothing has been called yet.
+    Approved {
+        /// The incident.
+        incident: IncidentId,
+        /// Whom it denies.
+        principal: Username,
+        /// Who approved, as an ARN.
+        operator: String,
+        /// `typed` or `flag`.
+        how: String,
+        /// The plan's digest.
+        plan: PlanDigest,
+        /// The deny, as it goes to AWS.
+        document: String,
+        /// The host that answers, when it is not AWS.
+        practice: Option<String>,
+    },
+    /// A release was asked for; nothing has been called yet.
+    ReleaseAsked {
+        /// The incident.
+        incident: IncidentId,
+        /// Who asked, as an ARN.
+        operator: String,
+        /// The gate that was closed and overridden, if any.
+        forced_past: Option<String>,
+    },
+    /// A change is about to be asked for.
+    Started {
+        /// Which.
+        step: StepName,
+    },
+    /// A change is so.
+    Done {
+        /// Which.
+        step: StepName,
+        /// The policy that it is about.
+        policy: PolicyId,
+        /// True when it was so already, or was found so by reading back.
+        found: bool,
+    },
+    /// A change was refused, or not tried to the end: it is not so.
+    Failed {
+        /// Which.
+        step: StepName,
+        /// AWS's words.
+        why: String,
+    },
+    /// No answer could be read, and reading back did not settle it.
+    Unsettled {
+        /// Which.
+        step: StepName,
+        /// The transport's words.
+        why: String,
+    },
+    /// The canaries of one account settled, or ran out of time.
+    Looked {
+        /// The account.
+        account: AccountId,
+        /// The verdict, in the words of the reports.
+        verdict: String,
+        /// The first refusal that was not followed by an allowed call, counted from the first question.
+        first_refusal: Option<SignedDuration>,
+    },
+    /// Refused everywhere we looked.
+    Proven,
+    /// The deny is gone.
+    Released,
+}
+
+/// How far a step is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Asked for; no outcome recorded.
+    Started,
+    /// So.
+    Done,
+    /// Not so.
+    Failed,
+    /// Either.
+    Unsettled,
+}
+
+/// What the events add up to.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct State {
+    /// The incident, once approved or asked to release.
+    pub incident: Option<IncidentId>,
+    /// The policy, once known.
+    pub policy: Option<PolicyId>,
+    /// Each step that was begun.
+    pub steps: BTreeMap<StepName, Status>,
+    /// Whether the deny was proven.
+    pub proven: bool,
+    /// Whether the deny is gone.
+    pub released: bool,
+}
+
+/// An event that cannot follow what went before.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the journal cannot go on so: {0}")]
+pub struct Impossible(String);
+
+impl State {
+    /// The one transition function.
+    ///
+    /// # Errors
+    /// [`Impossible`], for an outcome of a step that was not started, or a step after the journal was closed.
+    pub fn then(mut self, event: &Event) -> Result<Self, Impossible> {
+        match event {
+            Event::Approved { incident, .. } | Event::ReleaseAsked { incident, .. } => {
+                if self.incident.as_ref().is_some_and(|known| known != incident) {
+                    return Err(Impossible(format!("it is another incident's, not {incident}'s")));
+                }
+                self.incident = Some(incident.clone());
+            }
+            Event::Started { step } => {
+                if self.incident.is_none() {
+                    return Err(Impossible(format!("{step:?} was started without an approval")));
+                }
+                self.steps.insert(*step, Status::Started);
+            }
+            Event::Done { step, policy, .. } => {
+                self.outcome(*step, Status::Done)?;
+                self.policy = Some(policy.clone());
+            }
+            Event::Failed { step, .. } => self.outcome(*step, Status::Failed)?,
+            Event::Unsettled { step, .. } => self.outcome(*step, Status::Unsettled)?,
+            Event::Looked { .. } => {}
+            Event::Proven => self.proven = true,
+            Event::Released => self.released = true,
+        }
+        Ok(self)
+    }
+
+    fn outcome(&mut self, step: StepName, status: Status) -> Result<(), Impossible> {
+        match self.steps.insert(step, status) {
+            Some(Status::Started) => Ok(()),
+            Some(Status::Done | Status::Failed | Status::Unsettled) | None => {
+                Err(Impossible(format!("{step:?} has an outcome and was not started")))
+            }
+        }
+    }
+
+    /// Whether something may have been changed that a release has not undone.
+    pub fn changed(&self) -> bool {
+        !self.released && self.steps.iter().any(|(_, status)| *status != Status::Failed)
+    }
+}
+
+/// One line of the journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// Counted from 0, without a gap.
+    pub seq: u64,
+    /// When, on AWS's clock.
+    pub at: Timestamp,
+    /// What.
+    pub event: Event,
+    /// The hash of the line before, 64 hex digits; of nothing for the first.
+    pub previous: String,
+}
+
+/// Where lines go: a file, or a drill's memory.
+pub trait Store {
+    /// Makes one line durable. When this returns, a crash does not lose it.
+    ///
+    /// # Errors
+    /// A lower-case fragment: what went wrong, and where.
+    fn append(&mut self, line: &str) -> Result<(), String>;
+}
+
+impl Store for Vec<String> {
+    fn append(&mut self, line: &str) -> Result<(), String> {
+        self.push(line.to_owned());
+        Ok(())
+    }
+}
+
+/// The event was not recorded; what it announces must not be done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JournalError {
+    /// It cannot follow what went before.
+    #[error(transparent)]
+    Impossible(#[from] Impossible),
+    /// The store failed.
+    #[error("the journal cannot be written: {0}")]
+    Store(String),
+}
+
+/// A journal being written.
+pub struct Journal<S> {
+    store: S,
+    state: State,
+    next: u64,
+    previous: String,
+}
+
+impl<S: Store> Journal<S> {
+    /// A journal that goes on after these lines (none, for a new incident).
+    ///
+    /// # Errors
+    /// [`JournalError`], when the lines are not a journal.
+    pub fn after(lines: &[String], store: S) -> Result<Self, JournalError> {
+        let mut journal = Self { store, state: State::default(), next: 0, previous: hash("") };
+        for line in lines {
+            let entry: Entry = serde_json::from_str(line).map_err(|error| JournalError::Store(format!("line {}: {error}", journal.next + 1)))?;
+            if entry.previous != journal.previous || entry.seq != journal.next {
+                return Err(JournalError::Store(format!("line {} does not follow the line before it", journal.next + 1)));
+            }
+            journal.state = std::mem::take(&mut journal.state).then(&entry.event)?;
+            journal.next += 1;
+            journal.previous = hash(line);
+        }
+        Ok(journal)
+    }
+
+    /// Records an event durably, and only then takes it into the state.
+    ///
+    /// # Errors
+    /// [`JournalError`]; the state is as before.
+    pub fn record(&mut self, at: Timestamp, event: Event) -> Result<(), JournalError> {
+        let state = self.state.clone().then(&event)?;
+        let entry = Entry { format: FORMAT, seq: self.next, at, event, previous: self.previous.clone() };
+        let line = serde_json::to_string(&entry).map_err(|error| JournalError::Store(error.to_string()))?;
+        self.store.append(&line).map_err(JournalError::Store)?;
+        self.state = state;
+        self.next += 1;
+        self.previous = hash(&line);
+        Ok(())
+    }
+
+    /// What happened so far.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+}
+
+fn hash(line: &str) -> String {
+    hex::encode(Sha256::digest(line))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn story() -> Vec<Event> {
+        let policy = PolicyId::parse("p-abcdefgh").unwrap();
+        vec![
+            Event::ReleaseAsked { incident: IncidentId::from_bytes([1, 2, 3]), operator: "arn:x".to_owned(), forced_past: None },
+            Event::Started { step: StepName::DetachPolicy },
+            Event::Done { step: StepName::DetachPolicy, policy, found: false },
+            Event::Started { step: StepName::DeletePolicy },
+            Event::Failed { step: StepName::DeletePolicy, why: "in use".to_owned() },
+        ]
+    }
+
+    fn written() -> (Vec<String>, State) {
+        let mut lines = Vec::new();
+        let state = {
+            let mut journal = Journal::after(&[], Vec::new()).unwrap();
+            for event in story() {
+                journal.record(Timestamp::UNIX_EPOCH, event).unwrap();
+            }
+            lines.append(&mut journal.store);
+            journal.state.clone()
+        };
+        (lines, state)
+    }
+
+    #[test]
+    fn replaying_a_journal_is_recording_it() {
+        let (lines, state) = written();
+        assert_eq!(Journal::after(&lines, Vec::new()).unwrap().state, state);
+        assert_eq!(state.steps[&StepName::DeletePolicy], Status::Failed);
+    }
+
+    #[test]
+    fn an_edit_a_removal_and_a_swap_are_found() {
+        let (lines, _) = written();
+        let mut edited = lines.clone();
+        edited[2] = edited[2].replace("abcdefgh", "abcdefgi");
+        let mut shorter = lines.clone();
+        shorter.remove(1);
+        let mut swapped = lines.clone();
+        swapped.swap(1, 3);
+        for damaged in [edited, shorter, swapped] {
+            assert!(Journal::after(&damaged, Vec::new()).is_err());
+        }
+    }
+
+    #[test]
+    fn an_event_that_could_not_be_stored_did_not_happen() {
+        struct Full;
+        impl Store for Full {
+            fn append(&mut self, _: &str) -> Result<(), String> {
+                Err("no space left on device".to_owned())
+            }
+        }
+        let mut journal = Journal::after(&[], Full).unwrap();
+        let error = journal.record(Timestamp::UNIX_EPOCH, story().remove(0)).unwrap_err();
+        assert!(error.to_string().contains("no space left"));
+        assert_eq!(journal.state, State::default());
+    }
+
+    #[test]
+    fn a_step_without_an_approval_and_an_outcome_without_a_start_are_impossible() {
+        for event in [Event::Started { step: StepName::CreatePolicy }, Event::Failed { step: StepName::CreatePolicy, why: String::new() }] {
+            assert!(State::default().then(&event).is_err());
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! The journal on a disk: `<state directory>/<incident>.jsonl`, one fsync a line, one writer at a time.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use crate::ids::IncidentId;
+use crate::journal::{Journal, JournalError, Store};
+
+/// An open journal file, locked against a second process until it is dropped.
+pub struct JournalFile {
+    file: File,
+    path: PathBuf,
+}
+
+/// Opens the journal of an incident, or begins it; the directory is made if need be, for the owner alone.
+///
+/// # Errors
+/// [`JournalError`], when the file cannot be opened, is not a journal, or another quell has it open.
+pub fn open(directory: &Path, incident: &IncidentId) -> Result<Journal<JournalFile>, JournalError> {
+    let path = directory.join(format!("{incident}.jsonl"));
+    let failed = |error: std::io::Error| JournalError::Store(format!("{}: {error}", path.display()));
+    make_private(directory).map_err(failed)?;
+    let mut options = OpenOptions::new();
+    options.read(true).append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&path).map_err(failed)?;
+    file.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => JournalError::Store(format!("{}: another quell is working on this incident", path.display())),
+        TryLockError::Error(error) => failed(error),
+    })?;
+    let mut text = String::new();
+    file.read_to_string(&mut text).map_err(failed)?;
+    // A crash in the middle of a write leaves a line without its end. What it announced was not yet called, so the
+    // line is cut off and the journal goes on.
+    let whole = text.rfind('\n').map_or(0, |end| end + 1);
+    if whole < text.len() {
+        file.set_len(whole as u64).map_err(failed)?;
+    }
+    let lines: Vec<String> = text.get(..whole).unwrap_or_default().lines().map(str::to_owned).collect();
+    // The file's name must be as durable as its lines.
+    File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)?;
+    Journal::after(&lines, JournalFile { file, path })
+}
+
+fn make_private(directory: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(directory)
+}
+
+impl Store for JournalFile {
+    fn append(&mut self, line: &str) -> Result<(), String> {
+        let failed = |error: std::io::Error| format!("{}: {error}", self.path.display());
+        self.file.write_all(format!("{line}\n").as_bytes()).map_err(failed)?;
+        self.file.sync_data().map_err(failed)
+    }
+}

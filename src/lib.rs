@@ -1,0 +1,32 @@
+//! quell
+pub mod ids;
+
+pub mod signal;
+
+pub mod facts;
+
+pub mod cloud;
+
+pub mod survey;
+
+pub mod principal;
+
+pub mod playbook;
+
+pub mod policy;
+
+pub mod incident;
+
+pub mod plan;
+
+pub mod journal;
+
+pub mod contain;
+
+pub mod verify;
+
+pub mod release;
+
+pub mod respond;
+
+pub mod aws;

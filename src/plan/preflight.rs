@@ -1,0 +1,240 @@
+//! Whether the plan may be carried out, judged before anybody is asked to approve it.
+//!
+//! Arrives: the facts, the plan, the playbook. Leaves: a [`Preflight`]: refusals, each with what would lift it,
+//! warnings, and the list of what the deny will not cover. Pure: every proof here is our evaluator's on the very
+//! document that will be attached (R3).
+
+use std::fmt;
+
+use jiff::SignedDuration;
+
+use crate::facts::{Facts, Known, ScpType};
+use crate::ids::*;
+use crate::plan::Plan;
+use crate::playbook::Playbook;
+use crate::policy::document::{Document, Effect, Statement, Words};
+use crate::policy::evaluate::{Decision, Level, Request, evaluate};
+use crate::policy::{MOST_CHARACTERS, SOURCE_IDENTITY, USER_ID, USERID};
+
+/// SCPs that can be attached directly to one root, unit or account since May 2026 (aws-facts §0.1). A hard limit.
+pub const MOST_ATTACHED: usize = 10;
+
+/// Credentials that live shorter than this are warned about: verifying alone may take as long.
+const SHORT_CREDENTIALS: SignedDuration = SignedDuration::from_mins(20);
+
+/// What the judgement is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preflight {
+    /// Any of these forbids the plan.
+    pub refusals: Vec<Refusal>,
+    /// Full sentences.
+    pub warnings: Vec<String>,
+    /// What the deny will not cover, full sentences.
+    pub not_covered: Vec<String>,
+}
+
+/// Why the plan may not be carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The organization has consolidated billing only.
+    #[error("the organization does not have all features enabled, so it has no service control policies")]
+    NoFeatures,
+    /// The SCP type is off, or on its way.
+    #[error("service control policies are {0} on the root")]
+    ScpsOff(&'static str),
+    /// No room.
+    #[error("{attached} service control policies are attached to {target}, and AWS allows {MOST_ATTACHED}")]
+    NoSlot {
+        /// How many there are.
+        attached: usize,
+        /// Where.
+        target: TargetId,
+    },
+    /// Too many names.
+    #[error("the deny has {0} characters, and AWS allows {MOST_CHARACTERS}")]
+    TooLong(usize),
+    /// The target is the management account.
+    #[error("the target is the management account, where no service control policy has any effect")]
+    ManagementTarget,
+    /// A session of the suspect would get through.
+    #[error("the deny would not refuse {0}: this is a fault in quell")]
+    NotDenied(String),
+    /// Somebody else would be refused.
+    #[error("the deny would refuse {who} ({userid}): {by}")]
+    HitsSomebodyElse {
+        /// Whom, for people.
+        who: Bystander,
+        /// Their `aws:userid`.
+        userid: String,
+        /// The statement that would.
+        by: String,
+    },
+}
+
+/// Somebody whom the deny must spare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bystander {
+    /// Whoever runs quell.
+    Operator,
+    /// Declared in the playbook.
+    BreakGlass,
+    /// The session that shows that only the suspect is refused.
+    Control,
+}
+
+impl fmt::Display for Bystander {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Bystander::Operator => "you",
+            Bystander::BreakGlass => "a break-glass identity",
+            Bystander::Control => "the canary control",
+        })
+    }
+}
+
+impl Refusal {
+    /// What would lift it, a full sentence.
+    pub fn hint(&self) -> String {
+        match self {
+            Refusal::NoFeatures => "Enable all features in AWS Organizations.".to_owned(),
+            Refusal::ScpsOff(_) => {
+                "Enable them once, from the management account: `aws organizations enable-policy-type --root-id <root> --policy-type SERVICE_CONTROL_POLICY`.".to_owned()
+            }
+            Refusal::NoSlot { target, .. } => format!(
+                "See what could go with `aws organizations list-policies-for-target --target-id {target} --filter SERVICE_CONTROL_POLICY`, or deny on the accounts concerned with `--target <account>`."
+            ),
+            Refusal::TooLong(_) => "Contain fewer names at once.".to_owned(),
+            Refusal::ManagementTarget => "Attach the deny to the root, and take the user's permission sets in the management account away by hand.".to_owned(),
+            Refusal::NotDenied(_) => "Report it with the output of `quell policy draft`; meanwhile follow the checklist by hand.".to_owned(),
+            Refusal::HitsSomebodyElse { who: Bystander::Operator, .. } => {
+                "Run quell as another identity, with another session name: your own calls would be refused as the suspect's are.".to_owned()
+            }
+            Refusal::HitsSomebodyElse { who: Bystander::BreakGlass, .. } => "Change the break-glass identity's session name, or contain without that playbook.".to_owned(),
+            Refusal::HitsSomebodyElse { who: Bystander::Control, .. } => "The suspect's name is the control's: rename the suspect's session.".to_owned(),
+        }
+    }
+}
+
+/// Judges.
+pub fn check(facts: &Facts, plan: &Plan, playbook: &Playbook) -> Preflight {
+    let mut refusals = Vec::new();
+    if !facts.organization.all_features {
+        refusals.push(Refusal::NoFeatures);
+    }
+    match facts.root.scps {
+        ScpType::Enabled => {}
+        ScpType::Pending => refusals.push(Refusal::ScpsOff("being switched on or off")),
+        ScpType::Disabled => refusals.push(Refusal::ScpsOff("switched off")),
+    }
+    let attached_already = plan.steps.iter().all(super::Step::already);
+    if !attached_already && facts.attached.len() >= MOST_ATTACHED {
+        refusals.push(Refusal::NoSlot { attached: facts.attached.len(), target: facts.target.clone() });
+    }
+    if plan.document.characters() > MOST_CHARACTERS {
+        refusals.push(Refusal::TooLong(plan.document.characters()));
+    }
+    if facts.target.account().as_ref() == Some(&facts.organization.management) {
+        refusals.push(Refusal::ManagementTarget);
+    }
+    refusals.extend(proofs(facts, plan, playbook));
+    Preflight { refusals, warnings: warnings(facts, plan), not_covered: not_covered(facts, plan) }
+}
+
+/// The theorem of R3 on the very document: every session of the suspect is refused, and nobody whom we must spare.
+fn proofs(facts: &Facts, plan: &Plan, playbook: &Playbook) -> Vec<Refusal> {
+    let full = Document::new(vec![Statement {
+        sid: None,
+        effect: Effect::Allow,
+        actions: Words::these(["*"]),
+        resources: Words::these(["*"]),
+        conditions: Vec::new(),
+        unknown: Vec::new(),
+    }]);
+    let name = plan.incident.id.policy_name();
+    let levels = [Level { name: plan.target.to_string(), policies: vec![("FullAWSAccess", &full), (&name, &plan.document)] }];
+    let ask = |keys: Vec<(&str, String)>| evaluate(&Request::new("iam:ListAccountAliases", "*", keys), &levels);
+    // Any role's id serves: the deny names none.
+    let session = |name: &SessionName| format!("AROAQUELLPREFLIGHT000:{name}");
+    let neutral = plan.incident.id.control_name();
+
+    let mut refusals = Vec::new();
+    let mut must_refuse = |what: String, keys: Vec<(&str, String)>| {
+        if ask(keys).decision != Decision::ExplicitDeny {
+            refusals.push(Refusal::NotDenied(what));
+        }
+    };
+    for name in &plan.principal.session_names {
+        must_refuse(format!("a session named {name}"), vec![(USERID, session(name))]);
+        must_refuse(
+            format!("a session with the source identity {name}"),
+            vec![(USERID, session(&neutral)), (SOURCE_IDENTITY, name.to_string())],
+        );
+    }
+    if let Known::Known(id) = &plan.principal.user_id {
+        must_refuse(format!("a session of user {id}"), vec![(USERID, session(&neutral)), (USER_ID, id.to_string())]);
+    }
+    let mut must_spare = |who: Bystander, userid: String| {
+        let verdict = ask(vec![(USERID, userid.clone())]);
+        if verdict.decision != Decision::Allow {
+            refusals.push(Refusal::HitsSomebodyElse { who, userid, by: verdict.because });
+        }
+    };
+    must_spare(Bystander::Operator, facts.caller.user_id.clone());
+    for userid in &playbook.break_glass {
+        must_spare(Bystander::BreakGlass, userid.clone());
+    }
+    must_spare(Bystander::Control, session(&neutral));
+    refusals
+}
+
+fn warnings(facts: &Facts, plan: &Plan) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if plan.principal.reaches_management {
+        warnings.push(format!(
+            "NOT CONTAINED in the management account {}: the user can enter it, and no service control policy applies there. Remove those assignments by hand now.",
+            facts.organization.management
+        ));
+    }
+    if let Some(why) = &plan.principal.unspellable {
+        warnings.push(format!(
+            "The username cannot be a session name ({why}), and AWS does not document what it makes of one: the user id carries the deny, and canaries cannot show it."
+        ));
+    }
+    if let Known::Unknown(why) = &plan.principal.user_id {
+        warnings.push(format!("There is no user id to deny ({why}): the session name carries the deny."));
+    }
+    if let Some(left) = facts.caller.expires.map(|expires| expires.duration_since(facts.asked_at)) {
+        if left < SHORT_CREDENTIALS {
+            warnings.push(format!("Your own credentials end in {left:#}: renew them before you go on."));
+        }
+    }
+    warnings
+}
+
+/// What the deny does not cover, with the reason (aws-facts §2, §5, §10).
+fn not_covered(facts: &Facts, plan: &Plan) -> Vec<String> {
+    let mut list = Vec::new();
+    let management = &facts.organization.management;
+    list.push(if plan.principal.reaches_management {
+        format!("Management account {management}: the user can enter it, and no service control policy applies there. NOT CONTAINED THERE.")
+    } else {
+        format!("Management account {management}: no service control policy applies there. No assignment to it was seen; a session from an earlier one would live on.")
+    });
+    let outside: Vec<&str> = match &facts.under_target {
+        None => Vec::new(),
+        Some(under) => {
+            plan.principal.reach.iter().filter(|account| !under.contains(*account) && *account != management).map(AccountId::as_str).collect()
+        }
+    };
+    if !outside.is_empty() {
+        list.push(format!("Outside the target {}: the user can also enter {}.", facts.target, outside.join(", ")));
+    }
+    list.push("New sessions: the user can still mint them until the assignments are removed; they are refused while the deny is attached.".to_owned());
+    list.push("Sessions chained into other roles before now, under another name and without the user's source identity.".to_owned());
+    list.push("What was left behind: users, keys, roles, functions and instances that the attacker created act under their own names.".to_owned());
+    list.push("Service-linked roles, and principals of other organizations that your resource policies let in: no SCP reaches them.".to_owned());
+    if let Known::Known(_) = plan.principal.user_id {
+        list.push("Proof of the UserId and SourceIdentity statements: a canary can carry neither the user's id nor, here, their source identity. The session name's statement is proven alone.".to_owned());
+    }
+    list
+}

@@ -1,0 +1,165 @@
+//! Who it is: the suspect's claim and the directory's answer, joined into one principal.
+//!
+//! Arrives: a [`Suspect`] and the [`Facts`]. Leaves: a [`Principal`] with every spelling of its session name, every
+//! account it can reach and how long a session of it can live. Goes wrong: [`NotCovered`], a principal that this
+//! version cannot contain yet.
+//!
+//! Spellings come from `DescribeUser` and from the finding, never from what was typed (R2): session names are
+//! compared with case by AWS, and the directory looks usernames up in ways that AWS does not document.
+
+use std::collections::BTreeSet;
+
+use jiff::SignedDuration;
+use serde::Serialize;
+
+use crate::facts::{Directory, Facts, Known};
+use crate::ids::*;
+use crate::signal::Suspect;
+
+/// The longest session that Identity Center can give: a permission set's duration is 1 to 12 hours (aws-facts §10).
+/// It is what we wait when anything is unknown.
+pub const LONGEST_SESSION: SignedDuration = SignedDuration::from_hours(12);
+
+/// A session chained from another lives at most an hour (aws-facts §2), so no shorter wait is ever enough.
+pub const CHAINED_SESSION: SignedDuration = SignedDuration::from_hours(1);
+
+/// An Identity Center user, resolved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Principal {
+    /// What people call them: the directory's spelling, or the session's name when the directory has lost them.
+    pub username: Username,
+    /// The immutable id, which most statements of proof prefer.
+    pub user_id: Known<UserId>,
+    /// Every name that a session of theirs can have.
+    pub session_names: BTreeSet<SessionName>,
+    /// Set when the username cannot be a session name, with the reason: then the UserId statement carries the load.
+    pub unspellable: Option<String>,
+    /// The accounts they can enter.
+    pub reach: BTreeSet<AccountId>,
+    /// Whether the management account, where no SCP applies, is among what they can enter (R16).
+    pub reaches_management: bool,
+    /// How long a session of theirs can live.
+    pub session: SessionLife,
+}
+
+/// How long the longest session lives that could exist, and how we know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SessionLife {
+    /// At most this long.
+    pub longest: SignedDuration,
+    /// For people: `8h from permission set Ops`.
+    pub because: String,
+}
+
+/// A principal that this version cannot contain.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("this version contains Identity Center users only, and the signal names {what}")]
+pub struct NotCovered {
+    /// The principal, for people.
+    pub what: String,
+    /// What to do instead, a full sentence.
+    pub instead: &'static str,
+}
+
+/// Whether this version can contain what the signal names; checked before anything is asked of AWS.
+///
+/// # Errors
+/// [`NotCovered`] for every principal but an Identity Center user.
+pub fn is_covered(suspect: &Suspect) -> Result<(), NotCovered> {
+    match suspect {
+        Suspect::Named { .. } | Suspect::PermissionSetSession { .. } => Ok(()),
+        Suspect::RoleSession { session, role, .. } => Err(NotCovered {
+            what: format!("session {session} of role {role}"),
+            instead: "Revoke the role's older sessions in IAM (it hits everyone who uses the role).",
+        }),
+        Suspect::IamUser { name, .. } => Err(NotCovered {
+            what: format!("IAM user {name}"),
+            instead: "Deactivate the user's access keys and attach AWSDenyAll to the user.",
+        }),
+        Suspect::Root { account } => Err(NotCovered {
+            what: match account {
+                Some(account) => format!("the root user of account {account}"),
+                None => "a root user".to_owned(),
+            },
+            instead: "Recover the root user with its e-mail address, or with centralized root access in IAM.",
+        }),
+        Suspect::FederatedUser { principal_id } => Err(NotCovered {
+            what: format!("federated user {principal_id}"),
+            instead: "Deny the IAM user that called GetFederationToken: its policies bound the federated session.",
+        }),
+    }
+}
+
+impl Principal {
+    /// Joins the claim with the facts. Total: what the directory did not tell stays unknown in the result.
+    pub fn of(suspect: &Suspect, facts: &Facts) -> Self {
+        let directory = &facts.directory;
+        let claimed = match suspect {
+            Suspect::PermissionSetSession { session, .. } => Some(session),
+            Suspect::Named { .. }
+            | Suspect::RoleSession { .. }
+            | Suspect::IamUser { .. }
+            | Suspect::Root { .. }
+            | Suspect::FederatedUser { .. } => None,
+        };
+        let username = match (&directory.user, claimed, suspect) {
+            (Known::Known(user), _, _) => user.username.clone(),
+            (Known::Unknown(_), Some(session), _) => Username::new(session.as_str()),
+            (Known::Unknown(_), None, Suspect::Named { name }) => Username::new(name.clone()),
+            (Known::Unknown(_), None, _) => Username::new(""),
+        };
+        let own_name = SessionName::parse(username.as_str());
+        let session_names = own_name.iter().chain(claimed).cloned().collect();
+        let mut reach: BTreeSet<AccountId> = directory.assignments.iter().map(|assignment| assignment.account.clone()).collect();
+        if let Suspect::PermissionSetSession { account: Some(account), .. } = suspect {
+            reach.insert(account.clone());
+        }
+        Self {
+            unspellable: own_name.err().map(|error| error.to_string()),
+            user_id: match &directory.user {
+                Known::Known(user) => Known::Known(user.id.clone()),
+                Known::Unknown(why) => Known::Unknown(why.clone()),
+            },
+            reaches_management: reach.contains(&facts.organization.management),
+            session: session_life(suspect, directory),
+            username,
+            session_names,
+            reach,
+        }
+    }
+}
+
+/// The longest session that could exist: every permission set that the user holds, and twelve hours as soon as one
+/// of them is unknown, or a session is seen of a set that they no longer hold (R18).
+fn session_life(suspect: &Suspect, directory: &Directory) -> SessionLife {
+    let unknown = |why: String| SessionLife { longest: LONGEST_SESSION, because: format!("12h, the most there is: {why}") };
+    if let Known::Unknown(why) = &directory.user {
+        return unknown(why.clone());
+    }
+    if let Suspect::PermissionSetSession { role, .. } = suspect {
+        let held = directory.permission_sets.values().any(|set| is_role_of(role, &set.name));
+        if !held {
+            return unknown(format!("the finding's session is of {role}, which none of their permission sets explains"));
+        }
+    }
+    if directory.permission_sets.is_empty() {
+        return unknown("no permission set is assigned now, and one may have been until a moment ago".to_owned());
+    }
+    let mut life = SessionLife { longest: CHAINED_SESSION, because: "1h, the most that a chained session lives".to_owned() };
+    for set in directory.permission_sets.values() {
+        match &set.session {
+            Known::Unknown(why) => return unknown(format!("the session duration of permission set {} is unknown ({why})", set.name)),
+            Known::Known(duration) if *duration > life.longest => {
+                life = SessionLife { longest: *duration, because: format!("{duration:#} from permission set {}", set.name) };
+            }
+            Known::Known(_) => {}
+        }
+    }
+    life
+}
+
+/// Whether `AWSReservedSSO_<set>_<16 hex>` is the role of the permission set with this name.
+fn is_role_of(role: &str, set: &str) -> bool {
+    let rest = role.strip_prefix("AWSReservedSSO_").and_then(|rest| rest.strip_prefix(set));
+    rest.and_then(|rest| rest.strip_prefix('_')).is_some_and(|suffix| !suffix.is_empty() && !suffix.contains('_'))
+}

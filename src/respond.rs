@@ -1,0 +1,226 @@
+//! The driver: next step → record → do → record. The only one that holds the changing capability.
+//!
+//! Arrives: an approved plan, or an incident to release. Leaves: what became so. Goes wrong: [`Stopped`]. On failure it
+//! stays contained and stops (R9): nothing is unwound by reflex, and what remains to be done is said. From approval to
+//! accepted there are two calls and nothing between them (R11).
+
+use jiff::Timestamp;
+
+use crate::cloud::{Change as _, Clock as _, Cloud, Read as _, Trouble};
+use crate::contain::{self, Outcome};
+use crate::facts::PolicySummary;
+use crate::ids::*;
+use crate::incident::Incident;
+use crate::journal::{Event, Journal, JournalError, Store};
+use crate::plan::approval::{Approved, How};
+use crate::plan::{Step, StepName};
+use crate::verify::{self, Overall, Proof, Question};
+
+/// AWS has accepted the deny.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Accepted {
+    /// The policy.
+    pub policy: PolicySummary,
+    /// When it was attached.
+    pub at: Timestamp,
+}
+
+/// Why the driver stopped. What was and was not changed is in the journal's state.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Stopped {
+    /// The record could not be written, so the next call was not made.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A change was refused.
+    #[error("{trouble}")]
+    Failed {
+        /// Which.
+        step: StepName,
+        /// Why.
+        trouble: Trouble,
+    },
+    /// Nobody can tell whether a change was made.
+    #[error("{trouble}; and asking AWS whether it happened did not work either")]
+    Unsettled {
+        /// Which.
+        step: StepName,
+        /// Why.
+        trouble: Trouble,
+    },
+    /// Something that had to be read first could not be.
+    #[error(transparent)]
+    Read(Trouble),
+}
+
+/// One incident being worked on: the world, its journal, and whoever watches.
+pub struct Response<'a, C, S> {
+    cloud: &'a C,
+    journal: &'a mut Journal<S>,
+    watch: &'a dyn Fn(&Event),
+}
+
+impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
+    /// Everything that happens is recorded in the journal first and shown to `watch` then.
+    pub fn new(cloud: &'a C, journal: &'a mut Journal<S>, watch: &'a dyn Fn(&Event)) -> Self {
+        Self { cloud, journal, watch }
+    }
+
+    /// Carries out an approved plan: create, attach.
+    ///
+    /// # Errors
+    /// [`Stopped`]; the journal's state says how far it came.
+    pub async fn contain(&mut self, approved: &Approved, operator: &str) -> Result<Accepted, Stopped> {
+        let plan = &approved.plan;
+        self.record(Event::Approved {
+            incident: plan.incident.id.clone(),
+            principal: plan.principal.username.clone(),
+            operator: operator.to_owned(),
+            how: match approved.how {
+                How::Typed => "typed".to_owned(),
+                How::Flag => "flag".to_owned(),
+            },
+            plan: plan.digest(),
+            document: plan.document.minified(),
+            practice: self.cloud.practice(),
+        })?;
+        let (read, change, clock) = (self.cloud.read(), self.cloud.change(), self.cloud.clock());
+        let mut created: Option<PolicySummary> = None;
+        for step in &plan.steps {
+            self.record(Event::Started { step: step.name() })?;
+            match step {
+                Step::CreatePolicy { already: Some(policy), .. } => {
+                    self.settled(step.name(), Outcome::Found(()), &policy.id)?;
+                    created = Some(policy.clone());
+                }
+                Step::CreatePolicy { policy, already: None } => {
+                    let outcome = contain::create(read, change, clock, policy).await;
+                    let (policy, outcome) = split(outcome);
+                    match policy {
+                        Some(policy) => {
+                            self.settled(step.name(), outcome, &policy.id)?;
+                            created = Some(policy);
+                        }
+                        None => self.unsettled(step.name(), outcome)?,
+                    }
+                }
+                Step::AttachPolicy { target, already } => {
+                    // INVARIANT: a plan creates before it attaches.
+                    let Some(policy) = &created else { continue };
+                    let outcome = if *already { Outcome::Found(()) } else { contain::attach(read, change, clock, &policy.id, target).await };
+                    self.settled(step.name(), outcome, &policy.id)?;
+                }
+            }
+        }
+        match created {
+            Some(policy) => Ok(Accepted { policy, at: self.cloud.clock().now() }),
+            None => Err(Stopped::Journal(JournalError::Store("the plan has no step that creates a policy".to_owned()))),
+        }
+    }
+
+    /// Asks the canaries, and writes a first proof on the policy: the release's clock starts with it.
+    ///
+    /// # Errors
+    /// [`Stopped`]; the proof itself is then lost, and verifying again is safe.
+    pub async fn verify(&mut self, incident: &mut Incident, policy: &PolicyId, question: &Question) -> Result<Proof, Stopped> {
+        let proof = verify::prove(self.cloud.canaries(), self.cloud.clock(), question).await;
+        self.looked(&proof)?;
+        if proof.overall == Overall::Shown {
+            self.record(Event::Proven)?;
+            // The earliest proof starts the clock; proving again later does not move it.
+            if incident.proven.is_none() {
+                incident.proven = Some(proof.ended);
+                self.record(Event::Started { step: StepName::RecordProof })?;
+                match self.cloud.change().tag_policy(policy, &incident.tags()).await {
+                    Ok(()) => self.settled(StepName::RecordProof, Outcome::Done(()), policy)?,
+                    Err(trouble) => {
+                        incident.proven = None;
+                        self.settled(StepName::RecordProof, Outcome::Failed(trouble), policy)?;
+                    }
+                }
+            }
+        }
+        Ok(proof)
+    }
+
+    /// Takes the deny away: detach from everything it is attached to, delete. The gate is the caller's.
+    ///
+    /// # Errors
+    /// [`Stopped`]; the journal's state says how far it came, and running it again goes on.
+    pub async fn release(&mut self, incident: &Incident, policy: &PolicyId, operator: &str, forced_past: Option<String>) -> Result<(), Stopped> {
+        let (read, change, clock) = (self.cloud.read(), self.cloud.change(), self.cloud.clock());
+        let targets = read.targets(policy).await.map_err(Stopped::Read)?;
+        self.record(Event::ReleaseAsked { incident: incident.id.clone(), operator: operator.to_owned(), forced_past })?;
+        for target in &targets {
+            self.record(Event::Started { step: StepName::DetachPolicy })?;
+            let outcome = contain::detach(read, change, clock, policy, target).await;
+            self.settled(StepName::DetachPolicy, outcome, policy)?;
+        }
+        self.record(Event::Started { step: StepName::DeletePolicy })?;
+        let outcome = contain::delete(read, change, clock, policy).await;
+        self.settled(StepName::DeletePolicy, outcome, policy)?;
+        self.record(Event::Released)
+    }
+
+    /// Asks the canaries whether everybody is let through again.
+    ///
+    /// # Errors
+    /// [`Stopped`], when the outcome could not be recorded.
+    pub async fn look_again(&mut self, question: &Question) -> Result<Proof, Stopped> {
+        let proof = verify::prove(self.cloud.canaries(), self.cloud.clock(), question).await;
+        self.looked(&proof)?;
+        Ok(proof)
+    }
+
+    fn looked(&mut self, proof: &Proof) -> Result<(), Stopped> {
+        for account in &proof.accounts {
+            self.record(Event::Looked {
+                account: account.id.clone(),
+                verdict: account.verdict.word().to_owned(),
+                first_refusal: account.first_refusal.map(|moment| moment.duration_since(proof.began)),
+            })?;
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, event: Event) -> Result<(), Stopped> {
+        self.journal.record(self.cloud.clock().now(), event.clone())?;
+        (self.watch)(&event);
+        Ok(())
+    }
+
+    /// Records how a step on a known policy ended, and stops unless it is so.
+    fn settled(&mut self, step: StepName, outcome: Outcome<()>, policy: &PolicyId) -> Result<(), Stopped> {
+        match outcome {
+            Outcome::Done(()) => self.record(Event::Done { step, policy: policy.clone(), found: false }),
+            Outcome::Found(()) => self.record(Event::Done { step, policy: policy.clone(), found: true }),
+            // A proof that could not be written down is still a proof: the caller says so, the run goes on.
+            Outcome::Failed(trouble) if step == StepName::RecordProof => self.record(Event::Failed { step, why: trouble.to_string() }),
+            outcome @ (Outcome::Failed(_) | Outcome::Unsettled(_)) => self.unsettled(step, outcome),
+        }
+    }
+
+    /// Records how a step ended that is not known to be so, and stops.
+    fn unsettled(&mut self, step: StepName, outcome: Outcome<()>) -> Result<(), Stopped> {
+        match outcome {
+            Outcome::Done(()) | Outcome::Found(()) => Ok(()),
+            Outcome::Failed(trouble) => {
+                self.record(Event::Failed { step, why: trouble.to_string() })?;
+                Err(Stopped::Failed { step, trouble })
+            }
+            Outcome::Unsettled(trouble) => {
+                self.record(Event::Unsettled { step, why: trouble.to_string() })?;
+                Err(Stopped::Unsettled { step, trouble })
+            }
+        }
+    }
+}
+
+/// The value of an outcome beside the outcome.
+fn split<T>(outcome: Outcome<T>) -> (Option<T>, Outcome<()>) {
+    match outcome {
+        Outcome::Done(value) => (Some(value), Outcome::Done(())),
+        Outcome::Found(value) => (Some(value), Outcome::Found(())),
+        Outcome::Failed(trouble) => (None, Outcome::Failed(trouble)),
+        Outcome::Unsettled(trouble) => (None, Outcome::Unsettled(trouble)),
+    }
+}

@@ -1,0 +1,219 @@
+//! Asks, with the reading capability only, everything that the plan needs, and as little as possible (R11).
+//!
+//! Arrives: a suspect and a target (the root, if none is named). Leaves: [`Facts`]. Goes wrong: [`SurveyError`]; nothing was changed then, because
+//! nothing here could have changed anything.
+//!
+//! The organization and the directory are asked at the same time, and within each whatever does not wait for an
+//! earlier answer: the longest chain is instance → user → groups → their assignments → permission sets.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::future::{join_all, try_join_all};
+use futures_util::join;
+
+use crate::cloud::{Clock, Lookup, OrganizationError, Read, Trouble, TroubleKind};
+use crate::facts::*;
+use crate::ids::*;
+use crate::signal::Suspect;
+
+/// Why the survey could not be finished. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SurveyError {
+    /// The account is in no organization.
+    #[error("account {account} is not part of an organization, so there is no SCP to attach")]
+    NoOrganization {
+        /// Ours.
+        account: AccountId,
+    },
+    /// We are in a member account that may not manage policies.
+    #[error("account {account} is a member of the organization: it is neither the management account ({management}) nor a delegated administrator for policies")]
+    NotManagement {
+        /// Ours.
+        account: AccountId,
+        /// The one to use.
+        management: AccountId,
+    },
+    /// No Identity Center instance was seen.
+    #[error("no IAM Identity Center instance of this organization can be seen from here")]
+    NoIdentityCenter,
+    /// The directory has no such user.
+    #[error("Identity Center has no user `{name}` (looked up as username{})", if *.email { " and as e-mail address" } else { "" })]
+    NoSuchUser {
+        /// As given.
+        name: String,
+        /// Whether it could be an address, too.
+        email: bool,
+    },
+    /// A name that means several people.
+    #[error("`{name}` means several users: {}", .users.iter().map(|user| format!("{} ({})", user.username, user.id)).collect::<Vec<_>>().join(", "))]
+    SeveralUsers {
+        /// As given.
+        name: String,
+        /// All of them.
+        users: Vec<User>,
+    },
+    /// AWS did not answer.
+    #[error(transparent)]
+    Trouble(#[from] Trouble),
+}
+
+/// Asks everything.
+///
+/// # Errors
+/// [`SurveyError`]; nothing was changed.
+pub async fn survey(read: &impl Read, clock: &impl Clock, suspect: &Suspect, target: Option<&TargetId>) -> Result<Facts, SurveyError> {
+    // Who we are comes first: with no credentials every other question would only fail more slowly.
+    let caller = read.caller().await?;
+    let (estate, directory) = join!(estate(read, &caller, target), directory(read, suspect));
+    // What is wrong with the organization explains what is wrong with the directory, so it is said first.
+    let (estate, directory) = (estate?, directory?);
+    Ok(Facts {
+        asked_at: clock.now(),
+        caller,
+        organization: estate.organization,
+        root: estate.root,
+        target: estate.target,
+        under_target: estate.under_target,
+        attached: estate.attached,
+        remembered: estate.remembered,
+        directory,
+    })
+}
+
+/// Every incident that AWS remembers: policies that are named like ours, with their tags.
+///
+/// # Errors
+/// [`Trouble`], when AWS did not answer.
+pub async fn remembered(read: &impl Read) -> Result<Vec<TaggedPolicy>, Trouble> {
+    let ours = read.policies().await?.into_iter().filter(|policy| IncidentId::of_policy_name(&policy.name).is_some());
+    try_join_all(ours.map(|summary| async move {
+        let tags = read.tags(&summary.id).await?;
+        Ok(TaggedPolicy { summary, tags })
+    }))
+    .await
+}
+
+/// The organization's half of the facts.
+struct Estate {
+    organization: Organization,
+    root: Root,
+    target: TargetId,
+    under_target: Option<BTreeSet<AccountId>>,
+    attached: Vec<PolicySummary>,
+    remembered: Vec<TaggedPolicy>,
+}
+
+async fn estate(read: &impl Read, caller: &Caller, target: Option<&TargetId>) -> Result<Estate, SurveyError> {
+    let (organization, root, remembered) = join!(read.organization(), read.root(), remembered(read));
+    let organization = organization.map_err(|error| match error {
+        OrganizationError::NotInUse => SurveyError::NoOrganization { account: caller.account.clone() },
+        OrganizationError::Trouble(trouble) => SurveyError::Trouble(trouble),
+    })?;
+    let not_ours = |trouble: Trouble| {
+        if trouble.kind == TroubleKind::Denied && caller.account != organization.management {
+            SurveyError::NotManagement { account: caller.account.clone(), management: organization.management.clone() }
+        } else {
+            SurveyError::Trouble(trouble)
+        }
+    };
+    let root = root.map_err(not_ours)?;
+    let remembered = remembered.map_err(not_ours)?;
+    let target = target.unwrap_or(&root.id).clone();
+    let under = async {
+        Ok::<_, Trouble>(match target.account() {
+            Some(account) => Some(BTreeSet::from([account])),
+            None if target.is_root() => None,
+            None => Some(read.accounts_under(&target).await?.into_iter().collect()),
+        })
+    };
+    let (attached, under_target) = join!(read.attached(&target), under);
+    Ok(Estate { attached: attached?, under_target: under_target?, organization, root, target, remembered })
+}
+
+async fn directory(read: &impl Read, suspect: &Suspect) -> Result<Directory, SurveyError> {
+    let instances = read.instances().await?;
+    let mut found = BTreeMap::new();
+    let mut chosen = None;
+    // There is one organization instance; account instances can stand beside it. The one that knows the user is it.
+    for instance in instances {
+        for (id, user) in users(read, &instance, suspect).await? {
+            found.insert(id, user);
+            chosen.get_or_insert_with(|| instance.clone());
+        }
+        chosen.get_or_insert(instance);
+    }
+    let Some(instance) = chosen else { return Err(SurveyError::NoIdentityCenter) };
+    let mut users: Vec<User> = found.into_values().collect();
+    let user = match (users.pop(), suspect) {
+        (Some(user), _) if users.is_empty() => user,
+        (Some(user), _) => {
+            users.push(user);
+            return Err(SurveyError::SeveralUsers { name: name_of(suspect).to_owned(), users });
+        }
+        (None, Suspect::Named { name }) => {
+            return Err(SurveyError::NoSuchUser { name: name.clone(), email: name.contains('@') });
+        }
+        // A finding's session is real even when its user is gone: deleting a user does not end their sessions.
+        (None, _) => {
+            return Ok(Directory {
+                instance,
+                user: Known::Unknown(format!("the directory has no user {}", name_of(suspect))),
+                assignments: BTreeSet::new(),
+                permission_sets: BTreeMap::new(),
+            });
+        }
+    };
+    let assignments = assignments(read, &instance, &user.id).await?;
+    let sets: BTreeSet<PermissionSetArn> = assignments.iter().map(|assignment| assignment.permission_set.clone()).collect();
+    let permission_sets = join_all(sets.into_iter().map(|arn| {
+        let instance = &instance;
+        async move {
+            let set = read.permission_set(instance, &arn).await.unwrap_or_else(|trouble| PermissionSet {
+                name: arn.to_string(),
+                session: Known::Unknown(trouble.to_string()),
+            });
+            (arn, set)
+        }
+    }))
+    .await;
+    Ok(Directory { instance, user: Known::Known(user), assignments, permission_sets: permission_sets.into_iter().collect() })
+}
+
+fn name_of(suspect: &Suspect) -> &str {
+    match suspect {
+        Suspect::Named { name } => name,
+        Suspect::PermissionSetSession { session, .. } | Suspect::RoleSession { session, .. } => session.as_str(),
+        Suspect::IamUser { name, .. } => name,
+        Suspect::Root { .. } => "root",
+        Suspect::FederatedUser { principal_id } => principal_id,
+    }
+}
+
+/// Everybody whom the name can mean: by username, by e-mail address if it looks like one, by id if it is one. All are
+/// asked, because a name that means two people must be refused rather than resolved by luck.
+async fn users(read: &impl Read, instance: &Instance, suspect: &Suspect) -> Result<BTreeMap<UserId, User>, Trouble> {
+    let name = name_of(suspect);
+    let by_username = read.find_user(instance, Lookup::Username, name);
+    let by_email = async {
+        // A session is named after the username alone.
+        let may_be_address = name.contains('@') && matches!(suspect, Suspect::Named { .. });
+        if may_be_address { read.find_user(instance, Lookup::Email, name).await } else { Ok(None) }
+    };
+    let (by_username, by_email) = join!(by_username, by_email);
+    let by_id = UserId::parse(name).ok();
+    let ids: BTreeSet<UserId> = [by_username?, by_email?, by_id].into_iter().flatten().collect();
+    let users = try_join_all(ids.iter().map(|id| read.user(instance, id))).await?;
+    Ok(users.into_iter().flatten().map(|user| (user.id.clone(), user)).collect())
+}
+
+/// Direct assignments and those of each group, asked one by one: whether AWS lists what a user inherits is not
+/// documented (aws-facts §9).
+async fn assignments(read: &impl Read, instance: &Instance, user: &UserId) -> Result<BTreeSet<Assignment>, Trouble> {
+    let own = Assignee::User(user.clone());
+    let through_groups = async {
+        let groups = read.groups_of(instance, user).await?;
+        try_join_all(groups.into_iter().map(|group| async move { read.assignments(instance, &Assignee::Group(group)).await })).await
+    };
+    let (direct, inherited) = join!(read.assignments(instance, &own), through_groups);
+    Ok(direct?.into_iter().chain(inherited?.into_iter().flatten()).collect())
+}

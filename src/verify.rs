@@ -1,0 +1,372 @@
+//! Proof: canary sessions that the deny must refuse, beside a control that it must not.
+//!
+//! Arrives: a [`Question`] (which names, in which accounts, refused by which policy). Leaves: a [`Proof`], one verdict
+//! an account. Goes wrong: nothing; an account that cannot be asked has a verdict of its own, and is never counted as
+//! fine (R4).
+//!
+//! "Attached" is not "enforced" (R13): AWS gives no time within which an SCP takes effect, so the question is asked in
+//! rounds until every account has settled or the time is up. In a round every open account is asked at once: first
+//! as the control, then under each name of the suspect. An account is proven when the names were refused several rounds
+//! in a row by our policy while the control was allowed each time; the control of the next round is the "after" of this
+//! one, and a last one closes the row.
+
+use std::collections::BTreeSet;
+
+use futures_util::stream::{self, StreamExt as _};
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use crate::cloud::{Canaries, Clock, MintError, Probed};
+use crate::ids::*;
+
+/// Accounts asked at the same time.
+const AT_ONCE: usize = 16;
+
+/// What is to be proven.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// The incident, which names the control.
+    pub incident: IncidentId,
+    /// The policy that refuses, or did until it was taken away.
+    pub policy: PolicyArn,
+    /// The suspect's session names.
+    pub names: BTreeSet<SessionName>,
+    /// Where.
+    pub accounts: BTreeSet<AccountId>,
+    /// Roles to enter with, in the order they are tried.
+    pub roles: Vec<RoleName>,
+    /// When to stop asking.
+    pub timeout: SignedDuration,
+    /// The pause between two rounds.
+    pub every: SignedDuration,
+    /// So many answers in a row settle an account.
+    pub in_a_row: u32,
+    /// What is hoped for.
+    pub aim: Aim,
+}
+
+/// What is hoped for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Aim {
+    /// The suspect is refused by our policy: after containing.
+    Refused,
+    /// The suspect is allowed: after releasing.
+    Allowed,
+}
+
+/// What the canaries of one account showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Every name refused by our policy, often enough in a row, the control allowed throughout.
+    RefusedByUs,
+    /// Refused by our policy, but not yet often enough in a row.
+    NotSettled,
+    /// A name is allowed.
+    Allowed,
+    /// A name is refused, and AWS names something other than our policy.
+    RefusedByOther,
+    /// The control is refused, so a refusal of the suspect shows nothing.
+    ControlRefused,
+    /// No session could be minted, or no answer came.
+    CouldNotAsk,
+}
+
+impl Verdict {
+    /// The sentence for people.
+    pub fn says(self) -> &'static str {
+        match self {
+            Verdict::RefusedByUs => "refused by our policy; the control is allowed",
+            Verdict::NotSettled => "refused by our policy, but not yet often enough in a row",
+            Verdict::Allowed => "allowed",
+            Verdict::RefusedByOther => "refused, but not by our policy",
+            Verdict::ControlRefused => "inconclusive: the control is refused too",
+            Verdict::CouldNotAsk => "could not ask",
+        }
+    }
+
+    /// Its name in JSON and in the journal.
+    pub fn word(self) -> &'static str {
+        match self {
+            Verdict::RefusedByUs => "refused_by_us",
+            Verdict::NotSettled => "not_settled",
+            Verdict::Allowed => "allowed",
+            Verdict::RefusedByOther => "refused_by_other",
+            Verdict::ControlRefused => "control_refused",
+            Verdict::CouldNotAsk => "could_not_ask",
+        }
+    }
+}
+
+/// One account's part of the proof.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AccountProof {
+    /// The account.
+    pub id: AccountId,
+    /// What was shown.
+    pub verdict: Verdict,
+    /// The role that the canaries entered with.
+    pub role: Option<RoleName>,
+    /// The first refusal that no allowed call followed.
+    pub first_refusal: Option<Timestamp>,
+    /// The last call that was allowed under a name of the suspect.
+    pub last_allowed: Option<Timestamp>,
+    /// Why it could not be asked, or what else refused.
+    pub detail: Option<String>,
+}
+
+/// What all the accounts together show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Overall {
+    /// The aim is reached in every account, and there is at least one.
+    Shown,
+    /// Some account shows the opposite.
+    Opposite,
+    /// Neither.
+    Open,
+}
+
+/// The proof.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Proof {
+    /// Account by account.
+    pub accounts: Vec<AccountProof>,
+    /// Together.
+    pub overall: Overall,
+    /// When the first question was asked.
+    pub began: Timestamp,
+    /// When the last account settled, or the time was up.
+    pub ended: Timestamp,
+}
+
+/// One answer of one account in one round.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Seen {
+    /// What the table says of the probes.
+    Shows(Verdict, Option<String>),
+    /// Nothing can ever be asked here.
+    NoWay(String),
+}
+
+/// The canaries of one account.
+struct Watch<S> {
+    id: AccountId,
+    sessions: Option<(S, Vec<S>, RoleName)>,
+    in_a_row: u32,
+    settled: bool,
+    proof: AccountProof,
+}
+
+/// Asks until every account has settled or the time is up.
+pub async fn prove<C: Canaries>(canaries: &C, clock: &impl Clock, question: &Question) -> Proof {
+    let began = clock.now();
+    let mut watches: Vec<Watch<C::Session>> = question.accounts.iter().map(Watch::new).collect();
+    loop {
+        let open = watches.iter_mut().filter(|watch| !watch.settled);
+        stream::iter(open).for_each_concurrent(AT_ONCE, |watch| watch.round(canaries, clock, question)).await;
+        let spent = clock.now().duration_since(began);
+        if watches.iter().all(|watch| watch.settled) || spent + question.every > question.timeout {
+            break;
+        }
+        clock.sleep(question.every).await;
+    }
+    let accounts: Vec<AccountProof> = watches.into_iter().map(|watch| watch.proof).collect();
+    Proof { overall: overall(question.aim, &accounts), accounts, began, ended: clock.now() }
+}
+
+fn overall(aim: Aim, accounts: &[AccountProof]) -> Overall {
+    let (hoped, opposite) = match aim {
+        Aim::Refused => (Verdict::RefusedByUs, Verdict::Allowed),
+        Aim::Allowed => (Verdict::Allowed, Verdict::RefusedByUs),
+    };
+    if accounts.iter().any(|account| account.verdict == opposite) {
+        Overall::Opposite
+    } else if !accounts.is_empty() && accounts.iter().all(|account| account.verdict == hoped) {
+        Overall::Shown
+    } else {
+        Overall::Open
+    }
+}
+
+impl<S> Watch<S> {
+    fn new(id: &AccountId) -> Self {
+        let proof = AccountProof {
+            id: id.clone(),
+            verdict: Verdict::CouldNotAsk,
+            role: None,
+            first_refusal: None,
+            last_allowed: None,
+            detail: Some("no answer yet".to_owned()),
+        };
+        Self { id: id.clone(), sessions: None, in_a_row: 0, settled: false, proof }
+    }
+
+    async fn round<C: Canaries<Session = S>>(&mut self, canaries: &C, clock: &impl Clock, question: &Question) {
+        let (verdict, detail) = match self.look(canaries, question).await {
+            Seen::Shows(verdict, detail) => (verdict, detail),
+            Seen::NoWay(why) => {
+                self.settled = true;
+                (Verdict::CouldNotAsk, Some(why))
+            }
+        };
+        let now = clock.now();
+        match verdict {
+            Verdict::Allowed => {
+                self.proof.first_refusal = None;
+                self.proof.last_allowed = Some(now);
+            }
+            Verdict::RefusedByUs | Verdict::RefusedByOther => {
+                self.proof.first_refusal.get_or_insert(now);
+            }
+            Verdict::NotSettled | Verdict::ControlRefused | Verdict::CouldNotAsk => {}
+        }
+        let hoped = match question.aim {
+            Aim::Refused => Verdict::RefusedByUs,
+            Aim::Allowed => Verdict::Allowed,
+        };
+        self.in_a_row = if verdict == hoped { self.in_a_row + 1 } else { 0 };
+        // The control of the round after the last refusal is asked too: it is the "after" of that refusal.
+        let enough = match question.aim {
+            Aim::Refused => question.in_a_row.saturating_add(1),
+            Aim::Allowed => question.in_a_row,
+        };
+        self.settled |= self.in_a_row >= enough;
+        self.proof.verdict = if verdict == Verdict::RefusedByUs && !self.settled { Verdict::NotSettled } else { verdict };
+        self.proof.detail = detail;
+    }
+
+    /// Asks as the control, then under each name, and reads the table.
+    async fn look<C: Canaries<Session = S>>(&mut self, canaries: &C, question: &Question) -> Seen {
+        if self.sessions.is_none() {
+            match mint(canaries, &self.id, question).await {
+                Ok((control, suspects, role)) => {
+                    self.proof.role = Some(role.clone());
+                    self.sessions = Some((control, suspects, role));
+                }
+                Err(MintError::NoWay(why)) => return Seen::NoWay(why),
+                Err(MintError::Trouble(trouble)) => return Seen::Shows(Verdict::CouldNotAsk, Some(trouble.to_string())),
+            }
+        }
+        let Some((control, suspects, _)) = &self.sessions else { return Seen::Shows(Verdict::CouldNotAsk, None) };
+        let control = canaries.probe(control).await;
+        // After a release nobody may be refused, the control as little as the suspect (R21).
+        if let (Aim::Allowed, Probed::Refused { .. }) = (question.aim, &control) {
+            return Seen::Shows(Verdict::ControlRefused, None);
+        }
+        let mut worst: Option<(Verdict, Option<String>)> = None;
+        let mut expired = control == Probed::SessionExpired;
+        for suspect in suspects {
+            let probed = canaries.probe(suspect).await;
+            expired |= probed == Probed::SessionExpired;
+            let seen = table(&control, &probed, &question.policy);
+            // An allowed name outweighs everything, and whatever is not a clean refusal outweighs one.
+            let outweighs = match &worst {
+                None | Some((Verdict::RefusedByUs, _)) => true,
+                Some((Verdict::Allowed, _)) => false,
+                Some(_) => seen.0 == Verdict::Allowed,
+            };
+            if outweighs {
+                worst = Some(seen);
+            }
+        }
+        if expired {
+            self.sessions = None;
+        }
+        let (verdict, detail) = worst.unwrap_or((Verdict::CouldNotAsk, Some("the suspect has no name that a session can have".to_owned())));
+        Seen::Shows(verdict, detail)
+    }
+}
+
+/// The decision table: what one probe of the suspect shows, beside the control's.
+fn table(control: &Probed, suspect: &Probed, ours: &PolicyArn) -> (Verdict, Option<String>) {
+    match (suspect, control) {
+        // An allowed call is an allowed call, whatever the control says.
+        (Probed::Allowed, _) => (Verdict::Allowed, None),
+        (Probed::SessionExpired, _) | (_, Probed::SessionExpired) => (Verdict::CouldNotAsk, Some("the canary session expired".to_owned())),
+        (Probed::NoAnswer(why), _) | (_, Probed::NoAnswer(why)) => (Verdict::CouldNotAsk, Some(why.clone())),
+        (Probed::Refused { policy: Some(policy), .. }, Probed::Allowed) if policy == ours => (Verdict::RefusedByUs, None),
+        (Probed::Refused { policy: Some(policy), .. }, Probed::Allowed) => (Verdict::RefusedByOther, Some(format!("refused by {policy}"))),
+        // AWS does not name the policy everywhere (aws-facts §6). The two sessions differ in their name alone, and an
+        // SCP refuses the one and not the other.
+        (Probed::Refused { policy: None, by_scp: true }, Probed::Allowed) => {
+            (Verdict::RefusedByUs, Some("AWS does not name the policy".to_owned()))
+        }
+        (Probed::Refused { policy: None, by_scp: false }, Probed::Allowed) => (Verdict::RefusedByOther, Some("AWS does not say by what".to_owned())),
+        (Probed::Refused { .. }, Probed::Refused { policy, .. }) => {
+            (Verdict::ControlRefused, policy.as_ref().map(|policy| format!("the control is refused by {policy}")))
+        }
+    }
+}
+
+/// The control and one session for each name, with the first role that lets us in.
+async fn mint<C: Canaries>(canaries: &C, account: &AccountId, question: &Question) -> Result<(C::Session, Vec<C::Session>, RoleName), MintError> {
+    let mut reasons = Vec::new();
+    for role in &question.roles {
+        match canaries.mint(account, role, &question.incident.control_name()).await {
+            Ok(control) => {
+                let mut suspects = Vec::new();
+                for name in &question.names {
+                    suspects.push(canaries.mint(account, role, name).await?);
+                }
+                return Ok((control, suspects, role.clone()));
+            }
+            Err(MintError::NoWay(why)) => reasons.push(why),
+            Err(trouble @ MintError::Trouble(_)) => return Err(trouble),
+        }
+    }
+    Err(MintError::NoWay(reasons.join("; ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arn(id: &str) -> PolicyArn {
+        PolicyArn::parse(format!("arn:aws:organizations::111122223333:policy/o-x/service_control_policy/{id}")).unwrap()
+    }
+
+    fn refused(policy: Option<&str>, by_scp: bool) -> Probed {
+        Probed::Refused { policy: policy.map(arn), by_scp }
+    }
+
+    #[test]
+    fn the_decision_table_line_by_line() {
+        let ours = arn("p-ours");
+        let cases = [
+            (Probed::Allowed, Probed::Allowed, Verdict::Allowed),
+            (Probed::Allowed, refused(None, true), Verdict::Allowed),
+            (refused(Some("p-ours"), true), Probed::Allowed, Verdict::RefusedByUs),
+            (refused(None, true), Probed::Allowed, Verdict::RefusedByUs),
+            (refused(None, false), Probed::Allowed, Verdict::RefusedByOther),
+            (refused(Some("p-other"), true), Probed::Allowed, Verdict::RefusedByOther),
+            (refused(Some("p-ours"), true), refused(Some("p-other"), true), Verdict::ControlRefused),
+            (refused(Some("p-ours"), true), refused(Some("p-ours"), true), Verdict::ControlRefused),
+            (refused(Some("p-ours"), true), Probed::NoAnswer("timeout".to_owned()), Verdict::CouldNotAsk),
+            (Probed::NoAnswer("timeout".to_owned()), Probed::Allowed, Verdict::CouldNotAsk),
+            (Probed::SessionExpired, Probed::Allowed, Verdict::CouldNotAsk),
+            (refused(Some("p-ours"), true), Probed::SessionExpired, Verdict::CouldNotAsk),
+        ];
+        for (suspect, control, expected) in cases {
+            assert_eq!(table(&control, &suspect, &ours).0, expected, "suspect {suspect:?}, control {control:?}");
+        }
+    }
+
+    #[test]
+    fn together_they_show_it_only_when_every_account_does() {
+        let account = |verdict| AccountProof {
+            id: AccountId::parse("111122223333").unwrap(),
+            verdict,
+            role: None,
+            first_refusal: None,
+            last_allowed: None,
+            detail: None,
+        };
+        let of = |verdicts: &[Verdict]| overall(Aim::Refused, &verdicts.iter().copied().map(account).collect::<Vec<_>>());
+        assert_eq!(of(&[]), Overall::Open);
+        assert_eq!(of(&[Verdict::RefusedByUs]), Overall::Shown);
+        assert_eq!(of(&[Verdict::RefusedByUs, Verdict::CouldNotAsk]), Overall::Open);
+        assert_eq!(of(&[Verdict::RefusedByUs, Verdict::NotSettled]), Overall::Open);
+        assert_eq!(of(&[Verdict::CouldNotAsk, Verdict::Allowed]), Overall::Opposite);
+    }
+}
