@@ -25,7 +25,7 @@ use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use jiff::Timestamp;
 
-use crate::cloud::{Clock, Cloud, Trouble, TroubleKind};
+use crate::cloud::{Clock, Cloud, ConnectError, Trouble, TroubleKind};
 use crate::ids::*;
 
 pub use sessions::Sessions;
@@ -54,35 +54,12 @@ pub struct Changer {
     organizations: aws_sdk_organizations::Client,
 }
 
-/// Where to connect, as the command line has it.
-#[derive(Debug, Clone, Default)]
-pub struct Settings {
-    /// `--profile`.
-    pub profile: Option<String>,
-    /// `--region`.
-    pub region: Option<Region>,
-}
-
-/// Why there is no connection.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ConnectError {
-    /// Neither flag, environment nor profile names a Region.
-    #[error("no AWS Region is set")]
-    NoRegion,
-    /// The Region is none: the SDK would silently ask a host that does not exist.
-    #[error(transparent)]
-    BadRegion(#[from] NotAnId),
-    /// The HTTP client could not be built.
-    #[error("{0}")]
-    Http(String),
-}
-
 impl Aws<wire::ServerClock> {
     /// The AWS that the environment, the profile and the flags name.
     ///
     /// # Errors
     /// [`ConnectError`]; nothing was asked yet.
-    pub async fn connect(settings: &Settings) -> Result<Self, ConnectError> {
+    pub async fn connect(profile: Option<&str>, region: Option<&Region>) -> Result<Self, ConnectError> {
         let http = wire::https().map_err(ConnectError::Http)?;
         // The retry config is set in code because a bad AWS_MAX_ATTEMPTS makes the loader panic otherwise.
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
@@ -95,10 +72,10 @@ impl Aws<wire::ServerClock> {
                     .operation_timeout(Duration::from_secs(45))
                     .build(),
             );
-        if let Some(profile) = &settings.profile {
+        if let Some(profile) = profile {
             loader = loader.profile_name(profile);
         }
-        if let Some(region) = &settings.region {
+        if let Some(region) = region {
             loader = loader.region(SdkRegion::new(region.as_str().to_owned()));
         }
         let config = loader.load().await;

@@ -61,6 +61,20 @@ impl Trouble {
     }
 }
 
+/// Why there is no connection. Nothing was asked yet.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectError {
+    /// Neither flag, environment nor profile names a Region.
+    #[error("no AWS Region is set")]
+    NoRegion,
+    /// The Region is none: the SDK would silently ask a host that does not exist.
+    #[error(transparent)]
+    BadRegion(#[from] NotAnId),
+    /// The HTTP client could not be built.
+    #[error("{0}")]
+    Http(String),
+}
+
 /// Why the organization could not be described.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OrganizationError {

@@ -41,11 +41,13 @@ pub enum Event {
         /// The host that answers, when it is not AWS.
         practice: Option<String>,
     },
-    /// A release was asked for; nothing has been called yet.
-    ReleaseAsked {
+    /// An incident was taken up again, to be verified or released; nothing has been called yet.
+    TakenUp {
         /// The incident.
         incident: IncidentId,
-        /// Who asked, as an ARN.
+        /// What for.
+        purpose: Purpose,
+        /// Who did, as an ARN.
         operator: String,
         /// The gate that was closed and overridden, if any.
         forced_past: Option<String>,
@@ -93,6 +95,16 @@ pub enum Event {
     Released,
 }
 
+/// What an incident is taken up for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// To look again whether the deny holds.
+    Verify,
+    /// To take it away.
+    Release,
+}
+
 /// How far a step is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -134,7 +146,7 @@ impl State {
     /// [`Impossible`], for an outcome of a step that was not started, or a step after the journal was closed.
     pub fn then(mut self, event: &Event) -> Result<Self, Impossible> {
         match event {
-            Event::Approved { incident, .. } | Event::ReleaseAsked { incident, .. } => {
+            Event::Approved { incident, .. } | Event::TakenUp { incident, .. } => {
                 if self.incident.as_ref().is_some_and(|known| known != incident) {
                     return Err(Impossible(format!("it is another incident's, not {incident}'s")));
                 }
@@ -275,7 +287,12 @@ mod tests {
     fn story() -> Vec<Event> {
         let policy = PolicyId::parse("p-abcdefgh").unwrap();
         vec![
-            Event::ReleaseAsked { incident: IncidentId::from_bytes([1, 2, 3]), operator: "arn:x".to_owned(), forced_past: None },
+            Event::TakenUp {
+                incident: IncidentId::from_bytes([1, 2, 3]),
+                purpose: Purpose::Release,
+                operator: "arn:x".to_owned(),
+                forced_past: None,
+            },
             Event::Started { step: StepName::DetachPolicy },
             Event::Done { step: StepName::DetachPolicy, policy, found: false },
             Event::Started { step: StepName::DeletePolicy },

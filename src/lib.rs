@@ -29,4 +29,12 @@ pub mod release;
 
 pub mod respond;
 
+pub mod report;
+
 pub mod aws;
+
+pub mod range;
+
+pub mod drill;
+
+pub mod cli;

@@ -8,13 +8,75 @@ use jiff::Timestamp;
 
 use crate::cloud::{Change as _, Clock as _, Cloud, Read as _, Trouble};
 use crate::contain::{self, Outcome};
-use crate::facts::PolicySummary;
+use crate::facts::{Facts, PolicySummary};
 use crate::ids::*;
 use crate::incident::Incident;
-use crate::journal::{Event, Journal, JournalError, Store};
+use crate::journal::{Event, Journal, JournalError, Purpose, Store};
 use crate::plan::approval::{Approved, How};
-use crate::plan::{Step, StepName};
-use crate::verify::{self, Overall, Proof, Question};
+use crate::plan::preflight::{self, Preflight};
+use crate::plan::{Plan, Step, StepName};
+use crate::playbook::{Playbook, Target};
+use crate::policy::NothingToDeny;
+use crate::principal::{self, NotCovered, Principal};
+use crate::signal::Suspect;
+use crate::survey::{self, SurveyError};
+use crate::verify::{self, Aim, Overall, Proof, Question};
+
+/// What there is to approve: the facts, the plan they lead to, and the judgement of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prepared {
+    /// What was learned.
+    pub facts: Facts,
+    /// What is meant to be done.
+    pub plan: Plan,
+    /// Whether it may be.
+    pub preflight: Preflight,
+}
+
+/// Why there is nothing to approve. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotPrepared {
+    /// This version cannot contain such a principal.
+    #[error(transparent)]
+    NotCovered(#[from] NotCovered),
+    /// The questions were not answered.
+    #[error(transparent)]
+    Survey(#[from] SurveyError),
+    /// Nothing in a policy can name the principal.
+    #[error(transparent)]
+    NothingToDeny(#[from] NothingToDeny),
+}
+
+/// Survey → principal → plan → preflight, with the reading capability only.
+///
+/// # Errors
+/// [`NotPrepared`].
+pub async fn prepare<C: Cloud>(cloud: &C, suspect: &Suspect, playbook: &Playbook, target: Option<&TargetId>) -> Result<Prepared, NotPrepared> {
+    principal::is_covered(suspect)?;
+    let target = target.or(match &playbook.target {
+        Target::Root => None,
+        Target::Id(id) => Some(id),
+    });
+    let facts = survey::survey(cloud.read(), cloud.clock(), suspect, target).await?;
+    let plan = Plan::containment(&facts, Principal::of(suspect, &facts), playbook)?;
+    let preflight = preflight::check(&facts, &plan, playbook);
+    Ok(Prepared { facts, plan, preflight })
+}
+
+/// What the canaries are asked about an incident.
+pub fn question(incident: &Incident, policy: &PolicyArn, playbook: &Playbook, aim: Aim) -> Question {
+    Question {
+        incident: incident.id.clone(),
+        policy: policy.clone(),
+        names: incident.session_names.clone(),
+        accounts: incident.accounts.clone(),
+        roles: playbook.verify.canary_roles.clone(),
+        timeout: playbook.verify.timeout,
+        every: playbook.verify.every,
+        in_a_row: playbook.verify.in_a_row,
+        aim,
+    }
+}
 
 /// AWS has accepted the deny.
 #[derive(Debug, Clone, PartialEq)]
@@ -149,7 +211,7 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
     pub async fn release(&mut self, incident: &Incident, policy: &PolicyId, operator: &str, forced_past: Option<String>) -> Result<(), Stopped> {
         let (read, change, clock) = (self.cloud.read(), self.cloud.change(), self.cloud.clock());
         let targets = read.targets(policy).await.map_err(Stopped::Read)?;
-        self.record(Event::ReleaseAsked { incident: incident.id.clone(), operator: operator.to_owned(), forced_past })?;
+        self.take_up(incident, Purpose::Release, operator, forced_past)?;
         for target in &targets {
             self.record(Event::Started { step: StepName::DetachPolicy })?;
             let outcome = contain::detach(read, change, clock, policy, target).await;
@@ -159,6 +221,14 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
         let outcome = contain::delete(read, change, clock, policy).await;
         self.settled(StepName::DeletePolicy, outcome, policy)?;
         self.record(Event::Released)
+    }
+
+    /// Opens the record of an incident that is there already.
+    ///
+    /// # Errors
+    /// [`Stopped::Journal`], when the record cannot be written; nothing was called then.
+    pub fn take_up(&mut self, incident: &Incident, purpose: Purpose, operator: &str, forced_past: Option<String>) -> Result<(), Stopped> {
+        self.record(Event::TakenUp { incident: incident.id.clone(), purpose, operator: operator.to_owned(), forced_past })
     }
 
     /// Asks the canaries whether everybody is let through again.

@@ -1,0 +1,177 @@
+//! The door: arguments, and one dispatch.
+//!
+//! Each verb is a file that returns a value or a [`Failure`]; [`ui`] alone writes, [`failure`] alone blames.
+
+pub mod exit;
+
+pub mod failure;
+
+pub mod ui;
+
+pub mod given;
+
+pub mod contain;
+
+pub mod verify;
+
+pub mod status;
+
+pub mod release;
+
+pub mod drill;
+
+pub mod signal;
+
+pub mod policy;
+
+pub mod playbook;
+
+use std::ffi::OsString;
+use std::future::Future;
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use etcetera::BaseStrategy as _;
+
+use crate::cloud::{Cloud, ConnectError};
+use crate::ids::{IncidentId, Region};
+use crate::journal::Journal;
+use crate::journal::file::{self, JournalFile};
+use exit::Exit;
+use failure::Failure;
+use ui::{Format, Prompt, Ui};
+
+/// What the command line needs of the world; the composition root provides it.
+pub trait Outside {
+    /// AWS, or what stands in for it.
+    type World: Cloud;
+    /// Connects. Called by the verbs that need AWS, and not before.
+    fn connect(&self, profile: Option<&str>, region: Option<&Region>) -> impl Future<Output = Result<Self::World, ConnectError>>;
+    /// Returns when the operator presses Ctrl-C.
+    fn interrupted(&self) -> impl Future<Output = ()>;
+}
+
+/// Cut off a compromised AWS identity across a whole organization, prove it, and let the person back in.
+#[derive(Debug, Parser)]
+#[command(name = "quell", version, arg_required_else_help = true, after_help = AFTER)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+    #[command(flatten)]
+    common: Common,
+}
+
+const AFTER: &str = "\
+Examples:
+  quell drill                                  practise the whole story; touches nothing outside this process
+  quell plan alice@example.com                 show what containing would do; changes nothing
+  quell contain --finding-file finding.json    deny everything, after you typed the username
+  quell status                                 every incident of the organization, from any machine
+  quell release q-7f3a9c                       take the deny away when no session can be alive any more
+
+Exit codes: 0 done and proven, 1 failed and nothing changed, 2 usage, 3 refused, 4 changed and not proven,
+5 changed and still getting through, 6 partly changed, 130 interrupted.";
+
+/// What every verb takes.
+#[derive(Debug, Args)]
+pub struct Common {
+    /// Use this profile of the AWS configuration
+    #[arg(long, global = true, value_name = "NAME")]
+    profile: Option<String>,
+    /// Use this Region (default: AWS_REGION or the profile's)
+    #[arg(long, global = true, value_name = "REGION")]
+    region: Option<Region>,
+    /// Write results for people or as one JSON object
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "human")]
+    output: Format,
+    /// Keep journals in this directory (default: $XDG_STATE_HOME/quell, or ~/.local/state/quell)
+    #[arg(long, global = true, value_name = "DIR", env = "QUELL_STATE_DIR")]
+    state_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Show what containing would do: the deny, the steps, what is not covered. Changes nothing
+    Plan(contain::PlanArgs),
+    /// Deny a user everything across the organization, and prove it
+    Contain(contain::ContainArgs),
+    /// Prove with canary sessions that a deny holds
+    Verify(verify::VerifyArgs),
+    /// List the incidents that AWS remembers, or one
+    Status(status::StatusArgs),
+    /// Take a deny away when no session of the user can be alive any more
+    Release(release::ReleaseArgs),
+    /// Practise a whole incident on the embedded range, 12 hours in a second
+    Drill(drill::DrillArgs),
+    /// The practice organization, for any AWS SDK or CLI
+    #[command(subcommand)]
+    Range(drill::RangeVerb),
+    /// What is understood of a finding. Needs no AWS
+    #[command(subcommand)]
+    Signal(signal::SignalVerb),
+    /// The policies that quell writes. Needs no AWS
+    #[command(subcommand)]
+    Policy(policy::PolicyVerb),
+    /// How incidents are run. Needs no AWS
+    #[command(subcommand)]
+    Playbook(playbook::PlaybookVerb),
+}
+
+impl Common {
+    async fn connect<O: Outside>(&self, outside: &O) -> Result<O::World, Failure> {
+        Ok(outside.connect(self.profile.as_deref(), self.region.as_ref()).await?)
+    }
+
+    fn state_directory(&self) -> Result<PathBuf, Failure> {
+        if let Some(directory) = &self.state_dir {
+            return Ok(directory.clone());
+        }
+        let base = etcetera::base_strategy::Xdg::new().ok().and_then(|xdg| xdg.state_dir());
+        let base = base.ok_or_else(|| Failure::usage("there is no home directory to keep the journal in").hint("Name one: `--state-dir <directory>`."))?;
+        Ok(base.join("quell"))
+    }
+}
+
+/// The journal of an incident on this machine, begun if there is none.
+fn open_journal(common: &Common, incident: &IncidentId) -> Result<Journal<JournalFile>, Failure> {
+    Ok(file::open(&common.state_directory()?, incident)?)
+}
+
+/// Runs one command line. Results go to `out`, everything else to `err`.
+pub async fn run<O: Outside>(arguments: impl IntoIterator<Item = OsString>, outside: &O, prompt: &dyn Prompt, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => return misused(&error, out, err),
+    };
+    let common = &arguments.common;
+    let ui = Ui::new(out, err, prompt, common.output);
+    let done = match &arguments.verb {
+        Verb::Plan(args) => contain::plan(args, common, outside, &ui).await,
+        Verb::Contain(args) => contain::contain(args, common, outside, &ui).await,
+        Verb::Verify(args) => verify::verify(args, common, outside, &ui).await,
+        Verb::Status(args) => status::status(args, common, outside, &ui).await,
+        Verb::Release(args) => release::release(args, common, outside, &ui).await,
+        Verb::Drill(args) => drill::drill(args, &ui).await,
+        Verb::Range(verb) => drill::range(verb, outside, &ui).await,
+        Verb::Signal(verb) => signal::signal(verb, &ui),
+        Verb::Policy(verb) => policy::policy(verb, &ui),
+        Verb::Playbook(verb) => playbook::playbook(verb, &ui),
+    };
+    match done {
+        Ok(exit) => exit,
+        Err(failure) => {
+            ui.failure(&failure);
+            failure.exit
+        }
+    }
+}
+
+/// Help and version on stdout, anything that was misspelt on stderr.
+fn misused(error: &clap::Error, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
+    let text = error.render().to_string();
+    let asked_for = !error.use_stderr();
+    // Whoever closed the pipe does not want the rest.
+    let _ = if asked_for { out.write_all(text.as_bytes()) } else { err.write_all(text.as_bytes()) };
+    if asked_for { Exit::Done } else { Exit::Usage }
+}

@@ -1,0 +1,175 @@
+//! `quell plan` and `quell contain`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use jiff::SignedDuration;
+
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::given::SignalArgs;
+use crate::cli::ui::{NoAnswer, Ui};
+use crate::cli::{Common, Outside, open_journal};
+use crate::cloud::{Clock as _, Cloud};
+use crate::ids::{RoleName, TargetId};
+use crate::plan::Plan;
+use crate::plan::approval::Approval;
+use crate::playbook::{Playbook, parse_duration};
+use crate::report::{ContainReport, PlanReport, human};
+use crate::respond::{self, Prepared, Response};
+use crate::verify::{Aim, Overall};
+
+/// What `quell plan` takes.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    signal: SignalArgs,
+    /// The finding's detector, if there are several
+    #[arg(long, value_name = "ID", requires = "finding")]
+    detector: Option<String>,
+    /// Attach to this organizational unit or account instead of the root
+    #[arg(long, value_name = "ID")]
+    target: Option<TargetId>,
+    /// Use this playbook instead of the one that comes with quell
+    #[arg(long, value_name = "FILE")]
+    playbook: Option<PathBuf>,
+}
+
+/// What `quell contain` takes.
+#[derive(Debug, Args)]
+pub struct ContainArgs {
+    #[command(flatten)]
+    plan: PlanArgs,
+    /// Show the plan and stop: the same as `quell plan`
+    #[arg(long)]
+    dry_run: bool,
+    /// Approve the plan without being asked, for scripts
+    #[arg(long, conflicts_with = "dry_run")]
+    yes: bool,
+    #[command(flatten)]
+    canary: CanaryArgs,
+}
+
+/// How canaries are sent, where it is not as the playbook has it.
+#[derive(Debug, Clone, Args)]
+pub struct CanaryArgs {
+    /// Enter member accounts with this role (default: quell-canary, then OrganizationAccountAccessRole)
+    #[arg(long, value_name = "NAME")]
+    canary_role: Option<RoleName>,
+    /// Stop asking after this long (default: 15m)
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    verify_timeout: Option<SignedDuration>,
+}
+
+impl CanaryArgs {
+    /// The playbook with these set.
+    pub fn over(&self, mut playbook: Playbook) -> Playbook {
+        if let Some(role) = &self.canary_role {
+            playbook.verify.canary_roles = vec![role.clone()];
+        }
+        if let Some(timeout) = self.verify_timeout {
+            playbook.verify.timeout = timeout;
+        }
+        playbook
+    }
+}
+
+/// A playbook's file, or the one that comes with quell.
+pub fn playbook(path: Option<&PathBuf>) -> Result<Playbook, Failure> {
+    match path {
+        None => Ok(Playbook::default_one()?),
+        Some(path) => Playbook::parse(&crate::cli::given::text_of(path)?).map_err(|error| {
+            let failure = Failure::from(error);
+            Failure { error: format!("{}: {}", path.display(), failure.error), ..failure }
+        }),
+    }
+}
+
+/// `quell plan`: zero mutating calls, and no state.
+pub async fn plan<O: Outside>(args: &PlanArgs, common: &Common, outside: &O, ui: &Ui<'_>) -> Result<Exit, Failure> {
+    let playbook = playbook(args.playbook.as_ref())?;
+    let (world, prepared) = prepare(args, &playbook, common, outside, ui).await?;
+    ui.result(&PlanReport::of(&prepared, world.practice()), human::plan);
+    if prepared.preflight.refusals.is_empty() {
+        Ok(Exit::Done)
+    } else {
+        Err(Failure::refused(&prepared.preflight.refusals))
+    }
+}
+
+/// `quell contain`.
+pub async fn contain<O: Outside>(args: &ContainArgs, common: &Common, outside: &O, ui: &Ui<'_>) -> Result<Exit, Failure> {
+    if args.dry_run {
+        return plan(&args.plan, common, outside, ui).await;
+    }
+    let playbook = args.canary.over(playbook(args.plan.playbook.as_ref())?);
+    let (world, prepared) = prepare(&args.plan, &playbook, common, outside, ui).await?;
+    ui.say(&human::plan(&PlanReport::of(&prepared, world.practice())));
+    if !prepared.preflight.refusals.is_empty() {
+        return Err(Failure::refused(&prepared.preflight.refusals));
+    }
+    let approval = approve(&prepared.plan, &world, args.yes, ui)?;
+    let approved = approval.of(prepared.plan.clone(), world.clock().now())?;
+
+    let incident = &approved.plan.incident.id;
+    let mut journal = open_journal(common, incident)?;
+    let operator = &prepared.facts.caller.arn;
+    let watch = |event: &crate::journal::Event| human::event(event).into_iter().for_each(|line| ui.say(&line));
+    let mut remembered = approved.plan.incident.clone();
+    let work = async {
+        let mut response = Response::new(&world, &mut journal, &watch);
+        let accepted = response.contain(&approved, operator).await?;
+        let question = respond::question(&remembered, &accepted.policy.arn, &playbook, Aim::Refused);
+        let proof = response.verify(&mut remembered, &accepted.policy.id, &question).await?;
+        Ok((accepted, proof))
+    };
+    let done = tokio::select! {
+        done = work => Some(done),
+        () = outside.interrupted() => None,
+    };
+    let (accepted, proof) = match done {
+        Some(Ok(done)) => done,
+        Some(Err(stopped)) => return Err(Failure::stopped(&stopped, journal.state(), incident)),
+        None => return Err(Failure::interrupted(journal.state(), incident)),
+    };
+    let report = ContainReport::of(&prepared, &remembered, &playbook, approved.at, &accepted, &proof, world.practice());
+    ui.result(&report, human::contain);
+    Ok(match proof.overall {
+        Overall::Opposite => Exit::GettingThrough,
+        // No SCP applies in the management account: whoever can enter it still gets through there (R16).
+        Overall::Shown if remembered.reaches_management => Exit::GettingThrough,
+        Overall::Shown if report.proof_not_recorded => Exit::Partly,
+        Overall::Shown => Exit::Done,
+        Overall::Open => Exit::NotProven,
+    })
+}
+
+async fn prepare<O: Outside>(args: &PlanArgs, playbook: &Playbook, common: &Common, outside: &O, ui: &Ui<'_>) -> Result<(O::World, Prepared), Failure> {
+    // What can be said without AWS is said before AWS is asked.
+    let offline = args.signal.offline(ui, playbook)?;
+    if let Some(suspect) = &offline {
+        crate::principal::is_covered(suspect)?;
+    }
+    let world = common.connect(outside).await?;
+    let suspect = match offline {
+        Some(suspect) => suspect,
+        None => args.signal.fetched(&world, args.detector.as_deref(), ui, playbook).await?,
+    };
+    let prepared = respond::prepare(&world, &suspect, playbook, args.target.as_ref()).await?;
+    Ok((world, prepared))
+}
+
+/// The go-ahead: `--yes`, or the username typed on a terminal.
+fn approve<C: Cloud>(plan: &Plan, world: &C, yes: bool, ui: &Ui<'_>) -> Result<Approval, Failure> {
+    if yes {
+        return Ok(Approval::flag(plan, world.clock().now()));
+    }
+    let practice = if world.practice().is_some() { "PRACTICE: type" } else { "Type" };
+    let question = format!("{practice} the username to deny it everything under {} ({})", plan.target, plan.principal.username);
+    match ui.ask(&question) {
+        Ok(typed) => Ok(Approval::typed(plan, &typed, world.clock().now())?),
+        Err(NoAnswer::NoTerminal) => Err(Failure::new(Exit::Refused, "not approved: there is no terminal to type the username on")
+            .hint("In a script, say that you mean it: `quell contain … --yes`.")),
+        Err(NoAnswer::Interrupted) => Err(Failure::new(Exit::Interrupted, "interrupted before the approval")),
+    }
+}

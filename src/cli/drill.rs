@@ -1,0 +1,73 @@
+//! `quell drill` and `quell range serve`: practice.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use crate::cli::contain;
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::given;
+use crate::cli::ui::Ui;
+use crate::cli::Outside;
+use crate::drill::{self, DrillError};
+use crate::report::human;
+
+/// What `quell drill` takes.
+#[derive(Debug, Args)]
+pub struct DrillArgs {
+    /// Drill on this finding: the organization is drawn so that it could have raised it
+    #[arg(long, value_name = "FILE")]
+    finding_file: Option<PathBuf>,
+    /// Draw the organization from this number
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Use this playbook instead of the one that comes with quell
+    #[arg(long, value_name = "FILE")]
+    playbook: Option<PathBuf>,
+}
+
+/// What `quell range` does.
+#[derive(Debug, Subcommand)]
+pub enum RangeVerb {
+    /// Serve a practice organization to any AWS SDK or CLI, on the loopback interface only
+    Serve {
+        /// The port; 0 for any that is free
+        #[arg(long, value_name = "PORT", default_value_t = 4566)]
+        port: u16,
+        /// Draw the organization from this number
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        seed: u64,
+    },
+}
+
+/// `quell drill`.
+pub async fn drill(args: &DrillArgs, ui: &Ui<'_>) -> Result<Exit, Failure> {
+    let playbook = contain::playbook(args.playbook.as_ref())?;
+    let suspect = match &args.finding_file {
+        Some(path) => Some(given::one_suspect(&given::findings_in(path)?, ui, &playbook)?),
+        None => None,
+    };
+    let report = drill::run(args.seed, suspect, &playbook, &|line| ui.story(line)).await.map_err(|error| match error {
+        DrillError::NotPrepared(error) => error.into(),
+        DrillError::Refused(refusals) => Failure::refused(&refusals),
+        other => Failure::new(Exit::Failed, format!("the drill could not be run: {other}")).hint("The organization of another seed may do: `quell drill --seed 2`."),
+    })?;
+    ui.result(&report, human::drill);
+    Ok(if report.verdict == "pass" { Exit::Done } else { Exit::Failed })
+}
+
+/// `quell range serve`.
+pub async fn range<O: Outside>(verb: &RangeVerb, outside: &O, ui: &Ui<'_>) -> Result<Exit, Failure> {
+    let RangeVerb::Serve { port, seed } = verb;
+    let (exports, say) = (|lines: &str| ui.text(lines), |line: &str| ui.say(line));
+    let serving = drill::serve(*port, *seed, &exports, &say);
+    let served = tokio::select! {
+        served = serving => served,
+        // Ctrl-C is how it is meant to end.
+        () = outside.interrupted() => Ok(()),
+    };
+    served.map(|()| Exit::Done).map_err(|error| {
+        Failure::new(Exit::Failed, format!("the range cannot be served on port {port}: {error}")).hint("Take another port: `quell range serve --port 0`.")
+    })
+}

@@ -1,0 +1,228 @@
+//! Blame, in one place: what was wrong, what was and was not changed, what to type next, and the exit code.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::cli::exit::Exit;
+use crate::cloud::{ConnectError, Trouble, TroubleKind};
+use crate::ids::{IncidentId, NotAnId};
+use crate::journal::{JournalError, State, Status};
+use crate::plan::StepName;
+use crate::plan::approval::NotApproved;
+use crate::plan::preflight::Refusal;
+use crate::playbook::PlaybookError;
+use crate::policy::NothingToDeny;
+use crate::principal::NotCovered;
+use crate::respond::{NotPrepared, Stopped};
+use crate::signal::{Nobody, ReadError};
+use crate::survey::SurveyError;
+
+/// Why a verb did not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Failure {
+    /// `quell.error/1`.
+    pub schema: &'static str,
+    /// The exit code.
+    pub exit: Exit,
+    /// What was wrong, a lower-case fragment.
+    pub error: String,
+    /// What was and was not changed, full sentences.
+    pub changed: String,
+    /// What to do, full sentences; the last one has the command to type.
+    pub hints: Vec<String>,
+}
+
+const NOTHING: &str = "Nothing was changed.";
+
+impl Failure {
+    /// A failure before anything was changed.
+    pub fn new(exit: Exit, error: impl ToString) -> Self {
+        Self { schema: "quell.error/1", exit, error: error.to_string(), changed: NOTHING.to_owned(), hints: Vec::new() }
+    }
+
+    /// Something is wrong with what was given.
+    pub fn usage(error: impl ToString) -> Self {
+        Self::new(Exit::Usage, error)
+    }
+
+    /// With one more hint.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// After changes, or what may be changes.
+    fn after(mut self, state: &State, incident: &IncidentId) -> Self {
+        self.changed = changed(state);
+        if state.changed() {
+            self.exit = Exit::Partly;
+            let policy = incident.policy_name();
+            self.hints.push(format!("See what AWS has: `quell status {incident}`."));
+            self.hints.push(format!("Take it away: `quell release {incident} --force` (or by hand: detach and delete the policy {policy})."));
+            self.hints.push("Go on: type the same command again; it takes up what is there.".to_owned());
+        }
+        self
+    }
+
+    /// The driver stopped.
+    pub fn stopped(stopped: &Stopped, state: &State, incident: &IncidentId) -> Self {
+        let failure = match stopped {
+            Stopped::Journal(error) => Self::from(error.clone()),
+            Stopped::Failed { trouble, .. } | Stopped::Unsettled { trouble, .. } | Stopped::Read(trouble) => Self::from(trouble.clone()),
+        };
+        Self { error: stopped.to_string(), ..failure }.after(state, incident)
+    }
+
+    /// Ctrl-C.
+    pub fn interrupted(state: &State, incident: &IncidentId) -> Self {
+        let mut failure = Self::new(Exit::Interrupted, "interrupted").after(state, incident);
+        failure.exit = Exit::Interrupted;
+        failure
+    }
+
+    /// Preflight said no.
+    pub fn refused(refusals: &[Refusal]) -> Self {
+        let reasons: Vec<String> = refusals.iter().map(ToString::to_string).collect();
+        let mut failure = Self::new(Exit::Refused, reasons.join("; "));
+        failure.hints = refusals.iter().map(Refusal::hint).collect();
+        failure
+    }
+
+    /// A file that cannot be read.
+    pub fn file(path: &PathBuf, error: &std::io::Error) -> Self {
+        Self::usage(format!("{}: {error}", path.display()))
+    }
+}
+
+/// What the journal says was and was not done.
+fn changed(state: &State) -> String {
+    if !state.changed() {
+        return NOTHING.to_owned();
+    }
+    let policy = state.policy.as_ref().map_or("the policy", |policy| policy.as_str());
+    let said: Vec<String> = state
+        .steps
+        .iter()
+        .map(|(step, status)| {
+            let what = match step {
+                StepName::CreatePolicy => format!("{policy} was created"),
+                StepName::AttachPolicy => format!("{policy} was attached: the deny is in force or about to be"),
+                StepName::RecordProof => "the proof was written on the policy".to_owned(),
+                StepName::DetachPolicy => format!("{policy} was detached"),
+                StepName::DeletePolicy => format!("{policy} was deleted"),
+            };
+            match status {
+                Status::Done => format!("Done: {what}."),
+                Status::Failed => format!("NOT done: {what}."),
+                Status::Started | Status::Unsettled => format!("UNKNOWN whether {what}."),
+            }
+        })
+        .collect();
+    said.join(" ")
+}
+
+impl From<Trouble> for Failure {
+    fn from(trouble: Trouble) -> Self {
+        let failure = Self::new(Exit::Failed, &trouble);
+        match trouble.kind {
+            TroubleKind::Credentials => failure.hint("Sign in (`aws sso login --profile <profile>`), then run it again with `--profile <profile>`."),
+            TroubleKind::Expired => failure.hint("Renew your credentials (`aws sso login --profile <profile>`), then run it again."),
+            TroubleKind::Denied => failure.hint("Your identity lacks the right; the README lists those that quell needs (Rights). Use another one with `--profile <profile>`."),
+            TroubleKind::Throttled => failure.hint("AWS throttles this account's calls. Wait a moment and run it again."),
+            TroubleKind::Busy => failure.hint("Somebody else is changing the organization's policies. Wait a moment and run it again."),
+            TroubleKind::Unreachable => failure.hint("Check the network, the proxy (HTTPS_PROXY), the Region and AWS_ENDPOINT_URL, then run it again."),
+            TroubleKind::Unreadable => failure.hint("Something between here and AWS answers in its place (a proxy, an endpoint that is not AWS), or AWS has an outage. Run it again."),
+            TroubleKind::Refused => failure,
+        }
+    }
+}
+
+impl From<ConnectError> for Failure {
+    fn from(error: ConnectError) -> Self {
+        let failure = Self::usage(&error);
+        match error {
+            ConnectError::NoRegion | ConnectError::BadRegion(_) => {
+                failure.hint("Name Identity Center's Region: `--region eu-west-1`, or set AWS_REGION.")
+            }
+            ConnectError::Http(_) => failure,
+        }
+    }
+}
+
+impl From<NotPrepared> for Failure {
+    fn from(error: NotPrepared) -> Self {
+        match error {
+            NotPrepared::NotCovered(error) => error.into(),
+            NotPrepared::Survey(error) => error.into(),
+            NotPrepared::NothingToDeny(error) => error.into(),
+        }
+    }
+}
+
+impl From<SurveyError> for Failure {
+    fn from(error: SurveyError) -> Self {
+        match error {
+            SurveyError::Trouble(trouble) => trouble.into(),
+            SurveyError::NoOrganization { .. } => {
+                Self::new(Exit::Refused, &error).hint("Use credentials of the organization's management account: `--profile <profile>`.")
+            }
+            SurveyError::NotManagement { .. } => Self::new(Exit::Refused, &error)
+                .hint("Use credentials of the management account, or of an account that is delegated the policies: `--profile <profile>`."),
+            SurveyError::NoIdentityCenter => Self::new(Exit::Refused, &error).hint("Name its Region: `--region <region>`."),
+            SurveyError::NoSuchUser { .. } => Self::new(Exit::Failed, &error)
+                .hint("Look the user up: `aws identitystore list-users --identity-store-id <d-…>`. A finding names its user by itself: `quell contain --finding-file <file>`."),
+            SurveyError::SeveralUsers { .. } => {
+                Self::new(Exit::Failed, &error).hint("Name one by user id: `quell contain <user id>`.")
+            }
+        }
+    }
+}
+
+impl From<NotCovered> for Failure {
+    fn from(error: NotCovered) -> Self {
+        Self::new(Exit::Refused, &error).hint(error.instead)
+    }
+}
+
+impl From<NothingToDeny> for Failure {
+    fn from(error: NothingToDeny) -> Self {
+        Self::new(Exit::Refused, error).hint("Remove the user's assignments by hand (`quell playbook show` has the checklist).")
+    }
+}
+
+impl From<Nobody> for Failure {
+    fn from(nobody: Nobody) -> Self {
+        Self::new(Exit::Refused, format!("the finding cannot be contained: {nobody}")).hint(nobody.instead())
+    }
+}
+
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Self {
+        Self::usage(error).hint("A finding looks like the output of `aws guardduty get-findings`. To see what is understood: `quell signal read <file>`.")
+    }
+}
+
+impl From<NotAnId> for Failure {
+    fn from(error: NotAnId) -> Self {
+        Self::usage(error)
+    }
+}
+
+impl From<PlaybookError> for Failure {
+    fn from(error: PlaybookError) -> Self {
+        Self::usage(format!("the playbook is not usable: {error}")).hint("See a sound one: `quell playbook show identity-center-user`.")
+    }
+}
+
+impl From<NotApproved> for Failure {
+    fn from(error: NotApproved) -> Self {
+        Self::new(Exit::Refused, format!("not approved: {error}")).hint("Run the command again; the survey is made anew.")
+    }
+}
+
+impl From<JournalError> for Failure {
+    fn from(error: JournalError) -> Self {
+        Self::new(Exit::Failed, error).hint("quell changes nothing that it cannot record. Name a directory that can be written: `--state-dir <directory>`.")
+    }
+}

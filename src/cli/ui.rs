@@ -1,0 +1,125 @@
+//! The only writer: results on stdout, everything else on stderr, prompts on the terminal.
+
+use std::cell::RefCell;
+use std::io::{IsTerminal as _, Write};
+
+use serde::Serialize;
+
+use crate::cli::failure::Failure;
+use crate::report;
+use crate::report::human::clean;
+
+/// How results are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For people.
+    Human,
+    /// One JSON object.
+    Json,
+}
+
+/// Why nothing was typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoAnswer {
+    /// Nobody could have been asked.
+    NoTerminal,
+    /// Ctrl-C, or the end of input.
+    Interrupted,
+}
+
+/// Asks a person to type something.
+pub trait Prompt {
+    /// What was typed.
+    ///
+    /// # Errors
+    /// [`NoAnswer`].
+    fn ask(&self, question: &str) -> Result<String, NoAnswer>;
+}
+
+/// A person at the terminal.
+pub struct Terminal;
+
+impl Prompt for Terminal {
+    fn ask(&self, question: &str) -> Result<String, NoAnswer> {
+        // dialoguer looks at stderr alone; with stdin piped it would read the terminal behind the pipe's back, and a
+        // script that pipes an answer in must be told to say --yes instead.
+        if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+            return Err(NoAnswer::NoTerminal);
+        }
+        let answer = dialoguer::Input::<String>::new().with_prompt(clean(question)).allow_empty(true).interact_text();
+        answer.map_err(|_| {
+            // An interrupted prompt leaves the cursor hidden.
+            let _ = console::Term::stderr().show_cursor();
+            NoAnswer::Interrupted
+        })
+    }
+}
+
+/// Where a run of quell is seen.
+pub struct Ui<'a> {
+    out: RefCell<&'a mut dyn Write>,
+    err: RefCell<&'a mut dyn Write>,
+    prompt: &'a dyn Prompt,
+    format: Format,
+}
+
+impl<'a> Ui<'a> {
+    /// Writes there, asks there.
+    pub fn new(out: &'a mut dyn Write, err: &'a mut dyn Write, prompt: &'a dyn Prompt, format: Format) -> Self {
+        Self { out: RefCell::new(out), err: RefCell::new(err), prompt, format }
+    }
+
+    /// A result: the JSON object, or its text for people.
+    pub fn result<R: Serialize>(&self, value: &R, human: impl Fn(&R) -> String) {
+        match self.format {
+            Format::Human => self.out(&human(value)),
+            Format::Json => self.out(&format!("{}\n", report::json(value))),
+        }
+    }
+
+    /// Text that is the result by itself, in either format.
+    pub fn text(&self, text: &str) {
+        self.out(text);
+    }
+
+    /// A story: part of the result for people, beside it for programs.
+    pub fn story(&self, line: &str) {
+        match self.format {
+            Format::Human => self.out(&format!("{}\n", clean(line))),
+            Format::Json => self.say(line),
+        }
+    }
+
+    /// What is going on.
+    pub fn say(&self, line: &str) {
+        let mut err = self.err.borrow_mut();
+        // A closed stderr keeps nobody from containing.
+        let _ = writeln!(err, "{}", clean(line)).and_then(|()| err.flush());
+    }
+
+    /// What went wrong.
+    pub fn failure(&self, failure: &Failure) {
+        self.say(&format!("error: {}", failure.error));
+        self.say(&failure.changed);
+        for hint in &failure.hints {
+            self.say(&format!("hint: {hint}"));
+        }
+        if self.format == Format::Json {
+            self.out(&format!("{}\n", report::json(failure)));
+        }
+    }
+
+    /// Asks a person to type something.
+    ///
+    /// # Errors
+    /// [`NoAnswer`].
+    pub fn ask(&self, question: &str) -> Result<String, NoAnswer> {
+        self.prompt.ask(question)
+    }
+
+    fn out(&self, text: &str) {
+        let mut out = self.out.borrow_mut();
+        // Whoever closed the pipe does not want the rest.
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    }
+}

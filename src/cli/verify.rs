@@ -1,0 +1,75 @@
+//! `quell verify`.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::cli::contain::{CanaryArgs, playbook};
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::ui::Ui;
+use crate::cli::{Common, Outside, given, open_journal};
+use crate::cloud::{Cloud as _, Read as _};
+use crate::ids::{AccountId, IncidentId};
+use crate::journal::Purpose;
+use crate::report::{VerifyReport, human};
+use crate::respond::{self, Response};
+use crate::verify::{Aim, Overall};
+
+/// What `quell verify` takes.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// The incident, as in q-7f3a9c
+    incident: IncidentId,
+    /// Look in this account instead of those that the user can enter (repeatable); shows more, proves nothing
+    #[arg(long, value_name = "ID")]
+    account: Vec<AccountId>,
+    /// Use this playbook's waits and roles instead of those that come with quell
+    #[arg(long, value_name = "FILE")]
+    playbook: Option<PathBuf>,
+    #[command(flatten)]
+    canary: CanaryArgs,
+}
+
+/// `quell verify`: asks the canaries, and on the first proof writes it on the policy.
+pub async fn verify<O: Outside>(args: &VerifyArgs, common: &Common, outside: &O, ui: &Ui<'_>) -> Result<Exit, Failure> {
+    let playbook = args.canary.over(playbook(args.playbook.as_ref())?);
+    let world = common.connect(outside).await?;
+    let operator = world.read().caller().await?;
+    let (mut incident, policy) = given::incident(&world, &args.incident).await?;
+    let mut question = respond::question(&incident, &policy.arn, &playbook, Aim::Refused);
+    let chosen: BTreeSet<AccountId> = args.account.iter().cloned().collect();
+    let mut journal = open_journal(common, &args.incident)?;
+    let watch = |event: &crate::journal::Event| human::event(event).into_iter().for_each(|line| ui.say(&line));
+    let work = async {
+        let mut response = Response::new(&world, &mut journal, &watch);
+        response.take_up(&incident, Purpose::Verify, &operator.arn, None)?;
+        if chosen.is_empty() {
+            response.verify(&mut incident, &policy.id, &question).await
+        } else {
+            // Some accounts that were picked are not everywhere we know of, so they start no clock.
+            question.accounts = chosen;
+            response.look_again(&question).await
+        }
+    };
+    let done = tokio::select! {
+        done = work => Some(done),
+        () = outside.interrupted() => None,
+    };
+    let proof = match done {
+        Some(Ok(proof)) => proof,
+        Some(Err(stopped)) => return Err(Failure::stopped(&stopped, journal.state(), &args.incident)),
+        None => return Err(Failure::interrupted(journal.state(), &args.incident)),
+    };
+    let mut report = VerifyReport::of(&incident, &proof, world.practice());
+    report.proof_not_recorded &= args.account.is_empty();
+    ui.result(&report, human::verify);
+    Ok(match proof.overall {
+        Overall::Opposite => Exit::GettingThrough,
+        Overall::Shown if incident.reaches_management => Exit::GettingThrough,
+        Overall::Shown if report.proof_not_recorded => Exit::Partly,
+        Overall::Shown => Exit::Done,
+        Overall::Open => Exit::NotProven,
+    })
+}

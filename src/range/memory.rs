@@ -1,0 +1,86 @@
+//! The range as the HTTP client of our own SDK clients: no socket, and a clock that moves when somebody waits.
+
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region as SdkRegion, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep, Sleep};
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::cloud::Clock;
+use crate::ids::Region;
+use crate::range::Range;
+
+/// The time one call takes, on the virtual clock: what a round trip to another continent does.
+const ROUND_TRIP: SignedDuration = SignedDuration::from_millis(80);
+
+impl HttpClient for Range {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl HttpConnector for Range {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        HttpConnectorFuture::ready(self.exchange(request))
+    }
+}
+
+impl Range {
+    fn exchange(&self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+        let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
+        let request = request.map(|body| Bytes::copy_from_slice(body.bytes().unwrap_or_default()));
+        self.advance(ROUND_TRIP);
+        match self.answer(&request) {
+            Some(answer) => HttpResponse::try_from(answer.map(SdkBody::from)).map_err(|error| ConnectorError::other(error.into(), None)),
+            None => Err(ConnectorError::io("the connection was reset".into())),
+        }
+    }
+
+    /// The SDK configuration of somebody who signs with this access key and talks to this range.
+    pub fn sdk_config(&self, key: &str, secret: &str, token: Option<&str>, region: &Region, retries: RetryConfig) -> SdkConfig {
+        let credentials = Credentials::new(key, secret, token.map(str::to_owned), None, "practice");
+        SdkConfig::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(SdkRegion::new(region.as_str().to_owned()))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .http_client(SharedHttpClient::new(self.clone()))
+            .endpoint_url("http://practice.quell.example")
+            .retry_config(retries)
+            // The virtual clock has no timeouts: every wait is over at once.
+            .timeout_config(TimeoutConfig::disabled())
+            .stalled_stream_protection(aws_config::stalled_stream_protection::StalledStreamProtectionConfig::disabled())
+            .sleep_impl(SharedAsyncSleep::new(self.clone()))
+            .build()
+    }
+}
+
+/// The SDK's waits between attempts move the virtual clock like anybody's. Not before they are waited for: every call
+/// arms a timeout beside itself that is dropped when the answer comes.
+impl AsyncSleep for Range {
+    fn sleep(&self, duration: Duration) -> Sleep {
+        let range = self.clone();
+        Sleep::new(async move { range.advance(SignedDuration::try_from(duration).unwrap_or_default()) })
+    }
+}
+
+impl Clock for Range {
+    fn now(&self) -> Timestamp {
+        Range::now(self)
+    }
+
+    async fn sleep(&self, duration: SignedDuration) {
+        self.advance(duration);
+    }
+}

@@ -1,0 +1,398 @@
+//! What is in a practice organization.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use crate::ids::*;
+use crate::policy::document::Document;
+use crate::range::{Call, wire};
+
+/// The organization, its directory, everybody's sessions, and what was called.
+#[derive(Debug)]
+pub struct State {
+    /// The time there.
+    pub now: Timestamp,
+    /// `o-…`.
+    pub organization: OrganizationId,
+    /// The account without SCPs.
+    pub management: AccountId,
+    /// `r-…`.
+    pub root: TargetId,
+    /// False for consolidated billing.
+    pub all_features: bool,
+    /// False where no organization was ever made.
+    pub exists: bool,
+    /// Whether the SCP type is on.
+    pub scps_enabled: bool,
+    /// Organizational units, with their parents.
+    pub units: BTreeMap<TargetId, Unit>,
+    /// Accounts, the management account among them.
+    pub accounts: BTreeMap<AccountId, Account>,
+    /// SCPs.
+    pub policies: BTreeMap<PolicyId, Policy>,
+    /// What is attached where, in order.
+    pub attachments: BTreeMap<TargetId, Vec<PolicyId>>,
+    /// Accounts that may manage policies beside the management account.
+    pub delegated: BTreeSet<AccountId>,
+    /// Identity Center.
+    pub directory: Directory,
+    /// GuardDuty: detectors with their findings.
+    pub detectors: BTreeMap<DetectorId, BTreeMap<String, Value>>,
+    /// Everybody who can sign a request, by access key.
+    pub sessions: BTreeMap<String, Session>,
+    /// Every call that arrived, but for the actors'.
+    pub calls: Vec<Call>,
+    /// Mishaps to come.
+    pub mishaps: Vec<Mishap>,
+    /// Who calls by themselves as time passes.
+    pub actors: Vec<Actor>,
+    /// What they saw: the observer's record, by which a drill is graded.
+    pub seen: Vec<Sighting>,
+    /// Where ids come from.
+    pub dice: fastrand::Rng,
+    /// What each moment's policies were: an account goes by an older moment than now.
+    history: Vec<(Timestamp, Arc<Enforced>)>,
+}
+
+/// An organizational unit.
+#[derive(Debug, Clone)]
+pub struct Unit {
+    /// For people.
+    pub name: String,
+    /// A unit or the root.
+    pub parent: TargetId,
+}
+
+/// An account.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// For people.
+    pub name: String,
+    /// A unit or the root.
+    pub parent: TargetId,
+    /// How long a change of policies takes to reach it.
+    pub delay: SignedDuration,
+    /// Its roles.
+    pub roles: BTreeMap<String, Role>,
+}
+
+/// A role.
+#[derive(Debug, Clone)]
+pub struct Role {
+    /// `AROA…`.
+    pub id: RoleId,
+    /// `/` or a longer path.
+    pub path: String,
+    /// Whose principals may assume it.
+    pub trusts: BTreeSet<AccountId>,
+}
+
+/// An SCP.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// Unique.
+    pub name: String,
+    /// Free text.
+    pub description: String,
+    /// As it came.
+    pub content: String,
+    /// As it is read.
+    pub document: Arc<Document>,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+    /// AWS's own.
+    pub aws_managed: bool,
+}
+
+/// The policies of one moment.
+#[derive(Debug, Default)]
+pub struct Enforced {
+    /// Documents with names and ids.
+    pub policies: BTreeMap<PolicyId, (String, Arc<Document>)>,
+    /// What is attached where.
+    pub attachments: BTreeMap<TargetId, Vec<PolicyId>>,
+}
+
+/// Identity Center.
+#[derive(Debug, Clone)]
+pub struct Directory {
+    /// `arn:aws:sso:::instance/…`.
+    pub instance: InstanceArn,
+    /// `d-…`.
+    pub store: IdentityStoreId,
+    /// Where it lives.
+    pub region: Region,
+    /// Its users.
+    pub users: BTreeMap<UserId, User>,
+    /// Its groups, by id.
+    pub groups: BTreeMap<GroupId, String>,
+    /// Its permission sets.
+    pub sets: BTreeMap<PermissionSetArn, PermissionSet>,
+    /// Who has which set in which account.
+    pub assignments: Vec<Assignment>,
+}
+
+/// A user.
+#[derive(Debug, Clone)]
+pub struct User {
+    /// As the directory spells it.
+    pub username: String,
+    /// Primary.
+    pub email: String,
+    /// Groups they are in.
+    pub groups: BTreeSet<GroupId>,
+}
+
+/// A permission set.
+#[derive(Debug, Clone)]
+pub struct PermissionSet {
+    /// For people, and in its role's name.
+    pub name: String,
+    /// ISO 8601, or not set.
+    pub duration: Option<String>,
+}
+
+/// One assignment.
+#[derive(Debug, Clone)]
+pub struct Assignment {
+    /// Where.
+    pub account: AccountId,
+    /// What.
+    pub set: PermissionSetArn,
+    /// `USER` or `GROUP`.
+    pub kind: &'static str,
+    /// A user's or group's id.
+    pub principal: String,
+}
+
+/// Somebody who can sign requests.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// Where they are.
+    pub account: AccountId,
+    /// `arn:aws:sts::…:assumed-role/…` or an IAM user's.
+    pub arn: String,
+    /// `aws:PrincipalArn`: the role's or the user's.
+    pub principal_arn: String,
+    /// `aws:userid`.
+    pub user_id: String,
+    /// `aws:SourceIdentity`.
+    pub source_identity: Option<String>,
+    /// `identitystore:UserId`.
+    pub directory_user: Option<UserId>,
+    /// When it was given out; `None` for a long-term key.
+    pub issued: Option<Timestamp>,
+    /// When it ends; `None` for a long-term key.
+    pub expires: Option<Timestamp>,
+    /// The session token that must come with it; `None` for a long-term key.
+    pub token: Option<String>,
+    /// The session policy, if it was minted with one.
+    pub policy: Option<Arc<Document>>,
+}
+
+/// Something that will go wrong.
+#[derive(Debug, Clone)]
+pub struct Mishap {
+    /// `organizations:AttachPolicy`.
+    pub action: String,
+    /// How often.
+    pub times: u32,
+    /// What.
+    pub what: Wrong,
+}
+
+/// What goes wrong with a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wrong {
+    /// AWS refuses with this error; nothing was done.
+    Error {
+        /// HTTP status.
+        status: u16,
+        /// The error's code.
+        code: String,
+    },
+    /// It is done, and the connection breaks before the answer.
+    LoseAnswer,
+    /// It is done, and something else's page comes back.
+    GarbleAnswer,
+    /// The connection breaks before anything is done.
+    LoseRequest,
+}
+
+/// Somebody who calls by themselves.
+#[derive(Debug, Clone)]
+pub struct Actor {
+    /// For the record.
+    pub name: String,
+    /// Whether they are whom the drill contains.
+    pub attacker: bool,
+    /// The session they call with.
+    pub key: String,
+    /// How often.
+    pub every: SignedDuration,
+    /// When next.
+    pub next: Timestamp,
+    /// Whether they get a fresh session when theirs has expired: honest people sign in again.
+    pub renews: bool,
+}
+
+/// How one call of an actor ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sighting {
+    /// When.
+    pub at: Timestamp,
+    /// Which actor, by index.
+    pub actor: usize,
+    /// How.
+    pub ended: Ended,
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Answered.
+    Allowed,
+    /// Refused by policy.
+    Refused,
+    /// The session was over.
+    Expired,
+}
+
+impl State {
+    /// An organization with nothing in it but its root and `FullAWSAccess`.
+    pub fn empty(management: AccountId, directory: Directory, organization: OrganizationId, root: TargetId, now: Timestamp, seed: u64) -> Self {
+        let mut state = Self {
+            now,
+            organization,
+            management,
+            root,
+            all_features: true,
+            exists: true,
+            scps_enabled: true,
+            units: BTreeMap::new(),
+            accounts: BTreeMap::new(),
+            policies: BTreeMap::new(),
+            attachments: BTreeMap::new(),
+            delegated: BTreeSet::new(),
+            directory,
+            detectors: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            calls: Vec::new(),
+            mishaps: Vec::new(),
+            actors: Vec::new(),
+            seen: Vec::new(),
+            dice: fastrand::Rng::with_seed(seed),
+            history: Vec::new(),
+        };
+        state.policies_changed();
+        state
+    }
+
+    /// To be called after every change of policies or attachments: from now on accounts begin to see it.
+    pub fn policies_changed(&mut self) {
+        let policies = self.policies.iter().map(|(id, policy)| (id.clone(), (policy.name.clone(), policy.document.clone())));
+        let enforced = Enforced { policies: policies.collect(), attachments: self.attachments.clone() };
+        self.history.push((self.now, Arc::new(enforced)));
+    }
+
+    /// Forgets every earlier moment: what is attached now has always been.
+    pub fn settle(&mut self) {
+        self.history.clear();
+        self.policies_changed();
+    }
+
+    /// The policies that an account goes by now.
+    pub fn enforced_in(&self, account: &AccountId) -> Option<Arc<Enforced>> {
+        let delay = self.accounts.get(account).map_or(SignedDuration::ZERO, |account| account.delay);
+        let visible = self.history.iter().rev().find(|(at, _)| *at + delay <= self.now);
+        visible.or(self.history.first()).map(|(_, enforced)| enforced.clone())
+    }
+
+    /// The path of an account: root, units, account.
+    pub fn path_of(&self, account: &AccountId) -> Vec<TargetId> {
+        let mut path = vec![TargetId::from(account.clone())];
+        let mut at = self.accounts.get(account).map(|account| account.parent.clone());
+        while let Some(target) = at {
+            at = self.units.get(&target).map(|unit| unit.parent.clone());
+            path.push(target);
+        }
+        path.reverse();
+        path
+    }
+
+    /// Whether a policy can be attached to it.
+    pub fn has_target(&self, target: &TargetId) -> bool {
+        *target == self.root || self.units.contains_key(target) || target.account().is_some_and(|account| self.accounts.contains_key(&account))
+    }
+
+    /// Moves the clock to a moment; everybody who meant to call meanwhile does, in order.
+    pub fn advance(&mut self, by: SignedDuration) {
+        let until = self.now + by;
+        while let Some((i, at)) = self.next_actor().filter(|(_, at)| *at <= until) {
+            self.now = self.now.max(at);
+            self.act(i);
+        }
+        self.now = until;
+    }
+
+    fn next_actor(&self) -> Option<(usize, Timestamp)> {
+        self.actors.iter().enumerate().map(|(i, actor)| (i, actor.next)).min_by_key(|(_, at)| *at)
+    }
+
+    /// One call of one actor, through the same gate as everybody's.
+    fn act(&mut self, i: usize) {
+        let Some(actor) = self.actors.get(i).cloned() else { return };
+        if actor.renews {
+            self.renew(&actor.key);
+        }
+        let token = self.sessions.get(&actor.key).and_then(|session| session.token.clone());
+        let answer = wire::answer(self, &wire::as_actor(&actor.key, token.as_deref()));
+        let status = answer.as_ref().map_or(0, |answer| answer.status().as_u16());
+        let expired = answer.as_ref().is_some_and(|answer| answer.body().windows(12).any(|window| window == b"ExpiredToken"));
+        // Actors would drown the record of everybody else's calls.
+        self.calls.pop();
+        let ended = match status {
+            200 => Ended::Allowed,
+            _ if expired => Ended::Expired,
+            _ => Ended::Refused,
+        };
+        self.seen.push(Sighting { at: self.now, actor: i, ended });
+        if let Some(actor) = self.actors.get_mut(i) {
+            actor.next = self.now + actor.every;
+        }
+    }
+
+    /// A fresh session under the same key, if the old one is over.
+    fn renew(&mut self, key: &str) {
+        let now = self.now;
+        if let Some(session) = self.sessions.get_mut(key) {
+            if let (Some(issued), Some(expires)) = (session.issued, session.expires) {
+                if expires <= now {
+                    session.expires = Some(now + expires.duration_since(issued));
+                    session.issued = Some(now);
+                }
+            }
+        }
+    }
+
+    /// A new temporary access key.
+    pub fn new_key(&mut self) -> String {
+        format!("ASIA{}", self.draw(16, b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"))
+    }
+
+    /// Some characters of an alphabet.
+    pub fn draw(&mut self, length: usize, alphabet: &[u8]) -> String {
+        let dice = &mut self.dice;
+        (0..length).filter_map(|_| dice.choice(alphabet)).map(|byte| char::from(*byte)).collect()
+    }
+
+    /// What happens to the next call of this action, if anything was arranged.
+    pub fn mishap(&mut self, action: &str) -> Option<Wrong> {
+        let mishap = self.mishaps.iter_mut().find(|mishap| mishap.action == action && mishap.times > 0)?;
+        mishap.times -= 1;
+        Some(mishap.what.clone())
+    }
+}

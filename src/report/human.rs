@@ -1,0 +1,357 @@
+//! Reports for a terminal. Pure: text in, text out; the caller writes it.
+//!
+//! Text from findings and from AWS is untrusted (R23): everything passes [`clean`] on its way out, so no name and no
+//! error message can move the cursor, clear the screen or reverse what is read.
+
+use std::fmt::Write as _;
+
+use jiff::SignedDuration;
+
+use crate::facts::Known;
+use crate::journal::Event;
+use crate::playbook::ByHand;
+use crate::plan::StepName;
+use crate::report::*;
+use crate::signal::{Finding, Suspect, Who};
+
+/// Text without control characters and without the marks that reorder what is read.
+pub fn clean(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    for c in text.chars() {
+        let reorders = matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+        if c == '\n' || !(c.is_control() || reorders) {
+            clean.push(c);
+        } else {
+            clean.extend(c.escape_unicode());
+        }
+    }
+    clean
+}
+
+/// `11h 29m`, `4.1s`: two units at most, because nobody needs the milliseconds of a night.
+pub fn duration(duration: SignedDuration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0..60 => format!("{:.1}s", duration.as_secs_f64()),
+        60..3600 => format!("{}m {}s", seconds / 60, seconds % 60),
+        _ => format!("{}h {}m", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+/// The banner over everything that did not happen on AWS.
+pub fn practice(host: Option<&String>) -> String {
+    host.map_or(String::new(), |host| format!("PRACTICE: {} is not AWS. Nothing here reaches a real organization.\n\n", clean(host)))
+}
+
+/// The plan.
+pub fn plan(report: &PlanReport) -> String {
+    let mut text = practice(report.practice.as_ref());
+    let user_id = match &report.user_id {
+        Known::Known(id) => format!("user {id}"),
+        Known::Unknown(why) => format!("no user id: {why}"),
+    };
+    let names: Vec<&str> = report.session_names.iter().map(SessionName::as_str).collect();
+    let put = |text: &mut String, label: &str, value: &str| {
+        let _ = writeln!(text, "  {label:<10}{}", clean(value));
+    };
+    let _ = writeln!(text, "Plan {} (digest {})\n", report.incident, report.digest);
+    put(&mut text, "who", &format!("{} ({user_id})", report.principal));
+    put(&mut text, "sessions", &format!("named {}; the longest lives {}", if names.is_empty() { "by nothing".to_owned() } else { names.join(", ") }, report.longest_session));
+    put(&mut text, "can enter", &listed(&report.reach));
+    put(&mut text, "where", &format!("{} of organization {}", report.target, report.organization));
+    put(&mut text, "you", &report.operator);
+    text.push('\n');
+    for (i, step) in report.steps.iter().enumerate() {
+        let already = if step.already { " (already so)" } else { "" };
+        let _ = writeln!(text, "  {}. {}{already}; a release will {}", i + 1, clean(&step.does), step.undone_by);
+    }
+    let _ = writeln!(text, "\nThe deny, {} of {} characters:\n\n{}", report.characters, crate::policy::MOST_CHARACTERS, clean(&report.document.pretty()));
+    section(&mut text, "Warning", &report.warnings);
+    section(&mut text, "Not covered", &report.not_covered);
+    section(&mut text, "REFUSED", &report.refusals);
+    text
+}
+
+/// The end of a containment.
+pub fn contain(report: &ContainReport) -> String {
+    let mut text = practice(report.practice.as_ref());
+    let who = clean(report.principal.as_str());
+    if let Some(management) = &report.not_contained_in {
+        let _ = writeln!(text, "{who} is NOT CONTAINED in the management account {management}: remove their assignments there by hand, now.");
+    }
+    let (id, target) = (&report.incident, &report.target);
+    let _ = match report.state {
+        Stage::Proven => writeln!(text, "{who} is refused everywhere we looked. Incident {id}, proven {} after approval.", ms(report.proven_ms)),
+        Stage::GettingThrough => writeln!(text, "{who} is STILL GETTING THROUGH. The deny is attached to {target} (incident {id}) and does not hold everywhere."),
+        Stage::Accepted | Stage::NotAttached | Stage::Released => {
+            writeln!(text, "The deny is attached to {target} (incident {id}), and NOT PROVEN: see the accounts below.")
+        }
+    };
+    let _ = writeln!(text, "\n  policy    {}\n  target    {target}\n  accepted  {} after approval", report.policy_id, ms(Some(report.accepted_ms)));
+    text.push_str(&accounts(&report.accounts));
+    section(&mut text, "Not covered", &report.not_covered);
+    text.push_str(&checklist(&report.by_hand));
+    text.push_str("\nNext\n");
+    if report.proof_not_recorded {
+        let _ = writeln!(text, "  quell verify {id}     # the proof could not be written on the policy; without it no release clock runs");
+    }
+    match (report.state, report.release_not_before) {
+        (Stage::Proven, Some(until)) => {
+            let _ = writeln!(text, "  quell status {id}\n  quell release {id}    # not before {until}", until = second(until));
+        }
+        _ => {
+            let _ = writeln!(text, "  quell verify {id}     # until it is proven; the wait for the release begins then");
+        }
+    }
+    text
+}
+
+/// The end of a verification.
+pub fn verify(report: &VerifyReport) -> String {
+    let mut text = practice(report.practice.as_ref());
+    let id = &report.incident;
+    if report.reaches_management {
+        text.push_str("NOT CONTAINED in the management account: no service control policy applies there.\n");
+    }
+    let _ = match report.state {
+        Stage::Proven => writeln!(text, "Incident {id}: refused everywhere we looked."),
+        Stage::GettingThrough => writeln!(text, "Incident {id}: STILL GETTING THROUGH."),
+        Stage::Accepted | Stage::NotAttached | Stage::Released => writeln!(text, "Incident {id}: NOT PROVEN."),
+    };
+    text.push_str(&accounts(&report.accounts));
+    if report.proof_not_recorded {
+        let _ = writeln!(text, "\nThe proof could not be written on the policy: run `quell verify {id}` again, for the wait begins with it.");
+    }
+    if let Some(until) = report.release_not_before {
+        let _ = writeln!(text, "\nNext\n  quell release {id}    # not before {}", second(until));
+    }
+    text
+}
+
+/// Incidents.
+pub fn status(report: &StatusReport) -> String {
+    let mut text = practice(report.practice.as_ref());
+    if report.incidents.is_empty() {
+        text.push_str("No incident: no policy of this organization is one of quell's.\n");
+    }
+    for incident in &report.incidents {
+        let who = incident.principal.as_ref().map_or("an unknown principal".to_owned(), |name| clean(name.as_str()));
+        let targets: Vec<&str> = incident.attached_to.iter().map(TargetId::as_str).collect();
+        let state = match incident.state {
+            Stage::NotAttached => "NOT ATTACHED: contain it again, or release it".to_owned(),
+            Stage::Accepted => format!("attached to {}, NOT PROVEN", targets.join(", ")),
+            Stage::GettingThrough => format!("attached to {}, GETTING THROUGH", targets.join(", ")),
+            Stage::Proven => format!("attached to {}, proven", targets.join(", ")),
+            Stage::Released => "released".to_owned(),
+        };
+        let _ = writeln!(text, "{}  {who}\n  state     {state}\n  policy    {}", incident.incident, incident.policy_id);
+        if let Some(opened) = incident.opened {
+            let _ = writeln!(text, "  opened    {} by {}", second(opened), clean(incident.operator.as_deref().unwrap_or("somebody")));
+        }
+        let _ = match (incident.release_not_before, incident.due, &incident.wait) {
+            (Some(until), true, _) => writeln!(text, "  release   due since {}", second(until)),
+            (Some(until), false, Some(wait)) => writeln!(text, "  release   not before {}, in {wait}", second(until)),
+            _ => writeln!(text, "  release   the wait begins when the deny is proven"),
+        };
+    }
+    text
+}
+
+/// Releases.
+pub fn release(report: &ReleaseReport) -> String {
+    let mut text = practice(report.practice.as_ref());
+    if report.released.is_empty() {
+        text.push_str("Nothing is due.\n");
+    }
+    for released in &report.released {
+        let who = released.principal.as_ref().map_or("the principal".to_owned(), |name| clean(name.as_str()));
+        let id = &released.incident;
+        let _ = if released.allowed_again {
+            writeln!(text, "Incident {id} is released: the policy {} is gone, and {who} is allowed again.", released.policy_id)
+        } else {
+            writeln!(text, "Incident {id} is released: the policy {} is gone. That {who} is allowed again is NOT SHOWN.", released.policy_id)
+        };
+        if let Some(gate) = &released.forced_past {
+            let _ = writeln!(text, "FORCED past a closed gate: {gate}.");
+        }
+        text.push_str(&accounts(&released.accounts));
+    }
+    text
+}
+
+/// A drill's grade. The story was told while it happened.
+pub fn drill(report: &DrillReport) -> String {
+    let attacker = report.attacker;
+    let mut text = format!(
+        "\nGrade: {}\n\n  attacker, after the proof   {} calls allowed (must be 0)\n  everybody else              {} calls refused (must be 0), {} allowed\n  policies left behind        {} (must be 0)\n\n  The attacker's {} sessions: {} calls allowed before the proof, {} refused, {} made with sessions that were over.\n  On the clock of the range: accepted after {}, proven after {}, released {} later.\n",
+        report.verdict.to_uppercase(),
+        attacker.allowed_after_proven,
+        report.bystanders_refused,
+        report.bystanders_allowed,
+        report.policies_left,
+        attacker.sessions,
+        attacker.allowed_before,
+        attacker.refused,
+        attacker.expired,
+        ms(Some(report.accepted_ms)),
+        ms(report.proven_ms),
+        ms(report.denied_for_ms),
+    );
+    section(&mut text, "Why it failed", &report.faults);
+    text
+}
+
+/// What a finding says.
+pub fn finding(finding: &Finding) -> String {
+    let mut text = format!("{}  {}\n", clean(&finding.id), clean(&finding.kind));
+    let mut put = |label: &str, value: Option<String>| {
+        if let Some(value) = value {
+            let _ = writeln!(text, "  {label:<10}{}", clean(&value));
+        }
+    };
+    put("severity", finding.severity.map(|severity| severity.to_string()));
+    put("account", finding.account.as_ref().map(ToString::to_string));
+    put("region", finding.region.as_ref().map(ToString::to_string));
+    put("last seen", finding.last_seen.map(second));
+    put("from", finding.remote_ip.clone());
+    match &finding.who {
+        Who::Suspects(suspects) => {
+            for each in suspects {
+                put("suspect", Some(suspect(each)));
+            }
+        }
+        Who::Nobody(nobody) => {
+            put("suspect", Some(format!("none: {nobody}")));
+            put("", Some(nobody.instead().to_owned()));
+        }
+    }
+    text
+}
+
+/// A suspect for people.
+pub fn suspect(suspect: &Suspect) -> String {
+    match suspect {
+        Suspect::Named { name } => format!("Identity Center user {name}"),
+        Suspect::PermissionSetSession { session, role, account, .. } => {
+            let place = account.as_ref().map_or(String::new(), |account| format!(" in account {account}"));
+            format!("Identity Center user {session}, in a session of {role}{place}")
+        }
+        Suspect::RoleSession { session, role, .. } => format!("session {session} of role {role}"),
+        Suspect::IamUser { name, principal_id } => format!("IAM user {name} ({principal_id})"),
+        Suspect::Root { account } => format!("root user of account {}", account.as_ref().map_or("unknown", AccountId::as_str)),
+        Suspect::FederatedUser { principal_id } => format!("federated user {principal_id}"),
+    }
+}
+
+/// One event, as it happens; `None` for those that say nothing new to a person watching.
+pub fn event(event: &Event) -> Option<String> {
+    let text = match event {
+        Event::Approved { .. } | Event::TakenUp { .. } => return None,
+        Event::Started { step } => match step {
+            StepName::CreatePolicy => "creating the policy…".to_owned(),
+            StepName::AttachPolicy => "attaching it…".to_owned(),
+            StepName::RecordProof => "writing the proof on the policy…".to_owned(),
+            StepName::DetachPolicy => "detaching the policy…".to_owned(),
+            StepName::DeletePolicy => "deleting it…".to_owned(),
+        },
+        Event::Done { step, policy, found } => {
+            let found = if *found { " (found so)" } else { "" };
+            match step {
+                StepName::CreatePolicy => format!("created {policy}{found}"),
+                StepName::AttachPolicy => format!("ACCEPTED: {policy} is attached{found}; asking the canaries whether it holds…"),
+                StepName::RecordProof => "the proof is written on the policy; the wait for the release begins".to_owned(),
+                StepName::DetachPolicy => format!("detached {policy}{found}"),
+                StepName::DeletePolicy => format!("deleted {policy}{found}; asking the canaries…"),
+            }
+        }
+        Event::Failed { why, .. } => format!("failed: {why}"),
+        Event::Unsettled { why, .. } => format!("no answer that can be read: {why}"),
+        Event::Looked { account, verdict, first_refusal } => match first_refusal {
+            Some(after) => format!("{account}: {} (first refusal after {})", verdict.replace('_', " "), duration(*after)),
+            None => format!("{account}: {}", verdict.replace('_', " ")),
+        },
+        Event::Proven => "PROVEN: refused everywhere we looked".to_owned(),
+        Event::Released => "released".to_owned(),
+    };
+    Some(clean(&text))
+}
+
+/// What only people can do.
+pub fn checklist(items: &[ByHand]) -> String {
+    let mut text = String::new();
+    if !items.is_empty() {
+        text.push_str("\nBy hand, in this order (AWS has no interface for it, or quell does not do it yet)\n");
+    }
+    for (i, item) in items.iter().enumerate() {
+        let _ = writeln!(text, "  {}. {}\n     {}", i + 1, clean(&item.what), clean(&item.link));
+    }
+    text
+}
+
+fn accounts(accounts: &[AccountReport]) -> String {
+    let mut text = "\nAccounts\n".to_owned();
+    if accounts.is_empty() {
+        text.push_str("  none could be looked at: the principal reaches no member account that the deny covers\n");
+    }
+    for account in accounts {
+        let _ = write!(text, "  {}  {}", account.id, account.says);
+        if let Some(after) = account.first_refusal_ms {
+            let _ = write!(text, ", first refusal after {}", ms(Some(after)));
+        }
+        if let Some(detail) = &account.detail {
+            let _ = write!(text, " ({})", clean(detail));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn section(text: &mut String, title: &str, lines: &[String]) {
+    if !lines.is_empty() {
+        let _ = writeln!(text, "\n{title}");
+    }
+    for line in lines {
+        let _ = writeln!(text, "  - {}", clean(line));
+    }
+}
+
+/// A few by name, many by number.
+fn listed(accounts: &BTreeSet<AccountId>) -> String {
+    let names: Vec<&str> = accounts.iter().map(AccountId::as_str).collect();
+    match names.as_slice() {
+        [] => "no account that we know of".to_owned(),
+        few @ [_, ..] if few.len() <= 6 => few.join(", "),
+        [first, second, ..] => format!("{} accounts: {first}, {second}, …", names.len()),
+        [one] => (*one).to_owned(),
+    }
+}
+
+fn ms(millis: Option<i64>) -> String {
+    millis.map_or("never".to_owned(), |millis| duration(SignedDuration::from_millis(millis)))
+}
+
+/// A moment to the second, in UTC.
+pub fn second(moment: Timestamp) -> String {
+    moment.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_from_outside_can_move_the_cursor_or_turn_the_text_around() {
+        for hostile in ["\u{1b}[2J", "a\rb", "a\u{202e}b", "a\u{2066}b", "\u{9b}2J", "a\u{0}b", "tab\there"] {
+            let shown = clean(hostile);
+            assert!(shown.chars().all(|c| !c.is_control() && !('\u{202a}'..='\u{202e}').contains(&c) && !('\u{2066}'..='\u{2069}').contains(&c)), "{shown:?}");
+        }
+        assert_eq!(clean("Zoë O'Neil 日本\n"), "Zoë O'Neil 日本\n");
+    }
+
+    #[test]
+    fn durations_have_two_units_at_most() {
+        for (seconds, shown) in [(0.08, "0.1s"), (4.12, "4.1s"), (61.0, "1m 1s"), (41_340.0, "11h 29m")] {
+            assert_eq!(duration(SignedDuration::from_secs_f64(seconds)), shown);
+        }
+    }
+}
