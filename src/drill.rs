@@ -27,6 +27,9 @@ use crate::verify::{Aim, Overall};
 /// How long the range is watched before the finding and after the release.
 const WATCHED: SignedDuration = SignedDuration::from_mins(5);
 
+/// An SCP reaches every account in its own time; up to half a minute here. AWS publishes none.
+const PROPAGATION: SignedDuration = SignedDuration::from_secs(30);
+
 /// Why there was no drill to grade.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DrillError {
@@ -176,7 +179,7 @@ async fn release(
     }
     tell("\nThe gate is open. Release, from what the policy's tags say:");
     response.release(&incident, &policy.id, operator, None).await?;
-    let proof = response.look_again(&respond::question(&incident, &policy.arn, playbook, Aim::Allowed)).await?;
+    let proof = response.look(&respond::question(&incident, &policy.arn, playbook, Aim::Allowed)).await?;
     if proof.overall == Overall::Shown {
         tell("  The person can work again: the suspect's canary and the control are both allowed everywhere.");
         Ok(Vec::new())
@@ -265,7 +268,7 @@ fn blueprint(seed: u64, suspect: Option<&Suspect>) -> Result<Blueprint, DrillErr
     // Three in the morning, on a day of the range's own: the same drill tells the same story at any time.
     let now = Timestamp::from_second(1_763_780_400).unwrap_or(Timestamp::UNIX_EPOCH);
     // Identity Center lives in another Region than the operator works in, as it may.
-    Ok(Blueprint { seed, now, hero, identity_center: Region::parse("eu-west-1")?, alive: true })
+    Ok(Blueprint { seed, now, hero, identity_center: Region::parse("eu-west-1")?, alive: true, propagation: PROPAGATION })
 }
 
 /// The operator's AWS: the real adapters, over the range.
@@ -279,9 +282,9 @@ pub fn operator(range: &Range, region: &Region) -> Aws<Range> {
 ///
 /// # Errors
 /// When the port is taken.
-pub async fn serve(port: u16, seed: u64, exports: &dyn Fn(&str), say: &dyn Fn(&str)) -> std::io::Result<()> {
+pub async fn serve(port: u16, seed: u64, propagation: SignedDuration, exports: &dyn Fn(&str), say: &dyn Fn(&str)) -> std::io::Result<()> {
     let region = Region::parse("us-east-1").map_err(std::io::Error::other)?;
-    let blueprint = Blueprint { seed, now: Timestamp::now(), hero: Hero::default(), identity_center: region.clone(), alive: false };
+    let blueprint = Blueprint { seed, now: Timestamp::now(), hero: Hero::default(), identity_center: region.clone(), alive: false, propagation };
     let Built { state, hero_sessions, finding } = build::build(&blueprint).map_err(std::io::Error::other)?;
     let (management, hero) = (state.management.clone(), blueprint.hero.username);
     let range = Range::new(state, Time::Real);
@@ -293,8 +296,10 @@ pub async fn serve(port: u16, seed: u64, exports: &dyn Fn(&str), say: &dyn Fn(&s
     lines.push_str(&format!("# A GuardDuty finding about {hero}: detector and id.\nexport QUELL_PRACTICE_DETECTOR={}\nexport QUELL_PRACTICE_FINDING={}\n", finding.0, finding.1));
     lines.push_str(&format!("# A running session of {hero} in each account, to be watched being refused:\n#   AWS_ACCESS_KEY_ID=$TEST_USER_<account>_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY={SECRET} AWS_SESSION_TOKEN=$TEST_USER_<account>_SESSION_TOKEN aws s3 ls\n"));
     for (account, key, token) in &hero_sessions {
-        let remark = if *account == management { "  # the management account: no SCP applies there" } else { "" };
-        lines.push_str(&format!("export TEST_USER_{account}_ACCESS_KEY_ID={key}{remark}\nexport TEST_USER_{account}_SECRET_ACCESS_KEY={SECRET}\nexport TEST_USER_{account}_SESSION_TOKEN={token}\n"));
+        if *account == management {
+            lines.push_str("# The management account, where no SCP applies:\n");
+        }
+        lines.push_str(&format!("export TEST_USER_{account}_ACCESS_KEY_ID={key}\nexport TEST_USER_{account}_SECRET_ACCESS_KEY={SECRET}\nexport TEST_USER_{account}_SESSION_TOKEN={token}\n"));
     }
     exports(&lines);
     say(&format!("PRACTICE range on http://{address}, loopback only. Ctrl-C ends it, and everything in it is forgotten."));

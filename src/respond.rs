@@ -4,7 +4,7 @@
 //! stays contained and stops (R9): nothing is unwound by reflex, and what remains to be done is said. From approval to
 //! accepted there are two calls and nothing between them (R11).
 
-use jiff::Timestamp;
+use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 
 use crate::cloud::{Change as _, Clock as _, Cloud, Read as _, Trouble};
 use crate::contain::{self, Outcome};
@@ -20,7 +20,7 @@ use crate::policy::NothingToDeny;
 use crate::principal::{self, NotCovered, Principal};
 use crate::signal::Suspect;
 use crate::survey::{self, SurveyError};
-use crate::verify::{self, Aim, Overall, Proof, Question};
+use crate::verify::{AccountProof, Aim, Overall, Proof, Proving, Question};
 
 /// What there is to approve: the facts, the plan they lead to, and the judgement of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -184,13 +184,13 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
     /// # Errors
     /// [`Stopped`]; the proof itself is then lost, and verifying again is safe.
     pub async fn verify(&mut self, incident: &mut Incident, policy: &PolicyId, question: &Question) -> Result<Proof, Stopped> {
-        let proof = verify::prove(self.cloud.canaries(), self.cloud.clock(), question).await;
-        self.looked(&proof)?;
+        let proof = self.look(question).await?;
         if proof.overall == Overall::Shown {
             self.record(Event::Proven)?;
             // The earliest proof starts the clock; proving again later does not move it.
             if incident.proven.is_none() {
-                incident.proven = Some(proof.ended);
+                // Up to the whole second: tags and people read it.
+                incident.proven = Some(whole_second(proof.ended));
                 self.record(Event::Started { step: StepName::RecordProof })?;
                 match self.cloud.change().tag_policy(policy, &incident.tags()).await {
                     Ok(()) => self.settled(StepName::RecordProof, Outcome::Done(()), policy)?,
@@ -231,25 +231,35 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
         self.record(Event::TakenUp { incident: incident.id.clone(), purpose, operator: operator.to_owned(), forced_past })
     }
 
-    /// Asks the canaries whether everybody is let through again.
+    /// Asks the canaries round by round, and records each account as it settles.
     ///
     /// # Errors
-    /// [`Stopped`], when the outcome could not be recorded.
-    pub async fn look_again(&mut self, question: &Question) -> Result<Proof, Stopped> {
-        let proof = verify::prove(self.cloud.canaries(), self.cloud.clock(), question).await;
-        self.looked(&proof)?;
-        Ok(proof)
+    /// [`Stopped::Journal`], when the outcome could not be recorded.
+    pub async fn look(&mut self, question: &Question) -> Result<Proof, Stopped> {
+        let (canaries, clock) = (self.cloud.canaries(), self.cloud.clock());
+        let mut proving = Proving::begin(question, clock.now());
+        loop {
+            let settled = proving.round(canaries, clock).await;
+            for account in &settled {
+                self.looked(account, proving.began())?;
+            }
+            if proving.is_over(clock.now()) {
+                break;
+            }
+            clock.sleep(question.every).await;
+        }
+        for account in proving.open() {
+            self.looked(account, proving.began())?;
+        }
+        Ok(proving.end(clock.now()))
     }
 
-    fn looked(&mut self, proof: &Proof) -> Result<(), Stopped> {
-        for account in &proof.accounts {
-            self.record(Event::Looked {
-                account: account.id.clone(),
-                verdict: account.verdict.word().to_owned(),
-                first_refusal: account.first_refusal.map(|moment| moment.duration_since(proof.began)),
-            })?;
-        }
-        Ok(())
+    fn looked(&mut self, account: &AccountProof, began: Timestamp) -> Result<(), Stopped> {
+        self.record(Event::Looked {
+            account: account.id.clone(),
+            verdict: account.verdict.word().to_owned(),
+            first_refusal: account.first_refusal.map(|moment| moment.duration_since(began)),
+        })
     }
 
     fn record(&mut self, event: Event) -> Result<(), Stopped> {
@@ -283,6 +293,12 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
             }
         }
     }
+}
+
+/// The next whole second.
+fn whole_second(moment: Timestamp) -> Timestamp {
+    let up = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Ceil);
+    moment.round(up).unwrap_or(moment)
 }
 
 /// The value of an outcome beside the outcome.

@@ -5,7 +5,7 @@
 //! fine (R4).
 //!
 //! "Attached" is not "enforced" (R13): AWS gives no time within which an SCP takes effect, so the question is asked in
-//! rounds until every account has settled or the time is up. In a round every open account is asked at once: first
+//! rounds ([`Proving`]) until every account has settled or the time is up. In a round every open account is asked at once: first
 //! as the control, then under each name of the suspect. An account is proven when the names were refused several rounds
 //! in a row by our policy while the control was allowed each time; the control of the next round is the "after" of this
 //! one, and a last one closes the row.
@@ -158,21 +158,51 @@ struct Watch<S> {
     proof: AccountProof,
 }
 
-/// Asks until every account has settled or the time is up.
-pub async fn prove<C: Canaries>(canaries: &C, clock: &impl Clock, question: &Question) -> Proof {
-    let began = clock.now();
-    let mut watches: Vec<Watch<C::Session>> = question.accounts.iter().map(Watch::new).collect();
-    loop {
-        let open = watches.iter_mut().filter(|watch| !watch.settled);
-        stream::iter(open).for_each_concurrent(AT_ONCE, |watch| watch.round(canaries, clock, question)).await;
-        let spent = clock.now().duration_since(began);
-        if watches.iter().all(|watch| watch.settled) || spent + question.every > question.timeout {
-            break;
-        }
-        clock.sleep(question.every).await;
+/// A proof in the making: the driver runs the rounds and records what settles.
+pub struct Proving<S> {
+    question: Question,
+    watches: Vec<Watch<S>>,
+    began: Timestamp,
+}
+
+impl<S> Proving<S> {
+    /// Before the first round.
+    pub fn begin(question: &Question, now: Timestamp) -> Self {
+        Self { watches: question.accounts.iter().map(Watch::new).collect(), question: question.clone(), began: now }
     }
-    let accounts: Vec<AccountProof> = watches.into_iter().map(|watch| watch.proof).collect();
-    Proof { overall: overall(question.aim, &accounts), accounts, began, ended: clock.now() }
+
+    /// When it began.
+    pub fn began(&self) -> Timestamp {
+        self.began
+    }
+
+    /// Asks every open account once; the accounts that settled by it.
+    pub async fn round<C: Canaries<Session = S>>(&mut self, canaries: &C, clock: &impl Clock) -> Vec<AccountProof> {
+        let question = &self.question;
+        let open = self.watches.iter_mut().filter(|watch| !watch.settled);
+        let asked = stream::iter(open).map(|watch| async move {
+            watch.round(canaries, clock, question).await;
+            watch.settled.then(|| watch.proof.clone())
+        });
+        asked.buffer_unordered(AT_ONCE).filter_map(std::future::ready).collect().await
+    }
+
+    /// Whether there is nothing left to ask, or no time to ask it in.
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        let spent = now.duration_since(self.began);
+        self.watches.iter().all(|watch| watch.settled) || spent + self.question.every > self.question.timeout
+    }
+
+    /// The accounts that have not settled.
+    pub fn open(&self) -> impl Iterator<Item = &AccountProof> {
+        self.watches.iter().filter(|watch| !watch.settled).map(|watch| &watch.proof)
+    }
+
+    /// What it came to.
+    pub fn end(self, now: Timestamp) -> Proof {
+        let accounts: Vec<AccountProof> = self.watches.into_iter().map(|watch| watch.proof).collect();
+        Proof { overall: overall(self.question.aim, &accounts), accounts, began: self.began, ended: now }
+    }
 }
 
 fn overall(aim: Aim, accounts: &[AccountProof]) -> Overall {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use jiff::SignedDuration;
 
 use crate::cli::contain;
 use crate::cli::exit::Exit;
@@ -11,6 +12,7 @@ use crate::cli::given;
 use crate::cli::ui::Ui;
 use crate::cli::Outside;
 use crate::drill::{self, DrillError};
+use crate::playbook::parse_duration;
 use crate::report::human;
 
 /// What `quell drill` takes.
@@ -38,6 +40,9 @@ pub enum RangeVerb {
         /// Draw the organization from this number
         #[arg(long, value_name = "N", default_value_t = 1)]
         seed: u64,
+        /// How long a change of policies takes to reach the slowest account, as in 30s; AWS takes a while, too
+        #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "0s")]
+        propagation: SignedDuration,
     },
 }
 
@@ -59,9 +64,9 @@ pub async fn drill(args: &DrillArgs, ui: &Ui<'_>) -> Result<Exit, Failure> {
 
 /// `quell range serve`.
 pub async fn range<O: Outside>(verb: &RangeVerb, outside: &O, ui: &Ui<'_>) -> Result<Exit, Failure> {
-    let RangeVerb::Serve { port, seed } = verb;
+    let RangeVerb::Serve { port, seed, propagation } = verb;
     let (exports, say) = (|lines: &str| ui.text(lines), |line: &str| ui.say(line));
-    let serving = drill::serve(*port, *seed, &exports, &say);
+    let serving = drill::serve(*port, *seed, *propagation, &exports, &say);
     let served = tokio::select! {
         served = serving => served,
         // Ctrl-C is how it is meant to end.

@@ -70,7 +70,7 @@ pub async fn release<O: Outside>(args: &ReleaseArgs, common: &Common, outside: &
         let work = async {
             let mut response = Response::new(&world, &mut journal, &watch);
             response.release(&incident, &policy.id, &operator.arn, forced_past.as_ref().map(ToString::to_string)).await?;
-            response.look_again(&respond::question(&incident, &policy.arn, &playbook, Aim::Allowed)).await
+            response.look(&respond::question(&incident, &policy.arn, &playbook, Aim::Allowed)).await
         };
         let done = tokio::select! {
             done = work => Some(done),

@@ -50,7 +50,7 @@ pub async fn verify<O: Outside>(args: &VerifyArgs, common: &Common, outside: &O,
         } else {
             // Some accounts that were picked are not everywhere we know of, so they start no clock.
             question.accounts = chosen;
-            response.look_again(&question).await
+            response.look(&question).await
         }
     };
     let done = tokio::select! {

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::ids::*;
 use crate::policy::document::Document;
 use crate::range::identity::{Credentials, Minted, mint};
+use crate::report::millis;
 use crate::range::state::{
     Account, Actor, Assignment, Directory, PermissionSet, Policy, Role, Session, State, Unit, User,
 };
@@ -44,6 +45,8 @@ pub struct Blueprint {
     pub identity_center: Region,
     /// Whether everybody calls by themselves as time passes.
     pub alive: bool,
+    /// The longest that a change of policies takes to reach an account; each has its own time.
+    pub propagation: SignedDuration,
 }
 
 /// Whom the story is about.
@@ -91,7 +94,9 @@ pub fn build(blueprint: &Blueprint) -> Result<Built, NotAnId> {
 
 /// Units, accounts, roles for responders, FullAWSAccess, the operator.
 fn ground(blueprint: &Blueprint) -> Result<State, NotAnId> {
-    let management = AccountId::parse("111122223333")?;
+    // Whoever practises on a finding practises on its account as a member.
+    let taken = blueprint.hero.account.as_ref().is_some_and(|account| account.as_str() == "111122223333");
+    let management = AccountId::parse(if taken { "999988887777" } else { "111122223333" })?;
     let root = TargetId::parse("r-quel")?;
     let directory = Directory {
         instance: InstanceArn::parse("arn:aws:sso:::instance/ssoins-7223a1b2c3d4e5f6")?,
@@ -136,8 +141,7 @@ fn ground(blueprint: &Blueprint) -> Result<State, NotAnId> {
     }
     for (id, name, parent) in accounts {
         let id = AccountId::parse(id)?;
-        // An SCP reaches every account in its own time; a second to half a minute, on a good day.
-        let delay = SignedDuration::from_millis(state.dice.i64(1_000..30_000));
+        let delay = SignedDuration::from_millis(state.dice.i64(0..=millis(blueprint.propagation)));
         let mut roles = BTreeMap::new();
         if id != management {
             for role in ["OrganizationAccountAccessRole", "quell-canary"] {
@@ -191,7 +195,7 @@ fn people(state: &mut State, blueprint: &Blueprint) -> Result<(), NotAnId> {
     }
     let finding_set = hero.role.as_ref().and_then(|(role, _)| set_of(role));
     let mut sets = BTreeMap::new();
-    let known = [("AdministratorAccess", Some("PT4H")), ("PowerUserAccess", Some("PT12H")), ("ReadOnlyAccess", None)];
+    let known = [("AdministratorAccess", Some("PT4H")), ("PowerUserAccess", Some("PT12H")), ("ReadOnlyAccess", Some("PT1H"))];
     let extra = finding_set.filter(|name| known.iter().all(|(known, _)| known != name)).map(|name| (name, Some("PT8H")));
     for (name, duration) in known.into_iter().chain(extra) {
         let arn = format!("arn:aws:sso:::permissionSet/ssoins-7223a1b2c3d4e5f6/ps-{}", state.draw(16, b"0123456789abcdef"));
@@ -342,8 +346,8 @@ fn act(state: &mut State, blueprint: &Blueprint, name: String, attacker: bool, k
     if !blueprint.alive {
         return;
     }
-    let every = if attacker { SignedDuration::from_secs(20) } else { SignedDuration::from_secs(120) };
-    let next = state.now + SignedDuration::from_millis(state.dice.i64(0..20_000));
+    let every = if attacker { SignedDuration::from_secs(10) } else { SignedDuration::from_secs(300) };
+    let next = state.now + SignedDuration::from_millis(state.dice.i64(0..10_000));
     state.actors.push(Actor { name, attacker, key: key.to_owned(), every, next, renews: !attacker });
 }
 

@@ -10,6 +10,9 @@ use crate::ids::*;
 use crate::policy::document::Document;
 use crate::range::{Call, wire};
 
+/// How long an actor waits after a call that was not answered.
+const WHEN_REFUSED: SignedDuration = SignedDuration::from_mins(3);
+
 /// The organization, its directory, everybody's sessions, and what was called.
 #[derive(Debug)]
 pub struct State {
@@ -351,7 +354,8 @@ impl State {
         let token = self.sessions.get(&actor.key).and_then(|session| session.token.clone());
         let answer = wire::answer(self, &wire::as_actor(&actor.key, token.as_deref()));
         let status = answer.as_ref().map_or(0, |answer| answer.status().as_u16());
-        let expired = answer.as_ref().is_some_and(|answer| answer.body().windows(12).any(|window| window == b"ExpiredToken"));
+        let error = answer.as_ref().and_then(|answer| answer.headers().get("x-amzn-errortype"));
+        let expired = error.is_some_and(|error| error == "ExpiredToken");
         // Actors would drown the record of everybody else's calls.
         self.calls.pop();
         let ended = match status {
@@ -361,7 +365,9 @@ impl State {
         };
         self.seen.push(Sighting { at: self.now, actor: i, ended });
         if let Some(actor) = self.actors.get_mut(i) {
-            actor.next = self.now + actor.every;
+            // Whoever is refused tries again, less often: a loop with a back-off, as attackers' tools have.
+            let wait = if ended == Ended::Allowed { actor.every } else { actor.every.max(WHEN_REFUSED) };
+            actor.next = self.now + wait;
         }
     }
 
