@@ -59,7 +59,10 @@ impl Aws<wire::ServerClock> {
     ///
     /// # Errors
     /// [`ConnectError`]; nothing was asked yet.
-    pub async fn connect(profile: Option<&str>, region: Option<&Region>) -> Result<Self, ConnectError> {
+    pub async fn connect(
+        profile: Option<&str>,
+        region: Option<&Region>,
+    ) -> Result<Self, ConnectError> {
         let http = wire::https().map_err(ConnectError::Http)?;
         // The retry config is set in code because a bad AWS_MAX_ATTEMPTS makes the loader panic otherwise.
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
@@ -92,7 +95,9 @@ impl Aws<wire::ServerClock> {
 impl<K: Clock> Aws<K> {
     /// Clients of this configuration that speak through this HTTP client, watched.
     pub fn over(config: SdkConfig, http: SharedHttpClient, seen: wire::Seen, clock: K) -> Self {
-        let mut builder = config.into_builder().http_client(wire::watched(http, seen.clone()));
+        let mut builder = config
+            .into_builder()
+            .http_client(wire::watched(http, seen.clone()));
         // A name of letters alone is always one that the SDK takes.
         builder.set_app_name(AppName::new("quell").ok());
         let config = builder.build();
@@ -126,15 +131,29 @@ impl Reader {
     /// Our credentials' end, and a clear word when there are none: asked first, because the same failure inside a call
     /// looks like a broken connection.
     async fn credentials_end(&self) -> Result<Option<Timestamp>, Trouble> {
-        let trouble = |kind, detail: String| Trouble { operation: "credentials", kind, detail };
-        let Some(provider) = self.config.credentials_provider() else {
-            return Err(trouble(TroubleKind::Credentials, "no credentials are configured".to_owned()));
+        let trouble = |kind, detail: String| Trouble {
+            operation: "credentials",
+            kind,
+            detail,
         };
-        let credentials = provider.provide_credentials().await.map_err(|error| match error {
-            CredentialsError::CredentialsNotLoaded(_) => trouble(TroubleKind::Credentials, "no credentials are configured".to_owned()),
-            other => trouble(TroubleKind::Credentials, trouble::chain(&other)),
+        let Some(provider) = self.config.credentials_provider() else {
+            return Err(trouble(
+                TroubleKind::Credentials,
+                "no credentials are configured".to_owned(),
+            ));
+        };
+        let credentials = provider.provide_credentials().await.map_err(|error| {
+            let none = matches!(error, CredentialsError::CredentialsNotLoaded(_));
+            let why = if none {
+                "no credentials are configured".to_owned()
+            } else {
+                trouble::chain(&error)
+            };
+            trouble(TroubleKind::Credentials, why)
         })?;
-        Ok(credentials.expiry().and_then(|expiry| Timestamp::try_from(expiry).ok()))
+        Ok(credentials
+            .expiry()
+            .and_then(|expiry| Timestamp::try_from(expiry).ok()))
     }
 }
 

@@ -47,7 +47,11 @@ pub trait Outside {
     /// AWS, or what stands in for it.
     type World: Cloud;
     /// Connects. Called by the verbs that need AWS, and not before.
-    fn connect(&self, profile: Option<&str>, region: Option<&Region>) -> impl Future<Output = Result<Self::World, ConnectError>>;
+    fn connect(
+        &self,
+        profile: Option<&str>,
+        region: Option<&Region>,
+    ) -> impl Future<Output = Result<Self::World, ConnectError>>;
     /// Returns when the operator presses Ctrl-C.
     fn interrupted(&self) -> impl Future<Output = ()>;
 }
@@ -120,15 +124,22 @@ enum Verb {
 
 impl Common {
     async fn connect<O: Outside>(&self, outside: &O) -> Result<O::World, Failure> {
-        Ok(outside.connect(self.profile.as_deref(), self.region.as_ref()).await?)
+        Ok(outside
+            .connect(self.profile.as_deref(), self.region.as_ref())
+            .await?)
     }
 
     fn state_directory(&self) -> Result<PathBuf, Failure> {
         if let Some(directory) = &self.state_dir {
             return Ok(directory.clone());
         }
-        let base = etcetera::base_strategy::Xdg::new().ok().and_then(|xdg| xdg.state_dir());
-        let base = base.ok_or_else(|| Failure::usage("there is no home directory to keep the journal in").hint("Name one: `--state-dir <directory>`."))?;
+        let base = etcetera::base_strategy::Xdg::new()
+            .ok()
+            .and_then(|xdg| xdg.state_dir());
+        let base = base.ok_or_else(|| {
+            Failure::usage("there is no home directory to keep the journal in")
+                .hint("Name one: `--state-dir <directory>`.")
+        })?;
         Ok(base.join("quell"))
     }
 }
@@ -139,7 +150,13 @@ fn open_journal(common: &Common, incident: &IncidentId) -> Result<Journal<Journa
 }
 
 /// Runs one command line. Results go to `out`, everything else to `err`.
-pub async fn run<O: Outside>(arguments: impl IntoIterator<Item = OsString>, outside: &O, prompt: &dyn Prompt, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
+pub async fn run<O: Outside>(
+    arguments: impl IntoIterator<Item = OsString>,
+    outside: &O,
+    prompt: &dyn Prompt,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Exit {
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => return misused(&error, out, err),
@@ -172,6 +189,10 @@ fn misused(error: &clap::Error, out: &mut dyn Write, err: &mut dyn Write) -> Exi
     let text = error.render().to_string();
     let asked_for = !error.use_stderr();
     // Whoever closed the pipe does not want the rest.
-    let _ = if asked_for { out.write_all(text.as_bytes()) } else { err.write_all(text.as_bytes()) };
+    let _ = if asked_for {
+        out.write_all(text.as_bytes())
+    } else {
+        err.write_all(text.as_bytes())
+    };
     if asked_for { Exit::Done } else { Exit::Usage }
 }

@@ -106,31 +106,65 @@ pub trait Read {
     /// Every SCP of the organization.
     fn policies(&self) -> impl Future<Output = Result<Vec<PolicySummary>, Trouble>>;
     /// The SCPs attached directly to a target.
-    fn attached(&self, target: &TargetId) -> impl Future<Output = Result<Vec<PolicySummary>, Trouble>>;
+    fn attached(
+        &self,
+        target: &TargetId,
+    ) -> impl Future<Output = Result<Vec<PolicySummary>, Trouble>>;
     /// The targets that a policy is attached to.
     fn targets(&self, policy: &PolicyId) -> impl Future<Output = Result<Vec<TargetId>, Trouble>>;
     /// The content of a policy; `None` if there is no such policy.
     fn content(&self, policy: &PolicyId) -> impl Future<Output = Result<Option<String>, Trouble>>;
     /// The tags of a policy.
-    fn tags(&self, policy: &PolicyId) -> impl Future<Output = Result<BTreeMap<String, String>, Trouble>>;
+    fn tags(
+        &self,
+        policy: &PolicyId,
+    ) -> impl Future<Output = Result<BTreeMap<String, String>, Trouble>>;
     /// The accounts under an organizational unit, at any depth.
-    fn accounts_under(&self, unit: &TargetId) -> impl Future<Output = Result<Vec<AccountId>, Trouble>>;
+    fn accounts_under(
+        &self,
+        unit: &TargetId,
+    ) -> impl Future<Output = Result<Vec<AccountId>, Trouble>>;
     /// The Identity Center instances that we can see, in every Region.
     fn instances(&self) -> impl Future<Output = Result<Vec<Instance>, Trouble>>;
     /// The user with exactly this username or e-mail address; `None` if there is none.
-    fn find_user(&self, instance: &Instance, by: Lookup, value: &str) -> impl Future<Output = Result<Option<UserId>, Trouble>>;
+    fn find_user(
+        &self,
+        instance: &Instance,
+        by: Lookup,
+        value: &str,
+    ) -> impl Future<Output = Result<Option<UserId>, Trouble>>;
     /// A user by id; `None` if there is none.
-    fn user(&self, instance: &Instance, id: &UserId) -> impl Future<Output = Result<Option<User>, Trouble>>;
+    fn user(
+        &self,
+        instance: &Instance,
+        id: &UserId,
+    ) -> impl Future<Output = Result<Option<User>, Trouble>>;
     /// The groups that a user is in.
-    fn groups_of(&self, instance: &Instance, user: &UserId) -> impl Future<Output = Result<Vec<GroupId>, Trouble>>;
+    fn groups_of(
+        &self,
+        instance: &Instance,
+        user: &UserId,
+    ) -> impl Future<Output = Result<Vec<GroupId>, Trouble>>;
     /// What is assigned to a user or to a group. For a user AWS may or may not list what they inherit.
-    fn assignments(&self, instance: &Instance, assignee: &Assignee) -> impl Future<Output = Result<Vec<Assignment>, Trouble>>;
+    fn assignments(
+        &self,
+        instance: &Instance,
+        assignee: &Assignee,
+    ) -> impl Future<Output = Result<Vec<Assignment>, Trouble>>;
     /// A permission set.
-    fn permission_set(&self, instance: &Instance, arn: &PermissionSetArn) -> impl Future<Output = Result<PermissionSet, Trouble>>;
+    fn permission_set(
+        &self,
+        instance: &Instance,
+        arn: &PermissionSetArn,
+    ) -> impl Future<Output = Result<PermissionSet, Trouble>>;
     /// The detectors of our account and Region.
     fn detectors(&self) -> impl Future<Output = Result<Vec<DetectorId>, Trouble>>;
     /// A finding as JSON text for [`crate::signal::read`]; `None` if the detector has no such finding.
-    fn finding(&self, detector: &DetectorId, id: &FindingId) -> impl Future<Output = Result<Option<String>, Trouble>>;
+    fn finding(
+        &self,
+        detector: &DetectorId,
+        id: &FindingId,
+    ) -> impl Future<Output = Result<Option<String>, Trouble>>;
 }
 
 /// What a policy is created with.
@@ -160,15 +194,30 @@ pub enum CreateError {
 /// Changing. Each is safe to call again: "already so" is success.
 pub trait Change {
     /// `organizations:CreatePolicy`.
-    fn create_policy(&self, policy: &NewPolicy) -> impl Future<Output = Result<PolicySummary, CreateError>>;
+    fn create_policy(
+        &self,
+        policy: &NewPolicy,
+    ) -> impl Future<Output = Result<PolicySummary, CreateError>>;
     /// `organizations:AttachPolicy`.
-    fn attach_policy(&self, policy: &PolicyId, target: &TargetId) -> impl Future<Output = Result<(), Trouble>>;
+    fn attach_policy(
+        &self,
+        policy: &PolicyId,
+        target: &TargetId,
+    ) -> impl Future<Output = Result<(), Trouble>>;
     /// `organizations:DetachPolicy`.
-    fn detach_policy(&self, policy: &PolicyId, target: &TargetId) -> impl Future<Output = Result<(), Trouble>>;
+    fn detach_policy(
+        &self,
+        policy: &PolicyId,
+        target: &TargetId,
+    ) -> impl Future<Output = Result<(), Trouble>>;
     /// `organizations:DeletePolicy`.
     fn delete_policy(&self, policy: &PolicyId) -> impl Future<Output = Result<(), Trouble>>;
     /// `organizations:TagResource`.
-    fn tag_policy(&self, policy: &PolicyId, tags: &BTreeMap<String, String>) -> impl Future<Output = Result<(), Trouble>>;
+    fn tag_policy(
+        &self,
+        policy: &PolicyId,
+        tags: &BTreeMap<String, String>,
+    ) -> impl Future<Output = Result<(), Trouble>>;
 }
 
 /// Why a canary session was not minted.
@@ -205,7 +254,12 @@ pub trait Canaries {
     /// A session that can be asked as.
     type Session;
     /// `sts:AssumeRole` for 900 s with a session policy that allows the probe only.
-    fn mint(&self, account: &AccountId, role: &RoleName, session: &SessionName) -> impl Future<Output = Result<Self::Session, MintError>>;
+    fn mint(
+        &self,
+        account: &AccountId,
+        role: &RoleName,
+        session: &SessionName,
+    ) -> impl Future<Output = Result<Self::Session, MintError>>;
     /// Asks something that a policy can refuse (`iam:ListAccountAliases`; never `sts:GetCallerIdentity`, which AWS
     /// answers despite any deny).
     fn probe(&self, session: &Self::Session) -> impl Future<Output = Probed>;

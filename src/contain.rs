@@ -31,17 +31,26 @@ pub enum Outcome<T> {
 }
 
 /// Creates the policy, unless it exists.
-pub async fn create(read: &impl Read, change: &impl Change, clock: &impl Clock, policy: &NewPolicy) -> Outcome<PolicySummary> {
+pub async fn create(
+    read: &impl Read,
+    change: &impl Change,
+    clock: &impl Clock,
+    policy: &NewPolicy,
+) -> Outcome<PolicySummary> {
     let mut tries = 0;
     loop {
         tries += 1;
         let trouble = match change.create_policy(policy).await {
             Ok(summary) => return Outcome::Done(summary),
-            Err(CreateError::Trouble(trouble)) if trouble.kind == TroubleKind::Busy && tries < PATIENCE => {
+            Err(CreateError::Trouble(trouble))
+                if trouble.kind == TroubleKind::Busy && tries < PATIENCE =>
+            {
                 clock.sleep(SignedDuration::from_secs(1)).await;
                 continue;
             }
-            Err(CreateError::Trouble(trouble)) if !trouble.may_have_happened() => return Outcome::Failed(trouble),
+            Err(CreateError::Trouble(trouble)) if !trouble.may_have_happened() => {
+                return Outcome::Failed(trouble);
+            }
             Err(CreateError::Trouble(trouble)) => trouble,
             Err(CreateError::NameTaken) => Trouble {
                 operation: "organizations:CreatePolicy",
@@ -62,21 +71,47 @@ pub async fn create(read: &impl Read, change: &impl Change, clock: &impl Clock, 
 }
 
 /// Attaches the policy, unless it is attached.
-pub async fn attach(read: &impl Read, change: &impl Change, clock: &impl Clock, policy: &PolicyId, target: &TargetId) -> Outcome<()> {
+pub async fn attach(
+    read: &impl Read,
+    change: &impl Change,
+    clock: &impl Clock,
+    policy: &PolicyId,
+    target: &TargetId,
+) -> Outcome<()> {
     let call = || change.attach_policy(policy, target);
-    settle(clock, call, || async { Ok(read.targets(policy).await?.contains(target)) }).await
+    settle(clock, call, || async {
+        Ok(read.targets(policy).await?.contains(target))
+    })
+    .await
 }
 
 /// Detaches the policy, unless it is not attached.
-pub async fn detach(read: &impl Read, change: &impl Change, clock: &impl Clock, policy: &PolicyId, target: &TargetId) -> Outcome<()> {
+pub async fn detach(
+    read: &impl Read,
+    change: &impl Change,
+    clock: &impl Clock,
+    policy: &PolicyId,
+    target: &TargetId,
+) -> Outcome<()> {
     let call = || change.detach_policy(policy, target);
-    settle(clock, call, || async { Ok(!read.targets(policy).await?.contains(target)) }).await
+    settle(clock, call, || async {
+        Ok(!read.targets(policy).await?.contains(target))
+    })
+    .await
 }
 
 /// Deletes the policy, unless it is gone.
-pub async fn delete(read: &impl Read, change: &impl Change, clock: &impl Clock, policy: &PolicyId) -> Outcome<()> {
+pub async fn delete(
+    read: &impl Read,
+    change: &impl Change,
+    clock: &impl Clock,
+    policy: &PolicyId,
+) -> Outcome<()> {
     let call = || change.delete_policy(policy);
-    settle(clock, call, || async { Ok(read.content(policy).await?.is_none()) }).await
+    settle(clock, call, || async {
+        Ok(read.content(policy).await?.is_none())
+    })
+    .await
 }
 
 /// Asks for a change; while AWS is busy with another, asks again; when the answer is lost, looks.
@@ -90,7 +125,9 @@ where
         tries += 1;
         match call().await {
             Ok(()) => return Outcome::Done(()),
-            Err(trouble) if trouble.kind == TroubleKind::Busy && tries < PATIENCE => clock.sleep(SignedDuration::from_secs(1)).await,
+            Err(trouble) if trouble.kind == TroubleKind::Busy && tries < PATIENCE => {
+                clock.sleep(SignedDuration::from_secs(1)).await
+            }
             Err(trouble) if !trouble.may_have_happened() => return Outcome::Failed(trouble),
             Err(trouble) => {
                 return match look().await {

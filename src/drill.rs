@@ -66,7 +66,12 @@ impl From<ReadError> for DrillError {
 ///
 /// # Errors
 /// [`DrillError`], when there was nothing to grade. A drill that goes badly is graded `fail`, not an error.
-pub async fn run(seed: u64, suspect: Option<Suspect>, playbook: &Playbook, tell: &dyn Fn(&str)) -> Result<DrillReport, DrillError> {
+pub async fn run(
+    seed: u64,
+    suspect: Option<Suspect>,
+    playbook: &Playbook,
+    tell: &dyn Fn(&str),
+) -> Result<DrillReport, DrillError> {
     if let Some(suspect) = &suspect {
         crate::principal::is_covered(suspect).map_err(NotPrepared::from)?;
     }
@@ -77,7 +82,9 @@ pub async fn run(seed: u64, suspect: Option<Suspect>, playbook: &Playbook, tell:
     let range = Range::new(state, Time::Virtual);
     let world = operator(&range, &Region::parse("us-east-1")?);
 
-    tell(&format!("PRACTICE. An organization drawn from seed {seed}, inside this process; its clock moves when we wait."));
+    tell(&format!(
+        "PRACTICE. An organization drawn from seed {seed}, inside this process; its clock moves when we wait."
+    ));
     range.with(|state| {
         tell(&format!(
             "  {} accounts in {} units, {} people in Identity Center, and a clock that says {}.",
@@ -89,21 +96,37 @@ pub async fn run(seed: u64, suspect: Option<Suspect>, playbook: &Playbook, tell:
     });
     range.advance(WATCHED);
     let so_far = sightings(&range, None);
-    tell(&format!("  Somebody has stolen {hero}'s {} running sessions and calls all the time: {} calls, all allowed.", so_far.sessions, so_far.allowed_before));
+    tell(&format!(
+        "  Somebody has stolen {hero}'s {} running sessions and calls all the time: {} calls, all allowed.",
+        so_far.sessions, so_far.allowed_before
+    ));
 
     let suspect = match suspect {
         Some(suspect) => {
-            tell(&format!("\nA finding accuses: {}.", human::suspect(&suspect)));
+            tell(&format!(
+                "\nA finding accuses: {}.",
+                human::suspect(&suspect)
+            ));
             suspect
         }
         None => {
             let (detector, id) = &finding;
-            let text = world.read().finding(detector, id).await.map_err(|trouble| DrillError::Finding(trouble.to_string()))?;
+            let text = world
+                .read()
+                .finding(detector, id)
+                .await
+                .map_err(|trouble| DrillError::Finding(trouble.to_string()))?;
             let found = signal::read(&text.unwrap_or_default())?;
             let first = found.into_iter().next().ok_or(ReadError::NoFindings)?;
-            tell(&format!("\nGuardDuty raises a finding: {}, severity {}.", first.kind, first.severity.unwrap_or_default()));
+            tell(&format!(
+                "\nGuardDuty raises a finding: {}, severity {}.",
+                first.kind,
+                first.severity.unwrap_or_default()
+            ));
             match first.who {
-                Who::Suspects(suspects) => suspects.into_iter().next().ok_or(ReadError::NoFindings)?,
+                Who::Suspects(suspects) => {
+                    suspects.into_iter().next().ok_or(ReadError::NoFindings)?
+                }
                 Who::Nobody(nobody) => return Err(DrillError::Finding(nobody.to_string())),
             }
         }
@@ -112,36 +135,79 @@ pub async fn run(seed: u64, suspect: Option<Suspect>, playbook: &Playbook, tell:
     tell("\nSurvey: who is it, what can they reach, what stands on the root?");
     let prepared = respond::prepare(&world, &suspect, playbook, None).await?;
     let plan = &prepared.plan;
-    tell(&format!("  {} can enter {} accounts. The longest session lives {}.", plan.principal.username, plan.principal.reach.len(), plan.principal.session.because));
-    tell(&format!("  The plan: {} statements of deny in one policy, attached to {}.", plan.document.statements.len(), plan.target));
+    tell(&format!(
+        "  {} can enter {} accounts. The longest session lives {}.",
+        plan.principal.username,
+        plan.principal.reach.len(),
+        plan.principal.session.because
+    ));
+    tell(&format!(
+        "  The plan: {} statements of deny in one policy, attached to {}.",
+        plan.document.statements.len(),
+        plan.target
+    ));
     if !prepared.preflight.refusals.is_empty() {
         return Err(DrillError::Refused(prepared.preflight.refusals));
     }
-    tell("  Preflight: every session of theirs is refused; the operator and the canaries' control are not.");
+    tell(
+        "  Preflight: every session of theirs is refused; the operator and the canaries' control are not.",
+    );
 
-    let approved = Approval::flag(plan, world.clock().now()).of(plan.clone(), world.clock().now())?;
+    let approved =
+        Approval::flag(plan, world.clock().now()).of(plan.clone(), world.clock().now())?;
     tell(&format!("\nApproved. Incident {}.", plan.incident.id));
     let mut journal = Journal::after(&[], Vec::new())?;
-    let watch = |event: &Event| human::event(event).into_iter().for_each(|line| tell(&format!("  {line}")));
+    let watch = |event: &Event| {
+        human::event(event)
+            .into_iter()
+            .for_each(|line| tell(&format!("  {line}")))
+    };
     let mut response = Response::new(&world, &mut journal, &watch);
-    let accepted = response.contain(&approved, &prepared.facts.caller.arn).await?;
+    let accepted = response
+        .contain(&approved, &prepared.facts.caller.arn)
+        .await?;
     let mut incident = plan.incident.clone();
     let question = respond::question(&incident, &accepted.policy.arn, playbook, Aim::Refused);
-    let proof = response.verify(&mut incident, &accepted.policy.id, &question).await?;
+    let proof = response
+        .verify(&mut incident, &accepted.policy.id, &question)
+        .await?;
     let proven = (proof.overall == Overall::Shown).then_some(proof.ended);
-    let slipped = sightings(&range, None).allowed_before.saturating_sub(so_far.allowed_before);
-    tell(&format!("  Attached is not enforced: {slipped} of the attacker's calls got through before the proof. None may from now on."));
+    let slipped = sightings(&range, None)
+        .allowed_before
+        .saturating_sub(so_far.allowed_before);
+    tell(&format!(
+        "  Attached is not enforced: {slipped} of the attacker's calls got through before the proof. None may from now on."
+    ));
 
     let faults = match proven {
         Some(_) => {
             drain(&range, &world, &incident, tell).await;
-            release(&mut response, &world, &incident, &accepted.policy, &prepared.facts.caller.arn, playbook, tell).await?
+            release(
+                &mut response,
+                &world,
+                &incident,
+                &accepted.policy,
+                &prepared.facts.caller.arn,
+                playbook,
+                tell,
+            )
+            .await?
         }
         None => vec!["The deny was never proven, so it was left in place.".to_owned()],
     };
     let released = range.now();
     range.advance(WATCHED);
-    Ok(grade(&range, seed, &incident, approved.at, accepted.at, proven, released, &before, faults))
+    Ok(grade(
+        &range,
+        seed,
+        &incident,
+        approved.at,
+        accepted.at,
+        proven,
+        released,
+        &before,
+        faults,
+    ))
 }
 
 /// Shows the gate closed, and waits until it opens.
@@ -150,13 +216,18 @@ async fn drain(range: &Range, world: &Aws<Range>, incident: &Incident, tell: &dy
     if let Err(gate) = release::gate(incident, now) {
         tell(&format!("\nRelease now? Refused: {gate}."));
     }
-    let Some(until) = incident.release_not_before() else { return };
+    let Some(until) = incident.release_not_before() else {
+        return;
+    };
     let wait = until.duration_since(now);
     tell(&format!("  Waiting {} for it…", human::duration(wait)));
     let refused = sightings(range, None).refused;
     world.clock().sleep(wait).await;
     let after = sightings(range, None);
-    tell(&format!("  Meanwhile the attacker was refused {} times, then their sessions ended.", after.refused.saturating_sub(refused)));
+    tell(&format!(
+        "  Meanwhile the attacker was refused {} times, then their sessions ended.",
+        after.refused.saturating_sub(refused)
+    ));
 }
 
 /// Takes the deny away, from what AWS remembers alone, and looks whether the person is let in again.
@@ -169,27 +240,52 @@ async fn release(
     playbook: &Playbook,
     tell: &dyn Fn(&str),
 ) -> Result<Vec<String>, DrillError> {
-    let recalled = crate::survey::remembered(world.read()).await.map_err(Stopped::Read)?;
-    let recalled = recalled.iter().filter_map(Incident::recall).find(|known| known.id == incident.id);
+    let recalled = crate::survey::remembered(world.read())
+        .await
+        .map_err(Stopped::Read)?;
+    let recalled = recalled
+        .iter()
+        .filter_map(Incident::recall)
+        .find(|known| known.id == incident.id);
     let Some(incident) = recalled else {
-        return Ok(vec!["AWS did not remember the incident, so it could not be released from there.".to_owned()]);
+        return Ok(vec![
+            "AWS did not remember the incident, so it could not be released from there.".to_owned(),
+        ]);
     };
     if let Err(gate) = release::gate(&incident, world.clock().now()) {
-        return Ok(vec![format!("The gate was closed when it should have been open: {gate}.")]);
+        return Ok(vec![format!(
+            "The gate was closed when it should have been open: {gate}."
+        )]);
     }
     tell("\nThe gate is open. Release, from what the policy's tags say:");
-    response.release(&incident, &policy.id, operator, None).await?;
-    let proof = response.look(&respond::question(&incident, &policy.arn, playbook, Aim::Allowed)).await?;
+    response
+        .release(&incident, &policy.id, operator, None)
+        .await?;
+    let proof = response
+        .look(&respond::question(
+            &incident,
+            &policy.arn,
+            playbook,
+            Aim::Allowed,
+        ))
+        .await?;
     if proof.overall == Overall::Shown {
-        tell("  The person can work again: the suspect's canary and the control are both allowed everywhere.");
+        tell(
+            "  The person can work again: the suspect's canary and the control are both allowed everywhere.",
+        );
         Ok(Vec::new())
     } else {
-        Ok(vec!["After the release the canaries were not all allowed.".to_owned()])
+        Ok(vec![
+            "After the release the canaries were not all allowed.".to_owned(),
+        ])
     }
 }
 
 /// The grade, from inside the range.
-#[expect(clippy::too_many_arguments, reason = "moments of one story; a struct of them would be used once")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "moments of one story; a struct of them would be used once"
+)]
 fn grade(
     range: &Range,
     seed: u64,
@@ -204,10 +300,19 @@ fn grade(
     let attacker = sightings(range, proven);
     let (bystanders_refused, bystanders_allowed, policies_left) = range.with(|state| {
         let others = |ended: Ended| {
-            let of_others = |actor: usize| state.actors.get(actor).is_some_and(|actor| !actor.attacker);
-            state.seen.iter().filter(|sighting| of_others(sighting.actor) && sighting.ended == ended).count()
+            let of_others =
+                |actor: usize| state.actors.get(actor).is_some_and(|actor| !actor.attacker);
+            state
+                .seen
+                .iter()
+                .filter(|sighting| of_others(sighting.actor) && sighting.ended == ended)
+                .count()
         };
-        let left = state.policies.keys().filter(|id| !before.contains(id)).count();
+        let left = state
+            .policies
+            .keys()
+            .filter(|id| !before.contains(id))
+            .count();
         (others(Ended::Refused), others(Ended::Allowed), left)
     });
     let mut fault = |bad: bool, text: String| {
@@ -215,16 +320,37 @@ fn grade(
             faults.push(text);
         }
     };
-    fault(attacker.allowed_after_proven > 0, format!("{} calls of the attacker were allowed after the proof.", attacker.allowed_after_proven));
-    fault(attacker.refused == 0, "The attacker was never refused: the drill shows nothing.".to_owned());
-    fault(bystanders_refused > 0, format!("{bystanders_refused} calls of other people were refused."));
-    fault(bystanders_allowed == 0, "Nobody else called: the drill shows nothing of them.".to_owned());
-    fault(policies_left > 0, format!("{policies_left} policies were left behind."));
+    fault(
+        attacker.allowed_after_proven > 0,
+        format!(
+            "{} calls of the attacker were allowed after the proof.",
+            attacker.allowed_after_proven
+        ),
+    );
+    fault(
+        attacker.refused == 0,
+        "The attacker was never refused: the drill shows nothing.".to_owned(),
+    );
+    fault(
+        bystanders_refused > 0,
+        format!("{bystanders_refused} calls of other people were refused."),
+    );
+    fault(
+        bystanders_allowed == 0,
+        "Nobody else called: the drill shows nothing of them.".to_owned(),
+    );
+    fault(
+        policies_left > 0,
+        format!("{policies_left} policies were left behind."),
+    );
     DrillReport {
         schema: "quell.drill/1",
         verdict: if faults.is_empty() { "pass" } else { "fail" },
         incident: incident.id.clone(),
-        principal: incident.principal.clone().unwrap_or_else(|| Username::new("")),
+        principal: incident
+            .principal
+            .clone()
+            .unwrap_or_else(|| Username::new("")),
         seed,
         accepted_ms: millis(accepted.duration_since(approved)),
         proven_ms: proven.map(|proven| millis(proven.duration_since(approved))),
@@ -240,9 +366,16 @@ fn grade(
 /// What the attacker's calls came to, split at the moment of the proof.
 fn sightings(range: &Range, proven: Option<Timestamp>) -> AttackerReport {
     range.with(|state| {
-        let mut report = AttackerReport { sessions: state.actors.iter().filter(|actor| actor.attacker).count(), ..AttackerReport::default() };
+        let mut report = AttackerReport {
+            sessions: state.actors.iter().filter(|actor| actor.attacker).count(),
+            ..AttackerReport::default()
+        };
         for sighting in &state.seen {
-            if !state.actors.get(sighting.actor).is_some_and(|actor| actor.attacker) {
+            if !state
+                .actors
+                .get(sighting.actor)
+                .is_some_and(|actor| actor.attacker)
+            {
                 continue;
             }
             let after = proven.is_some_and(|proven| sighting.at > proven);
@@ -260,21 +393,40 @@ fn sightings(range: &Range, proven: Option<Timestamp>) -> AttackerReport {
 /// An organization that could have raised the finding.
 fn blueprint(seed: u64, suspect: Option<&Suspect>) -> Result<Blueprint, DrillError> {
     let hero = match suspect {
-        Some(Suspect::PermissionSetSession { session, role_id, role, account }) => {
-            Hero { username: session.clone(), account: account.clone(), role: Some((role.clone(), role_id.clone())) }
-        }
+        Some(Suspect::PermissionSetSession {
+            session,
+            role_id,
+            role,
+            account,
+        }) => Hero {
+            username: session.clone(),
+            account: account.clone(),
+            role: Some((role.clone(), role_id.clone())),
+        },
         Some(_) | None => Hero::default(),
     };
     // Three in the morning, on a day of the range's own: the same drill tells the same story at any time.
     let now = Timestamp::from_second(1_763_780_400).unwrap_or(Timestamp::UNIX_EPOCH);
     // Identity Center lives in another Region than the operator works in, as it may.
-    Ok(Blueprint { seed, now, hero, identity_center: Region::parse("eu-west-1")?, alive: true, propagation: PROPAGATION })
+    Ok(Blueprint {
+        seed,
+        now,
+        hero,
+        identity_center: Region::parse("eu-west-1")?,
+        alive: true,
+        propagation: PROPAGATION,
+    })
 }
 
 /// The operator's AWS: the real adapters, over the range.
 pub fn operator(range: &Range, region: &Region) -> Aws<Range> {
     let config = range.sdk_config(OPERATOR_KEY, SECRET, None, region, aws::retries());
-    Aws::over(config, SharedHttpClient::new(range.clone()), wire::Seen::default(), range.clone())
+    Aws::over(
+        config,
+        SharedHttpClient::new(range.clone()),
+        wire::Seen::default(),
+        range.clone(),
+    )
 }
 
 /// Serves a practice organization on the loopback interface until the task is dropped. `exports` gets the lines for a
@@ -282,10 +434,27 @@ pub fn operator(range: &Range, region: &Region) -> Aws<Range> {
 ///
 /// # Errors
 /// When the port is taken.
-pub async fn serve(port: u16, seed: u64, propagation: SignedDuration, exports: &dyn Fn(&str), say: &dyn Fn(&str)) -> std::io::Result<()> {
+pub async fn serve(
+    port: u16,
+    seed: u64,
+    propagation: SignedDuration,
+    exports: &dyn Fn(&str),
+    say: &dyn Fn(&str),
+) -> std::io::Result<()> {
     let region = Region::parse("us-east-1").map_err(std::io::Error::other)?;
-    let blueprint = Blueprint { seed, now: Timestamp::now(), hero: Hero::default(), identity_center: region.clone(), alive: false, propagation };
-    let Built { state, hero_sessions, finding } = build::build(&blueprint).map_err(std::io::Error::other)?;
+    let blueprint = Blueprint {
+        seed,
+        now: Timestamp::now(),
+        hero: Hero::default(),
+        identity_center: region.clone(),
+        alive: false,
+        propagation,
+    };
+    let Built {
+        state,
+        hero_sessions,
+        finding,
+    } = build::build(&blueprint).map_err(std::io::Error::other)?;
     let (management, hero) = (state.management.clone(), blueprint.hero.username);
     let range = Range::new(state, Time::Real);
     let (listener, address) = socket::bind(port).await?;
@@ -302,6 +471,8 @@ pub async fn serve(port: u16, seed: u64, propagation: SignedDuration, exports: &
         lines.push_str(&format!("export TEST_USER_{account}_ACCESS_KEY_ID={key}\nexport TEST_USER_{account}_SECRET_ACCESS_KEY={SECRET}\nexport TEST_USER_{account}_SESSION_TOKEN={token}\n"));
     }
     exports(&lines);
-    say(&format!("PRACTICE range on http://{address}, loopback only. Ctrl-C ends it, and everything in it is forgotten."));
+    say(&format!(
+        "PRACTICE range on http://{address}, loopback only. Ctrl-C ends it, and everything in it is forgotten."
+    ));
     socket::serve(&range, listener).await
 }

@@ -46,7 +46,11 @@ pub struct Caller {
 impl Caller {
     /// The partition of our ARN (`aws`, `aws-cn`, `aws-us-gov`…), for the ARNs that we have to build.
     pub fn partition(&self) -> &str {
-        self.arn.split(':').nth(1).filter(|partition| !partition.is_empty()).unwrap_or("aws")
+        self.arn
+            .split(':')
+            .nth(1)
+            .filter(|partition| !partition.is_empty())
+            .unwrap_or("aws")
     }
 }
 

@@ -194,7 +194,8 @@ impl IncidentId {
 
     /// The incident that a policy name belongs to, if it is one of ours.
     pub fn of_policy_name(name: &str) -> Option<Self> {
-        name.strip_prefix("quell-").and_then(|id| Self::parse(id).ok())
+        name.strip_prefix("quell-")
+            .and_then(|id| Self::parse(id).ok())
     }
 }
 
@@ -223,7 +224,8 @@ impl fmt::Display for Username {
 }
 
 fn tail(s: &str, prefix: &str, least: usize, most: usize, of: fn(u8) -> bool) -> bool {
-    s.strip_prefix(prefix).is_some_and(|rest| (least..=most).contains(&rest.len()) && rest.bytes().all(of))
+    s.strip_prefix(prefix)
+        .is_some_and(|rest| (least..=most).contains(&rest.len()) && rest.bytes().all(of))
 }
 
 fn lower(b: u8) -> bool {
@@ -239,7 +241,9 @@ fn is_root(s: &str) -> bool {
 }
 
 fn is_unit(s: &str) -> bool {
-    let Some((root, unit)) = s.strip_prefix("ou-").and_then(|rest| rest.split_once('-')) else { return false };
+    let Some((root, unit)) = s.strip_prefix("ou-").and_then(|rest| rest.split_once('-')) else {
+        return false;
+    };
     tail(root, "", 4, 32, lower) && tail(unit, "", 8, 32, lower)
 }
 
@@ -249,7 +253,10 @@ fn is_uuid(s: &str) -> bool {
 }
 
 fn is_store_member(s: &str) -> bool {
-    is_uuid(s) || s.split_once('-').is_some_and(|(store, rest)| store.len() == 10 && store.bytes().all(hex_digit) && is_uuid(rest))
+    is_uuid(s)
+        || s.split_once('-').is_some_and(|(store, rest)| {
+            store.len() == 10 && store.bytes().all(hex_digit) && is_uuid(rest)
+        })
 }
 
 #[cfg(test)]
@@ -258,11 +265,34 @@ mod tests {
 
     #[test]
     fn a_wildcard_can_never_be_a_session_name() {
-        for hostile in ["*", "?", "a*", "${aws:username}", "a:b", "a b", "x", "", "ä", "a\u{0}b", &"a".repeat(65)] {
-            assert!(SessionName::parse(hostile).is_err(), "{hostile:?} was taken for a session name");
+        for hostile in [
+            "*",
+            "?",
+            "a*",
+            "${aws:username}",
+            "a:b",
+            "a b",
+            "x",
+            "",
+            "ä",
+            "a\u{0}b",
+            &"a".repeat(65),
+        ] {
+            assert!(
+                SessionName::parse(hostile).is_err(),
+                "{hostile:?} was taken for a session name"
+            );
         }
-        for name in ["ab", "alice@example.com", "A+b=c,d.e@f-g_h", &"a".repeat(64)] {
-            assert_eq!(SessionName::parse(name).map(String::from).as_deref(), Ok(name));
+        for name in [
+            "ab",
+            "alice@example.com",
+            "A+b=c,d.e@f-g_h",
+            &"a".repeat(64),
+        ] {
+            assert_eq!(
+                SessionName::parse(name).map(String::from).as_deref(),
+                Ok(name)
+            );
         }
     }
 
@@ -271,7 +301,14 @@ mod tests {
         for target in ["r-ab12", "ou-ab12-12345678", "111122223333"] {
             assert!(TargetId::parse(target).is_ok(), "{target}");
         }
-        for other in ["p-abcdefgh", "r-", "ou-ab12", "11112222333", "r-AB12", "everything"] {
+        for other in [
+            "p-abcdefgh",
+            "r-",
+            "ou-ab12",
+            "11112222333",
+            "r-AB12",
+            "everything",
+        ] {
             assert!(TargetId::parse(other).is_err(), "{other}");
         }
     }
@@ -279,8 +316,18 @@ mod tests {
     #[test]
     fn a_policy_name_leads_back_to_its_incident_and_no_other_name_does() {
         let incident = IncidentId::parse("q-7f3a9c").unwrap();
-        assert_eq!(IncidentId::of_policy_name(&incident.policy_name()), Some(incident));
-        for other in ["quell-", "quell-armed", "quell-q-7f3a9", "quell-q-7f3a9c-old", "FullAWSAccess", "q-7f3a9c"] {
+        assert_eq!(
+            IncidentId::of_policy_name(&incident.policy_name()),
+            Some(incident)
+        );
+        for other in [
+            "quell-",
+            "quell-armed",
+            "quell-q-7f3a9",
+            "quell-q-7f3a9c-old",
+            "FullAWSAccess",
+            "q-7f3a9c",
+        ] {
             assert_eq!(IncidentId::of_policy_name(other), None, "{other}");
         }
     }

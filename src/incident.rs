@@ -67,8 +67,14 @@ impl Incident {
 
     /// The policy's description, for people who meet it in the console.
     pub fn description(&self) -> String {
-        let whom = self.principal.as_ref().map_or("an identity", Username::as_str);
-        let text = format!("Incident {}: denies {whom} everything. Made by quell; take it away with `quell release {}`.", self.id, self.id);
+        let whom = self
+            .principal
+            .as_ref()
+            .map_or("an identity", Username::as_str);
+        let text = format!(
+            "Incident {}: denies {whom} everything. Made by quell; take it away with `quell release {}`.",
+            self.id, self.id
+        );
         // AWS allows 512 characters; a username has at most 128.
         text.chars().filter(|c| !c.is_control()).take(512).collect()
     }
@@ -83,7 +89,10 @@ impl Incident {
         };
         put("format", Some(FORMAT.to_owned()));
         put("incident", Some(self.id.to_string()));
-        put("principal", self.principal.as_ref().map(Username::to_string));
+        put(
+            "principal",
+            self.principal.as_ref().map(Username::to_string),
+        );
         put("user-id", self.user_id.as_ref().map(UserId::to_string));
         for (i, name) in self.session_names.iter().enumerate() {
             put(&numbered("session-name", i), Some(name.to_string()));
@@ -92,31 +101,60 @@ impl Incident {
         put("opened", self.opened.map(|moment| moment.to_string()));
         put("target", self.target.as_ref().map(TargetId::to_string));
         let accounts: Vec<&str> = self.accounts.iter().map(AccountId::as_str).collect();
-        for (i, some) in accounts.chunks(ACCOUNTS_IN_A_TAG).take(ACCOUNT_TAGS).enumerate() {
+        for (i, some) in accounts
+            .chunks(ACCOUNTS_IN_A_TAG)
+            .take(ACCOUNT_TAGS)
+            .enumerate()
+        {
             put(&numbered("accounts", i), Some(some.join(" ")));
         }
-        put("reaches-management", Some(self.reaches_management.to_string()));
-        put("longest-session", self.longest_session.map(|duration| duration.to_string()));
+        put(
+            "reaches-management",
+            Some(self.reaches_management.to_string()),
+        );
+        put(
+            "longest-session",
+            self.longest_session.map(|duration| duration.to_string()),
+        );
         put("margin", self.margin.map(|duration| duration.to_string()));
         put("proven", self.proven.map(|moment| moment.to_string()));
-        put("release-not-before", self.release_not_before().map(|moment| moment.to_string()));
+        put(
+            "release-not-before",
+            self.release_not_before().map(|moment| moment.to_string()),
+        );
         tags
     }
 
     /// What AWS remembers; `None` if the policy is not an incident's.
     pub fn recall(policy: &TaggedPolicy) -> Option<Self> {
         let id = IncidentId::of_policy_name(&policy.summary.name)?;
-        let get = |key: &str| policy.tags.get(&format!("quell:{key}")).map(|value| decode(value));
-        let all = |key: &str| (0..).map_while(|i| get(&numbered(key, i))).collect::<Vec<_>>();
+        let get = |key: &str| {
+            policy
+                .tags
+                .get(&format!("quell:{key}"))
+                .map(|value| decode(value))
+        };
+        let all = |key: &str| {
+            (0..)
+                .map_while(|i| get(&numbered(key, i)))
+                .collect::<Vec<_>>()
+        };
         Some(Self {
             id,
             principal: get("principal").map(Username::new),
             user_id: get("user-id").and_then(|id| UserId::parse(id).ok()),
-            session_names: all("session-name").into_iter().filter_map(|name| SessionName::parse(name).ok()).collect(),
+            session_names: all("session-name")
+                .into_iter()
+                .filter_map(|name| SessionName::parse(name).ok())
+                .collect(),
             operator: get("operator"),
             opened: get("opened").and_then(|moment| moment.parse().ok()),
             target: get("target").and_then(|id| TargetId::parse(id).ok()),
-            accounts: all("accounts").iter().flat_map(|some| some.split(' ')).filter_map(|id| AccountId::parse(id).ok()).collect(),
+            accounts: all("accounts")
+                .iter()
+                .flat_map(|some| some.split(' '))
+                .filter_map(|id| AccountId::parse(id).ok())
+                .collect(),
             reaches_management: get("reaches-management").as_deref() == Some("true"),
             longest_session: get("longest-session").and_then(|duration| duration.parse().ok()),
             margin: get("margin").and_then(|duration| duration.parse().ok()),
@@ -127,7 +165,11 @@ impl Incident {
 
 /// `key`, `key-2`, `key-3`…
 fn numbered(key: &str, i: usize) -> String {
-    if i == 0 { key.to_owned() } else { format!("{key}-{}", i + 1) }
+    if i == 0 {
+        key.to_owned()
+    } else {
+        format!("{key}-{}", i + 1)
+    }
 }
 
 fn encode(value: &str) -> String {
@@ -137,7 +179,10 @@ fn encode(value: &str) -> String {
         let piece = if c.is_ascii_alphanumeric() || " _.:/+-@".contains(c) {
             c.to_string()
         } else {
-            c.encode_utf8(&mut buffer).bytes().map(|byte| format!("={byte:02X}")).collect()
+            c.encode_utf8(&mut buffer)
+                .bytes()
+                .map(|byte| format!("={byte:02X}"))
+                .collect()
         };
         if encoded.len() + piece.len() > MOST_VALUE {
             break;
@@ -153,7 +198,9 @@ fn decode(value: &str) -> String {
     while let Some(byte) = rest.next() {
         let escaped = (byte == b'=').then(|| {
             let digits: Vec<u8> = rest.clone().take(2).collect();
-            u8::from_str_radix(std::str::from_utf8(&digits).unwrap_or(""), 16).ok().filter(|_| digits.len() == 2)
+            u8::from_str_radix(std::str::from_utf8(&digits).unwrap_or(""), 16)
+                .ok()
+                .filter(|_| digits.len() == 2)
         });
         match escaped.flatten() {
             Some(decoded) => {
@@ -176,11 +223,16 @@ mod tests {
             id: IncidentId::parse("q-7f3a9c").unwrap(),
             principal: Some(Username::new("Zoë, O'Neil=\u{1f600}")),
             user_id: Some(UserId::parse("94482488-3041-7026-18f3-be45837cd0e4").unwrap()),
-            session_names: ["a,b=c", "A,B=C"].into_iter().map(|name| SessionName::parse(name).unwrap()).collect(),
+            session_names: ["a,b=c", "A,B=C"]
+                .into_iter()
+                .map(|name| SessionName::parse(name).unwrap())
+                .collect(),
             operator: Some("arn:aws:sts::111122223333:assumed-role/Responder/alice,1".to_owned()),
             opened: Some("2026-11-22T03:00:00Z".parse().unwrap()),
             target: Some(TargetId::parse("r-ab12").unwrap()),
-            accounts: (0..50).map(|i| AccountId::parse(format!("{:012}", 111_122_223_333_u64 + i)).unwrap()).collect(),
+            accounts: (0..50)
+                .map(|i| AccountId::parse(format!("{:012}", 111_122_223_333_u64 + i)).unwrap())
+                .collect(),
             reaches_management: true,
             longest_session: Some(SignedDuration::from_hours(8)),
             margin: Some(SignedDuration::from_mins(30)),
@@ -213,7 +265,12 @@ mod tests {
             assert!(tags.len() <= 50);
             for (key, value) in tags {
                 assert!(key.len() <= 128 && value.len() <= 256, "{key}={value}");
-                assert!(value.chars().all(|c| c.is_ascii_alphanumeric() || " _.:/=+-@".contains(c)), "{key}={value}");
+                assert!(
+                    value
+                        .chars()
+                        .all(|c| c.is_ascii_alphanumeric() || " _.:/=+-@".contains(c)),
+                    "{key}={value}"
+                );
             }
         }
     }
@@ -221,7 +278,10 @@ mod tests {
     #[test]
     fn the_clock_starts_with_the_proof() {
         let mut incident = incident();
-        assert_eq!(incident.release_not_before(), Some("2026-11-22T11:31:00Z".parse().unwrap()));
+        assert_eq!(
+            incident.release_not_before(),
+            Some("2026-11-22T11:31:00Z".parse().unwrap())
+        );
         incident.proven = None;
         assert_eq!(incident.release_not_before(), None);
     }
@@ -229,8 +289,14 @@ mod tests {
     #[test]
     fn a_policy_with_damaged_tags_can_still_be_listed() {
         let mut policy = policy(&incident());
-        policy.tags = BTreeMap::from([("quell:proven".to_owned(), "=ZZ= soon".to_owned()), ("quell:target".to_owned(), "=".to_owned())]);
+        policy.tags = BTreeMap::from([
+            ("quell:proven".to_owned(), "=ZZ= soon".to_owned()),
+            ("quell:target".to_owned(), "=".to_owned()),
+        ]);
         let recalled = Incident::recall(&policy).unwrap();
-        assert_eq!((recalled.id, recalled.proven, recalled.target), (incident().id, None, None));
+        assert_eq!(
+            (recalled.id, recalled.proven, recalled.target),
+            (incident().id, None, None)
+        );
     }
 }

@@ -147,14 +147,22 @@ impl State {
     pub fn then(mut self, event: &Event) -> Result<Self, Impossible> {
         match event {
             Event::Approved { incident, .. } | Event::TakenUp { incident, .. } => {
-                if self.incident.as_ref().is_some_and(|known| known != incident) {
-                    return Err(Impossible(format!("it is another incident's, not {incident}'s")));
+                if self
+                    .incident
+                    .as_ref()
+                    .is_some_and(|known| known != incident)
+                {
+                    return Err(Impossible(format!(
+                        "it is another incident's, not {incident}'s"
+                    )));
                 }
                 self.incident = Some(incident.clone());
             }
             Event::Started { step } => {
                 if self.incident.is_none() {
-                    return Err(Impossible(format!("{step:?} was started without an approval")));
+                    return Err(Impossible(format!(
+                        "{step:?} was started without an approval"
+                    )));
                 }
                 self.steps.insert(*step, Status::Started);
             }
@@ -174,15 +182,19 @@ impl State {
     fn outcome(&mut self, step: StepName, status: Status) -> Result<(), Impossible> {
         match self.steps.insert(step, status) {
             Some(Status::Started) => Ok(()),
-            Some(Status::Done | Status::Failed | Status::Unsettled) | None => {
-                Err(Impossible(format!("{step:?} has an outcome and was not started")))
-            }
+            Some(Status::Done | Status::Failed | Status::Unsettled) | None => Err(Impossible(
+                format!("{step:?} has an outcome and was not started"),
+            )),
         }
     }
 
     /// Whether something may have been changed that a release has not undone.
     pub fn changed(&self) -> bool {
-        !self.released && self.steps.iter().any(|(_, status)| *status != Status::Failed)
+        !self.released
+            && self
+                .steps
+                .iter()
+                .any(|(_, status)| *status != Status::Failed)
     }
 }
 
@@ -242,11 +254,21 @@ impl<S: Store> Journal<S> {
     /// # Errors
     /// [`JournalError`], when the lines are not a journal.
     pub fn after(lines: &[String], store: S) -> Result<Self, JournalError> {
-        let mut journal = Self { store, state: State::default(), next: 0, previous: hash("") };
+        let mut journal = Self {
+            store,
+            state: State::default(),
+            next: 0,
+            previous: hash(""),
+        };
         for line in lines {
-            let entry: Entry = serde_json::from_str(line).map_err(|error| JournalError::Store(format!("line {}: {error}", journal.next + 1)))?;
+            let entry: Entry = serde_json::from_str(line).map_err(|error| {
+                JournalError::Store(format!("line {}: {error}", journal.next + 1))
+            })?;
             if entry.previous != journal.previous || entry.seq != journal.next {
-                return Err(JournalError::Store(format!("line {} does not follow the line before it", journal.next + 1)));
+                return Err(JournalError::Store(format!(
+                    "line {} does not follow the line before it",
+                    journal.next + 1
+                )));
             }
             journal.state = std::mem::take(&mut journal.state).then(&entry.event)?;
             journal.next += 1;
@@ -261,8 +283,15 @@ impl<S: Store> Journal<S> {
     /// [`JournalError`]; the state is as before.
     pub fn record(&mut self, at: Timestamp, event: Event) -> Result<(), JournalError> {
         let state = self.state.clone().then(&event)?;
-        let entry = Entry { format: FORMAT, seq: self.next, at, event, previous: self.previous.clone() };
-        let line = serde_json::to_string(&entry).map_err(|error| JournalError::Store(error.to_string()))?;
+        let entry = Entry {
+            format: FORMAT,
+            seq: self.next,
+            at,
+            event,
+            previous: self.previous.clone(),
+        };
+        let line = serde_json::to_string(&entry)
+            .map_err(|error| JournalError::Store(error.to_string()))?;
         self.store.append(&line).map_err(JournalError::Store)?;
         self.state = state;
         self.next += 1;
@@ -293,10 +322,21 @@ mod tests {
                 operator: "arn:x".to_owned(),
                 forced_past: None,
             },
-            Event::Started { step: StepName::DetachPolicy },
-            Event::Done { step: StepName::DetachPolicy, policy, found: false },
-            Event::Started { step: StepName::DeletePolicy },
-            Event::Failed { step: StepName::DeletePolicy, why: "in use".to_owned() },
+            Event::Started {
+                step: StepName::DetachPolicy,
+            },
+            Event::Done {
+                step: StepName::DetachPolicy,
+                policy,
+                found: false,
+            },
+            Event::Started {
+                step: StepName::DeletePolicy,
+            },
+            Event::Failed {
+                step: StepName::DeletePolicy,
+                why: "in use".to_owned(),
+            },
         ]
     }
 
@@ -343,14 +383,24 @@ mod tests {
             }
         }
         let mut journal = Journal::after(&[], Full).unwrap();
-        let error = journal.record(Timestamp::UNIX_EPOCH, story().remove(0)).unwrap_err();
+        let error = journal
+            .record(Timestamp::UNIX_EPOCH, story().remove(0))
+            .unwrap_err();
         assert!(error.to_string().contains("no space left"));
         assert_eq!(journal.state, State::default());
     }
 
     #[test]
     fn a_step_without_an_approval_and_an_outcome_without_a_start_are_impossible() {
-        for event in [Event::Started { step: StepName::CreatePolicy }, Event::Failed { step: StepName::CreatePolicy, why: String::new() }] {
+        for event in [
+            Event::Started {
+                step: StepName::CreatePolicy,
+            },
+            Event::Failed {
+                step: StepName::CreatePolicy,
+                why: String::new(),
+            },
+        ] {
             assert!(State::default().then(&event).is_err());
         }
     }

@@ -14,7 +14,11 @@ struct ThisMachine;
 impl Outside for ThisMachine {
     type World = Aws<ServerClock>;
 
-    async fn connect(&self, profile: Option<&str>, region: Option<&Region>) -> Result<Self::World, ConnectError> {
+    async fn connect(
+        &self,
+        profile: Option<&str>,
+        region: Option<&Region>,
+    ) -> Result<Self::World, ConnectError> {
         Aws::connect(profile, region).await
     }
 
@@ -27,11 +31,19 @@ impl Outside for ThisMachine {
 }
 
 fn main() -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     let exit = match runtime {
         Ok(runtime) => {
             let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
-            runtime.block_on(cli::run(std::env::args_os(), &ThisMachine, &Terminal, &mut out, &mut err))
+            runtime.block_on(cli::run(
+                std::env::args_os(),
+                &ThisMachine,
+                &Terminal,
+                &mut out,
+                &mut err,
+            ))
         }
         Err(_) => Exit::Failed,
     };

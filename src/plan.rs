@@ -120,7 +120,11 @@ impl Plan {
     ///
     /// # Errors
     /// [`NothingToDeny`] when no key can name the principal.
-    pub fn containment(facts: &Facts, principal: Principal, playbook: &Playbook) -> Result<Self, NothingToDeny> {
+    pub fn containment(
+        facts: &Facts,
+        principal: Principal,
+        playbook: &Playbook,
+    ) -> Result<Self, NothingToDeny> {
         let open = facts.remembered.iter().find_map(|policy| {
             let incident = Incident::recall(policy)?;
             is_of(&incident, &principal, &facts.target).then(|| (incident, policy.summary.clone()))
@@ -130,7 +134,9 @@ impl Plan {
             None => (opened(facts, &principal, playbook), None),
         };
         let document = policy::draft(&principal, &incident.id)?;
-        let attached = already.as_ref().is_some_and(|own| facts.attached.iter().any(|policy| policy.id == own.id));
+        let attached = already
+            .as_ref()
+            .is_some_and(|own| facts.attached.iter().any(|policy| policy.id == own.id));
         let policy = Box::new(NewPolicy {
             name: incident.id.policy_name(),
             description: incident.description(),
@@ -139,9 +145,19 @@ impl Plan {
         });
         let steps = vec![
             Step::CreatePolicy { policy, already },
-            Step::AttachPolicy { target: facts.target.clone(), already: attached },
+            Step::AttachPolicy {
+                target: facts.target.clone(),
+                already: attached,
+            },
         ];
-        Ok(Self { incident, principal, document, target: facts.target.clone(), steps, surveyed_at: facts.asked_at })
+        Ok(Self {
+            incident,
+            principal,
+            document,
+            target: facts.target.clone(),
+            steps,
+            surveyed_at: facts.asked_at,
+        })
     }
 
     /// The plan's fingerprint, to which an approval is bound.
@@ -178,13 +194,22 @@ fn is_of(incident: &Incident, principal: &Principal, target: &TargetId) -> bool 
         Known::Known(id) => incident.user_id.as_ref() == Some(id),
         Known::Unknown(_) => incident.user_id.is_none() && !principal.session_names.is_empty(),
     };
-    same_person && incident.target.as_ref() == Some(target) && incident.session_names.is_superset(&principal.session_names)
+    same_person
+        && incident.target.as_ref() == Some(target)
+        && incident.session_names.is_superset(&principal.session_names)
 }
 
 /// A new incident. Its id is drawn from who, where and when, and drawn again while a policy of that name exists.
 fn opened(facts: &Facts, principal: &Principal, playbook: &Playbook) -> Incident {
-    let taken: Vec<&str> = facts.remembered.iter().map(|policy| policy.summary.name.as_str()).collect();
-    let seed = format!("{}|{}|{}|{}", principal.username, facts.target, facts.caller.arn, facts.asked_at);
+    let taken: Vec<&str> = facts
+        .remembered
+        .iter()
+        .map(|policy| policy.summary.name.as_str())
+        .collect();
+    let seed = format!(
+        "{}|{}|{}|{}",
+        principal.username, facts.target, facts.caller.arn, facts.asked_at
+    );
     let mut draw = 0_u32;
     let id = loop {
         let [a, b, c, ..] = <[u8; 32]>::from(Sha256::digest(format!("{seed}|{draw}")));
@@ -212,7 +237,9 @@ fn opened(facts: &Facts, principal: &Principal, playbook: &Playbook) -> Incident
 
 /// An open incident with what the new survey adds: a release must wait for whatever either of them saw.
 fn taken_up(mut incident: Incident, facts: &Facts, principal: &Principal) -> Incident {
-    incident.longest_session = incident.longest_session.max(Some(principal.session.longest));
+    incident.longest_session = incident
+        .longest_session
+        .max(Some(principal.session.longest));
     incident.accounts.extend(covered(facts, principal));
     incident.reaches_management |= principal.reaches_management;
     incident
@@ -220,6 +247,17 @@ fn taken_up(mut incident: Incident, facts: &Facts, principal: &Principal) -> Inc
 
 /// The accounts that the principal can enter and that the deny will cover.
 fn covered(facts: &Facts, principal: &Principal) -> BTreeSet<AccountId> {
-    let under = |account: &&AccountId| facts.under_target.as_ref().is_none_or(|under| under.contains(*account));
-    principal.reach.iter().filter(under).filter(|account| **account != facts.organization.management).cloned().collect()
+    let under = |account: &&AccountId| {
+        facts
+            .under_target
+            .as_ref()
+            .is_none_or(|under| under.contains(*account))
+    };
+    principal
+        .reach
+        .iter()
+        .filter(under)
+        .filter(|account| **account != facts.organization.management)
+        .cloned()
+        .collect()
 }

@@ -10,7 +10,10 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::ids::*;
 
 /// The playbooks that come with quell, by name.
-const EMBEDDED: &[(&str, &str)] = &[("identity-center-user", include_str!("../playbooks/identity-center-user.toml"))];
+const EMBEDDED: &[(&str, &str)] = &[(
+    "identity-center-user",
+    include_str!("../playbooks/identity-center-user.toml"),
+)];
 
 /// One playbook.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -94,9 +97,12 @@ impl Playbook {
     /// # Errors
     /// [`PlaybookError`] with line and column, on anything that is not exactly a playbook.
     pub fn parse(text: &str) -> Result<Self, PlaybookError> {
-        let playbook: Self = toml::from_str(text).map_err(|error| PlaybookError(error.to_string().trim_end().to_owned()))?;
+        let playbook: Self = toml::from_str(text)
+            .map_err(|error| PlaybookError(error.to_string().trim_end().to_owned()))?;
         if playbook.verify.canary_roles.is_empty() {
-            return Err(PlaybookError("`verify.canary_roles` is empty: without a role nothing can be proven".to_owned()));
+            return Err(PlaybookError(
+                "`verify.canary_roles` is empty: without a role nothing can be proven".to_owned(),
+            ));
         }
         Ok(playbook)
     }
@@ -108,7 +114,10 @@ impl Playbook {
 
     /// The text of a playbook that comes with quell.
     pub fn text_of(name: &str) -> Option<&'static str> {
-        EMBEDDED.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+        EMBEDDED
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, text)| *text)
     }
 
     /// The playbook for an Identity Center user, which every verb uses unless told otherwise.
@@ -122,20 +131,28 @@ impl Playbook {
 
     /// Whether it answers a finding of this type.
     pub fn answers(&self, finding_type: &str) -> bool {
-        self.answers.iter().any(|glob| glob_matches(glob, finding_type))
+        self.answers
+            .iter()
+            .any(|glob| glob_matches(glob, finding_type))
     }
 }
 
 /// Whether `text` is `glob` with every `*` standing for any text.
 fn glob_matches(glob: &str, text: &str) -> bool {
-    let Some((head, tail)) = glob.split_once('*') else { return glob == text };
-    let Some(mut rest) = text.strip_prefix(head) else { return false };
+    let Some((head, tail)) = glob.split_once('*') else {
+        return glob == text;
+    };
+    let Some(mut rest) = text.strip_prefix(head) else {
+        return false;
+    };
     let mut pieces = tail.split('*').peekable();
     while let Some(piece) = pieces.next() {
         if pieces.peek().is_none() {
             return rest.ends_with(piece);
         }
-        let Some((_, after)) = rest.split_once(piece) else { return false };
+        let Some((_, after)) = rest.split_once(piece) else {
+            return false;
+        };
         rest = after;
     }
     true
@@ -144,7 +161,11 @@ fn glob_matches(glob: &str, text: &str) -> bool {
 impl TryFrom<String> for Target {
     type Error = NotAnId;
     fn try_from(text: String) -> Result<Self, NotAnId> {
-        if text == "root" { Ok(Target::Root) } else { TargetId::parse(text).map(Target::Id) }
+        if text == "root" {
+            Ok(Target::Root)
+        } else {
+            TargetId::parse(text).map(Target::Id)
+        }
     }
 }
 
@@ -159,7 +180,9 @@ impl From<Target> for String {
 
 fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     match u32::deserialize(deserializer)? {
-        0 => Err(serde::de::Error::custom("expected at least 1: no refusal at all proves nothing")),
+        0 => Err(serde::de::Error::custom(
+            "expected at least 1: no refusal at all proves nothing",
+        )),
         n => Ok(n),
     }
 }
@@ -169,11 +192,16 @@ mod duration {
     use jiff::SignedDuration;
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    pub(super) fn serialize<S: Serializer>(duration: &SignedDuration, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(
+        duration: &SignedDuration,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&format_args!("{duration:#}"))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SignedDuration, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<SignedDuration, D::Error> {
         super::parse_duration(&String::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
@@ -183,10 +211,14 @@ mod duration {
 /// # Errors
 /// A lower-case fragment that says what was expected.
 pub fn parse_duration(text: &str) -> Result<SignedDuration, String> {
-    let duration: SignedDuration = text.parse().map_err(|_| format!("`{text}` is not a duration: expected one like 15m or 1h 30m"))?;
+    let duration: SignedDuration = text
+        .parse()
+        .map_err(|_| format!("`{text}` is not a duration: expected one like 15m or 1h 30m"))?;
     // A year is longer than any wait quell has, and far from where adding to a date could overflow.
     if duration.is_negative() || duration > SignedDuration::from_hours(24 * 366) {
-        return Err(format!("`{text}` is not a duration between nothing and a year"));
+        return Err(format!(
+            "`{text}` is not a duration between nothing and a year"
+        ));
     }
     Ok(duration)
 }
@@ -197,7 +229,10 @@ mod tests {
 
     fn changed(from: &str, to: &str) -> Result<Playbook, PlaybookError> {
         let text = Playbook::text_of("identity-center-user").unwrap();
-        assert!(text.contains(from), "the playbook has no {from:?} to change");
+        assert!(
+            text.contains(from),
+            "the playbook has no {from:?} to change"
+        );
         Playbook::parse(&text.replacen(from, to, 1))
     }
 
@@ -212,13 +247,23 @@ mod tests {
     /// `line N`, where the text stands in the playbook.
     fn line_of(text: &str) -> String {
         let playbook = Playbook::text_of("identity-center-user").unwrap();
-        format!("line {}", playbook.split(text).next().unwrap().lines().count() + usize::from(text.starts_with(|c: char| c != '[')))
+        format!(
+            "line {}",
+            playbook.split(text).next().unwrap().lines().count()
+                + usize::from(text.starts_with(|c: char| c != '['))
+        )
     }
 
     #[test]
     fn a_misspelt_field_is_refused_where_it_stands() {
-        let error = changed("in_a_row = 3", "in_row = 3").unwrap_err().to_string();
-        assert!(error.contains(&format!("{}, column 1", line_of("in_a_row"))) && error.contains("in_row"), "{error}");
+        let error = changed("in_a_row = 3", "in_row = 3")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains(&format!("{}, column 1", line_of("in_a_row")))
+                && error.contains("in_row"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -238,8 +283,15 @@ mod tests {
 
     #[test]
     fn a_playbook_without_a_canary_role_is_refused() {
-        let error = changed("[\"quell-canary\", \"OrganizationAccountAccessRole\"]", "[]").unwrap_err();
-        assert!(error.to_string().contains("nothing can be proven"), "{error}");
+        let error = changed(
+            "[\"quell-canary\", \"OrganizationAccountAccessRole\"]",
+            "[]",
+        )
+        .unwrap_err();
+        assert!(
+            error.to_string().contains("nothing can be proven"),
+            "{error}"
+        );
     }
 
     #[test]

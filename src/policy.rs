@@ -31,7 +31,9 @@ pub const SOURCE_IDENTITY: &str = "aws:SourceIdentity";
 
 /// No key can name the principal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("nothing can name this principal in a policy: it has no user id, and its name cannot be a session's ({why})")]
+#[error(
+    "nothing can name this principal in a policy: it has no user id, and its name cannot be a session's ({why})"
+)]
 pub struct NothingToDeny {
     /// Why the name is none.
     pub why: String,
@@ -42,8 +44,17 @@ pub struct NothingToDeny {
 /// # Errors
 /// [`NothingToDeny`] when the principal has neither a user id nor a name that could be a session's.
 pub fn draft(principal: &Principal, incident: &IncidentId) -> Result<Document, NothingToDeny> {
-    let user_ids: Vec<String> = principal.user_id.known().map(|id| id.as_str().to_owned()).into_iter().collect();
-    let names: Vec<String> = principal.session_names.iter().map(|name| name.as_str().to_owned()).collect();
+    let user_ids: Vec<String> = principal
+        .user_id
+        .known()
+        .map(|id| id.as_str().to_owned())
+        .into_iter()
+        .collect();
+    let names: Vec<String> = principal
+        .session_names
+        .iter()
+        .map(|name| name.as_str().to_owned())
+        .collect();
     // INVARIANT: the only wildcard is ours. A SessionName holds none, so `*:<name>` matches that name in any role
     // and no other name.
     let any_role: Vec<String> = names.iter().map(|name| format!("*:{name}")).collect();
@@ -59,12 +70,18 @@ pub fn draft(principal: &Principal, incident: &IncidentId) -> Result<Document, N
         effect: Effect::Deny,
         actions: Words::these(["*"]),
         resources: Words::these(["*"]),
-        conditions: vec![Condition { operator: operator.to_owned(), key: key.to_owned(), values }],
+        conditions: vec![Condition {
+            operator: operator.to_owned(),
+            key: key.to_owned(),
+            values,
+        }],
         unknown: Vec::new(),
     })
     .collect();
     if statements.is_empty() {
-        return Err(NothingToDeny { why: principal.unspellable.clone().unwrap_or_default() });
+        return Err(NothingToDeny {
+            why: principal.unspellable.clone().unwrap_or_default(),
+        });
     }
     Ok(Document::new(statements))
 }
@@ -72,7 +89,10 @@ pub fn draft(principal: &Principal, incident: &IncidentId) -> Result<Document, N
 /// The session names that a deny of ours refuses, read back from the document. Release needs them on a machine that
 /// has nothing but what AWS remembers (R10).
 pub fn session_names_in(document: &Document) -> Vec<SessionName> {
-    let conditions = document.statements.iter().flat_map(|statement| &statement.conditions);
+    let conditions = document
+        .statements
+        .iter()
+        .flat_map(|statement| &statement.conditions);
     conditions
         .filter(|condition| condition.key.eq_ignore_ascii_case(USERID))
         .flat_map(|condition| &condition.values)

@@ -110,8 +110,16 @@ impl Principal {
         };
         let own_name = SessionName::parse(username.as_str());
         let session_names = own_name.iter().chain(claimed).cloned().collect();
-        let mut reach: BTreeSet<AccountId> = directory.assignments.iter().map(|assignment| assignment.account.clone()).collect();
-        if let Suspect::PermissionSetSession { account: Some(account), .. } = suspect {
+        let mut reach: BTreeSet<AccountId> = directory
+            .assignments
+            .iter()
+            .map(|assignment| assignment.account.clone())
+            .collect();
+        if let Suspect::PermissionSetSession {
+            account: Some(account),
+            ..
+        } = suspect
+        {
             reach.insert(account.clone());
         }
         Self {
@@ -132,25 +140,47 @@ impl Principal {
 /// The longest session that could exist: every permission set that the user holds, and twelve hours as soon as one
 /// of them is unknown, or a session is seen of a set that they no longer hold (R18).
 fn session_life(suspect: &Suspect, directory: &Directory) -> SessionLife {
-    let unknown = |why: String| SessionLife { longest: LONGEST_SESSION, because: format!("12h, the most there is: {why}") };
+    let unknown = |why: String| SessionLife {
+        longest: LONGEST_SESSION,
+        because: format!("12h, the most there is: {why}"),
+    };
     if let Known::Unknown(why) = &directory.user {
         return unknown(why.clone());
     }
     if let Suspect::PermissionSetSession { role, .. } = suspect {
-        let held = directory.permission_sets.values().any(|set| is_role_of(role, &set.name));
+        let held = directory
+            .permission_sets
+            .values()
+            .any(|set| is_role_of(role, &set.name));
         if !held {
-            return unknown(format!("the finding's session is of {role}, which none of their permission sets explains"));
+            return unknown(format!(
+                "the finding's session is of {role}, which none of their permission sets explains"
+            ));
         }
     }
     if directory.permission_sets.is_empty() {
-        return unknown("no permission set is assigned now, and one may have been until a moment ago".to_owned());
+        return unknown(
+            "no permission set is assigned now, and one may have been until a moment ago"
+                .to_owned(),
+        );
     }
-    let mut life = SessionLife { longest: CHAINED_SESSION, because: "1h, the most that a chained session lives".to_owned() };
+    let mut life = SessionLife {
+        longest: CHAINED_SESSION,
+        because: "1h, the most that a chained session lives".to_owned(),
+    };
     for set in directory.permission_sets.values() {
         match &set.session {
-            Known::Unknown(why) => return unknown(format!("the session duration of permission set {} is unknown ({why})", set.name)),
+            Known::Unknown(why) => {
+                return unknown(format!(
+                    "the session duration of permission set {} is unknown ({why})",
+                    set.name
+                ));
+            }
             Known::Known(duration) if *duration > life.longest => {
-                life = SessionLife { longest: *duration, because: format!("{duration:#} from permission set {}", set.name) };
+                life = SessionLife {
+                    longest: *duration,
+                    because: format!("{duration:#} from permission set {}", set.name),
+                };
             }
             Known::Known(_) => {}
         }
@@ -160,6 +190,9 @@ fn session_life(suspect: &Suspect, directory: &Directory) -> SessionLife {
 
 /// Whether `AWSReservedSSO_<set>_<16 hex>` is the role of the permission set with this name.
 fn is_role_of(role: &str, set: &str) -> bool {
-    let rest = role.strip_prefix("AWSReservedSSO_").and_then(|rest| rest.strip_prefix(set));
-    rest.and_then(|rest| rest.strip_prefix('_')).is_some_and(|suffix| !suffix.is_empty() && !suffix.contains('_'))
+    let rest = role
+        .strip_prefix("AWSReservedSSO_")
+        .and_then(|rest| rest.strip_prefix(set));
+    rest.and_then(|rest| rest.strip_prefix('_'))
+        .is_some_and(|suffix| !suffix.is_empty() && !suffix.contains('_'))
 }

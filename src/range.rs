@@ -69,15 +69,23 @@ pub struct Call {
 impl Call {
     /// Whether it could have changed anything. `AssumeRole` gives out a session and changes nothing.
     pub fn mutates(&self) -> bool {
-        let operation = self.action.split_once(':').map_or("", |(_, operation)| operation);
-        !["Get", "List", "Describe", "AssumeRole"].iter().any(|prefix| operation.starts_with(prefix))
+        let operation = self
+            .action
+            .split_once(':')
+            .map_or("", |(_, operation)| operation);
+        !["Get", "List", "Describe", "AssumeRole"]
+            .iter()
+            .any(|prefix| operation.starts_with(prefix))
     }
 }
 
 impl Range {
     /// A range with this organization in it.
     pub fn new(state: State, time: Time) -> Self {
-        Self { state: Arc::new(Mutex::new(state)), time }
+        Self {
+            state: Arc::new(Mutex::new(state)),
+            time,
+        }
     }
 
     /// Looks at the organization from inside, or arranges something in it.

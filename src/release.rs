@@ -34,10 +34,16 @@ impl Closed {
     pub fn hint(&self, incident: &Incident) -> String {
         let id = &incident.id;
         match self {
-            Closed::NeverProven => format!("Prove it with `quell verify {id}`: the wait begins then."),
-            Closed::NoClock => format!("When you know that no session of the user can be alive: `quell release {id} --force`."),
+            Closed::NeverProven => {
+                format!("Prove it with `quell verify {id}`: the wait begins then.")
+            }
+            Closed::NoClock => format!(
+                "When you know that no session of the user can be alive: `quell release {id} --force`."
+            ),
             Closed::TooEarly { until } => {
-                format!("Run `quell release {id}` again after {until}, or let a scheduler run `quell release --due --yes`.")
+                format!(
+                    "Run `quell release {id}` again after {until}, or let a scheduler run `quell release --due --yes`."
+                )
             }
         }
     }

@@ -278,7 +278,11 @@ pub struct AttackerReport {
 impl PlanReport {
     /// Of what was prepared.
     pub fn of(prepared: &Prepared, practice: Option<String>) -> Self {
-        let Prepared { facts, plan, preflight } = prepared;
+        let Prepared {
+            facts,
+            plan,
+            preflight,
+        } = prepared;
         let name = plan.incident.id.policy_name();
         let steps = plan.steps.iter().map(|step| StepReport {
             does: match step {
@@ -319,7 +323,15 @@ impl PlanReport {
 
 impl ContainReport {
     /// Of a containment that AWS accepted and the canaries were asked about.
-    pub fn of(prepared: &Prepared, incident: &Incident, playbook: &Playbook, approved_at: Timestamp, accepted: &Accepted, proof: &Proof, practice: Option<String>) -> Self {
+    pub fn of(
+        prepared: &Prepared,
+        incident: &Incident,
+        playbook: &Playbook,
+        approved_at: Timestamp,
+        accepted: &Accepted,
+        proof: &Proof,
+        practice: Option<String>,
+    ) -> Self {
         let proven = proof.overall == Overall::Shown;
         Self {
             schema: "quell.contain/1",
@@ -332,7 +344,9 @@ impl ContainReport {
             accepted_ms: millis(accepted.at.duration_since(approved_at)),
             proven_ms: proven.then(|| millis(proof.ended.duration_since(approved_at))),
             accounts: accounts(proof),
-            not_contained_in: incident.reaches_management.then(|| prepared.facts.organization.management.clone()),
+            not_contained_in: incident
+                .reaches_management
+                .then(|| prepared.facts.organization.management.clone()),
             not_covered: prepared.preflight.not_covered.clone(),
             by_hand: playbook.by_hand.clone(),
             release_not_before: incident.release_not_before(),
@@ -359,9 +373,15 @@ impl VerifyReport {
 
 impl IncidentReport {
     /// Of what AWS remembers, with where the policy is attached.
-    pub fn of(incident: Incident, policy_id: PolicyId, attached_to: Vec<TargetId>, now: Timestamp) -> Self {
+    pub fn of(
+        incident: Incident,
+        policy_id: PolicyId,
+        attached_to: Vec<TargetId>,
+        now: Timestamp,
+    ) -> Self {
         let release_not_before = incident.release_not_before();
-        let wait = release_not_before.map(|until| until.duration_since(now).max(SignedDuration::ZERO));
+        let wait =
+            release_not_before.map(|until| until.duration_since(now).max(SignedDuration::ZERO));
         let state = match (attached_to.is_empty(), incident.proven) {
             (true, _) => Stage::NotAttached,
             (false, None) => Stage::Accepted,
@@ -394,7 +414,8 @@ fn stage(proof: &Proof) -> Stage {
 
 /// A proof, account by account.
 pub fn accounts(proof: &Proof) -> Vec<AccountReport> {
-    let since = |moment: Option<Timestamp>| moment.map(|moment| millis(moment.duration_since(proof.began)));
+    let since =
+        |moment: Option<Timestamp>| moment.map(|moment| millis(moment.duration_since(proof.began)));
     let one = |account: &AccountProof| AccountReport {
         id: account.id.clone(),
         verdict: account.verdict.word(),

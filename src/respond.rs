@@ -51,7 +51,12 @@ pub enum NotPrepared {
 ///
 /// # Errors
 /// [`NotPrepared`].
-pub async fn prepare<C: Cloud>(cloud: &C, suspect: &Suspect, playbook: &Playbook, target: Option<&TargetId>) -> Result<Prepared, NotPrepared> {
+pub async fn prepare<C: Cloud>(
+    cloud: &C,
+    suspect: &Suspect,
+    playbook: &Playbook,
+    target: Option<&TargetId>,
+) -> Result<Prepared, NotPrepared> {
     principal::is_covered(suspect)?;
     let target = target.or(match &playbook.target {
         Target::Root => None,
@@ -60,11 +65,20 @@ pub async fn prepare<C: Cloud>(cloud: &C, suspect: &Suspect, playbook: &Playbook
     let facts = survey::survey(cloud.read(), cloud.clock(), suspect, target).await?;
     let plan = Plan::containment(&facts, Principal::of(suspect, &facts), playbook)?;
     let preflight = preflight::check(&facts, &plan, playbook);
-    Ok(Prepared { facts, plan, preflight })
+    Ok(Prepared {
+        facts,
+        plan,
+        preflight,
+    })
 }
 
 /// What the canaries are asked about an incident.
-pub fn question(incident: &Incident, policy: &PolicyArn, playbook: &Playbook, aim: Aim) -> Question {
+pub fn question(
+    incident: &Incident,
+    policy: &PolicyArn,
+    playbook: &Playbook,
+    aim: Aim,
+) -> Question {
     Question {
         incident: incident.id.clone(),
         policy: policy.clone(),
@@ -124,14 +138,22 @@ pub struct Response<'a, C, S> {
 impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
     /// Everything that happens is recorded in the journal first and shown to `watch` then.
     pub fn new(cloud: &'a C, journal: &'a mut Journal<S>, watch: &'a dyn Fn(&Event)) -> Self {
-        Self { cloud, journal, watch }
+        Self {
+            cloud,
+            journal,
+            watch,
+        }
     }
 
     /// Carries out an approved plan: create, attach.
     ///
     /// # Errors
     /// [`Stopped`]; the journal's state says how far it came.
-    pub async fn contain(&mut self, approved: &Approved, operator: &str) -> Result<Accepted, Stopped> {
+    pub async fn contain(
+        &mut self,
+        approved: &Approved,
+        operator: &str,
+    ) -> Result<Accepted, Stopped> {
         let plan = &approved.plan;
         self.record(Event::Approved {
             incident: plan.incident.id.clone(),
@@ -150,11 +172,17 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
         for step in &plan.steps {
             self.record(Event::Started { step: step.name() })?;
             match step {
-                Step::CreatePolicy { already: Some(policy), .. } => {
+                Step::CreatePolicy {
+                    already: Some(policy),
+                    ..
+                } => {
                     self.settled(step.name(), Outcome::Found(()), &policy.id)?;
                     created = Some(policy.clone());
                 }
-                Step::CreatePolicy { policy, already: None } => {
+                Step::CreatePolicy {
+                    policy,
+                    already: None,
+                } => {
                     let outcome = contain::create(read, change, clock, policy).await;
                     let (policy, outcome) = split(outcome);
                     match policy {
@@ -168,14 +196,23 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
                 Step::AttachPolicy { target, already } => {
                     // INVARIANT: a plan creates before it attaches.
                     let Some(policy) = &created else { continue };
-                    let outcome = if *already { Outcome::Found(()) } else { contain::attach(read, change, clock, &policy.id, target).await };
+                    let outcome = if *already {
+                        Outcome::Found(())
+                    } else {
+                        contain::attach(read, change, clock, &policy.id, target).await
+                    };
                     self.settled(step.name(), outcome, &policy.id)?;
                 }
             }
         }
         match created {
-            Some(policy) => Ok(Accepted { policy, at: self.cloud.clock().now() }),
-            None => Err(Stopped::Journal(JournalError::Store("the plan has no step that creates a policy".to_owned()))),
+            Some(policy) => Ok(Accepted {
+                policy,
+                at: self.cloud.clock().now(),
+            }),
+            None => Err(Stopped::Journal(JournalError::Store(
+                "the plan has no step that creates a policy".to_owned(),
+            ))),
         }
     }
 
@@ -183,7 +220,12 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
     ///
     /// # Errors
     /// [`Stopped`]; the proof itself is then lost, and verifying again is safe.
-    pub async fn verify(&mut self, incident: &mut Incident, policy: &PolicyId, question: &Question) -> Result<Proof, Stopped> {
+    pub async fn verify(
+        &mut self,
+        incident: &mut Incident,
+        policy: &PolicyId,
+        question: &Question,
+    ) -> Result<Proof, Stopped> {
         let proof = self.look(question).await?;
         if proof.overall == Overall::Shown {
             self.record(Event::Proven)?;
@@ -191,8 +233,15 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
             if incident.proven.is_none() {
                 // Up to the whole second: tags and people read it.
                 incident.proven = Some(whole_second(proof.ended));
-                self.record(Event::Started { step: StepName::RecordProof })?;
-                match self.cloud.change().tag_policy(policy, &incident.tags()).await {
+                self.record(Event::Started {
+                    step: StepName::RecordProof,
+                })?;
+                match self
+                    .cloud
+                    .change()
+                    .tag_policy(policy, &incident.tags())
+                    .await
+                {
                     Ok(()) => self.settled(StepName::RecordProof, Outcome::Done(()), policy)?,
                     Err(trouble) => {
                         incident.proven = None;
@@ -208,16 +257,26 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
     ///
     /// # Errors
     /// [`Stopped`]; the journal's state says how far it came, and running it again goes on.
-    pub async fn release(&mut self, incident: &Incident, policy: &PolicyId, operator: &str, forced_past: Option<String>) -> Result<(), Stopped> {
+    pub async fn release(
+        &mut self,
+        incident: &Incident,
+        policy: &PolicyId,
+        operator: &str,
+        forced_past: Option<String>,
+    ) -> Result<(), Stopped> {
         let (read, change, clock) = (self.cloud.read(), self.cloud.change(), self.cloud.clock());
         let targets = read.targets(policy).await.map_err(Stopped::Read)?;
         self.take_up(incident, Purpose::Release, operator, forced_past)?;
         for target in &targets {
-            self.record(Event::Started { step: StepName::DetachPolicy })?;
+            self.record(Event::Started {
+                step: StepName::DetachPolicy,
+            })?;
             let outcome = contain::detach(read, change, clock, policy, target).await;
             self.settled(StepName::DetachPolicy, outcome, policy)?;
         }
-        self.record(Event::Started { step: StepName::DeletePolicy })?;
+        self.record(Event::Started {
+            step: StepName::DeletePolicy,
+        })?;
         let outcome = contain::delete(read, change, clock, policy).await;
         self.settled(StepName::DeletePolicy, outcome, policy)?;
         self.record(Event::Released)
@@ -227,8 +286,19 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
     ///
     /// # Errors
     /// [`Stopped::Journal`], when the record cannot be written; nothing was called then.
-    pub fn take_up(&mut self, incident: &Incident, purpose: Purpose, operator: &str, forced_past: Option<String>) -> Result<(), Stopped> {
-        self.record(Event::TakenUp { incident: incident.id.clone(), purpose, operator: operator.to_owned(), forced_past })
+    pub fn take_up(
+        &mut self,
+        incident: &Incident,
+        purpose: Purpose,
+        operator: &str,
+        forced_past: Option<String>,
+    ) -> Result<(), Stopped> {
+        self.record(Event::TakenUp {
+            incident: incident.id.clone(),
+            purpose,
+            operator: operator.to_owned(),
+            forced_past,
+        })
     }
 
     /// Asks the canaries round by round, and records each account as it settles.
@@ -258,23 +328,44 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
         self.record(Event::Looked {
             account: account.id.clone(),
             verdict: account.verdict.word().to_owned(),
-            first_refusal: account.first_refusal.map(|moment| moment.duration_since(began)),
+            first_refusal: account
+                .first_refusal
+                .map(|moment| moment.duration_since(began)),
         })
     }
 
     fn record(&mut self, event: Event) -> Result<(), Stopped> {
-        self.journal.record(self.cloud.clock().now(), event.clone())?;
+        self.journal
+            .record(self.cloud.clock().now(), event.clone())?;
         (self.watch)(&event);
         Ok(())
     }
 
     /// Records how a step on a known policy ended, and stops unless it is so.
-    fn settled(&mut self, step: StepName, outcome: Outcome<()>, policy: &PolicyId) -> Result<(), Stopped> {
+    fn settled(
+        &mut self,
+        step: StepName,
+        outcome: Outcome<()>,
+        policy: &PolicyId,
+    ) -> Result<(), Stopped> {
         match outcome {
-            Outcome::Done(()) => self.record(Event::Done { step, policy: policy.clone(), found: false }),
-            Outcome::Found(()) => self.record(Event::Done { step, policy: policy.clone(), found: true }),
+            Outcome::Done(()) => self.record(Event::Done {
+                step,
+                policy: policy.clone(),
+                found: false,
+            }),
+            Outcome::Found(()) => self.record(Event::Done {
+                step,
+                policy: policy.clone(),
+                found: true,
+            }),
             // A proof that could not be written down is still a proof: the caller says so, the run goes on.
-            Outcome::Failed(trouble) if step == StepName::RecordProof => self.record(Event::Failed { step, why: trouble.to_string() }),
+            Outcome::Failed(trouble) if step == StepName::RecordProof => {
+                self.record(Event::Failed {
+                    step,
+                    why: trouble.to_string(),
+                })
+            }
             outcome @ (Outcome::Failed(_) | Outcome::Unsettled(_)) => self.unsettled(step, outcome),
         }
     }
@@ -284,11 +375,17 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
         match outcome {
             Outcome::Done(()) | Outcome::Found(()) => Ok(()),
             Outcome::Failed(trouble) => {
-                self.record(Event::Failed { step, why: trouble.to_string() })?;
+                self.record(Event::Failed {
+                    step,
+                    why: trouble.to_string(),
+                })?;
                 Err(Stopped::Failed { step, trouble })
             }
             Outcome::Unsettled(trouble) => {
-                self.record(Event::Unsettled { step, why: trouble.to_string() })?;
+                self.record(Event::Unsettled {
+                    step,
+                    why: trouble.to_string(),
+                })?;
                 Err(Stopped::Unsettled { step, trouble })
             }
         }
@@ -297,7 +394,9 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
 
 /// The next whole second.
 fn whole_second(moment: Timestamp) -> Timestamp {
-    let up = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Ceil);
+    let up = TimestampRound::new()
+        .smallest(Unit::Second)
+        .mode(RoundMode::Ceil);
     moment.round(up).unwrap_or(moment)
 }
 

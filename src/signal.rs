@@ -135,13 +135,19 @@ impl Nobody {
     pub fn instead(&self) -> &'static str {
         match self {
             Nobody::Sample => "To practise with a whole organization, run `quell drill`.",
-            Nobody::DatabaseUser => "Lock the user in the database itself and close its security group.",
-            Nobody::KubernetesUser => "Remove the subject's role bindings in the cluster, and rotate its tokens.",
+            Nobody::DatabaseUser => {
+                "Lock the user in the database itself and close its security group."
+            }
+            Nobody::KubernetesUser => {
+                "Remove the subject's role bindings in the cluster, and rotate its tokens."
+            }
             Nobody::Instance => {
                 "Isolate the instance with its security groups; if its role's credentials left it, GuardDuty raises an \
                  InstanceCredentialExfiltration finding, which names the session."
             }
-            Nobody::Unnamed => "Find the principal in CloudTrail, then run `quell contain <username>`.",
+            Nobody::Unnamed => {
+                "Find the principal in CloudTrail, then run `quell contain <username>`."
+            }
             Nobody::NotReal { .. } => {
                 "Fetch the finding afresh (`quell signal read` shows what is understood), or name the user yourself: \
                  `quell contain <username>`."
@@ -191,16 +197,28 @@ pub fn read(text: &str) -> Result<Vec<Finding>, ReadError> {
         return Err(ReadError::Empty);
     }
     // serde_json refuses nesting deeper than 128, so no input can exhaust the stack here or below.
-    let value: Value = serde_json::from_str(text).map_err(|error| ReadError::NotJson(error.to_string()))?;
+    let value: Value =
+        serde_json::from_str(text).map_err(|error| ReadError::NotJson(error.to_string()))?;
     let mut findings = Vec::new();
     unwrap(&value, "$", 0, &mut findings)?;
-    if findings.is_empty() { Err(ReadError::NoFindings) } else { Ok(findings) }
+    if findings.is_empty() {
+        Err(ReadError::NoFindings)
+    } else {
+        Ok(findings)
+    }
 }
 
 /// Takes envelopes off until findings are left.
-fn unwrap(value: &Value, path: &str, depth: usize, found: &mut Vec<Finding>) -> Result<(), ReadError> {
+fn unwrap(
+    value: &Value,
+    path: &str,
+    depth: usize,
+    found: &mut Vec<Finding>,
+) -> Result<(), ReadError> {
     if depth > MOST_ENVELOPES {
-        return Err(ReadError::NotAFinding(format!("at {path}: more than {MOST_ENVELOPES} envelopes around the finding")));
+        return Err(ReadError::NotAFinding(format!(
+            "at {path}: more than {MOST_ENVELOPES} envelopes around the finding"
+        )));
     }
     match value {
         Value::Array(list) => {
@@ -216,8 +234,11 @@ fn unwrap(value: &Value, path: &str, depth: usize, found: &mut Vec<Finding>) -> 
             if let Some(detail) = get(object, "detail") {
                 return unwrap(detail, &format!("{path}.detail"), depth + 1, found);
             }
-            if let (Some(Value::String(message)), Some(_)) = (get(object, "message"), get(object, "topicArn")) {
-                let inner = serde_json::from_str(message).map_err(|error| ReadError::NotJson(format!("at {path}.Message: {error}")))?;
+            if let (Some(Value::String(message)), Some(_)) =
+                (get(object, "message"), get(object, "topicArn"))
+            {
+                let inner = serde_json::from_str(message)
+                    .map_err(|error| ReadError::NotJson(format!("at {path}.Message: {error}")))?;
                 return unwrap(&inner, &format!("{path}.Message"), depth + 1, found);
             }
             if get(object, "productArn").is_some() || get(object, "awsAccountId").is_some() {
@@ -226,25 +247,35 @@ fn unwrap(value: &Value, path: &str, depth: usize, found: &mut Vec<Finding>) -> 
                 )));
             }
             if get(object, "userIdentity").is_some() {
-                return Err(ReadError::NotAFinding(format!("at {path}: this is a CloudTrail event, not a finding")));
+                return Err(ReadError::NotAFinding(format!(
+                    "at {path}: this is a CloudTrail event, not a finding"
+                )));
             }
             found.push(finding(object, path)?);
             Ok(())
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
-            Err(ReadError::NotAFinding(format!("at {path}: expected a finding, which is a JSON object")))
+            Err(ReadError::NotAFinding(format!(
+                "at {path}: expected a finding, which is a JSON object"
+            )))
         }
     }
 }
 
 fn finding(object: &Map<String, Value>, path: &str) -> Result<Finding, ReadError> {
     let Some(kind) = text(object, "type", path)? else {
-        return Err(ReadError::NotAFinding(format!("at {path}: this is not a GuardDuty finding: it has no `type`")));
+        return Err(ReadError::NotAFinding(format!(
+            "at {path}: this is not a GuardDuty finding: it has no `type`"
+        )));
     };
     let service = child(object, "service", path)?;
     let severity = match get(object, "severity") {
         None | Some(Value::Null) => None,
-        Some(value) => Some(value.as_f64().ok_or_else(|| wrong(path, "severity", "a number"))?),
+        Some(value) => Some(
+            value
+                .as_f64()
+                .ok_or_else(|| wrong(path, "severity", "a number"))?,
+        ),
     };
     let account = text(object, "accountId", path)?;
     let last_seen = match service {
@@ -266,36 +297,45 @@ fn finding(object: &Map<String, Value>, path: &str) -> Result<Finding, ReadError
 /// `service.action.<any>Action.remoteIpDetails.ipAddressV4`.
 fn remote_ip(service: &Map<String, Value>) -> Option<&str> {
     let action = get(service, "action")?.as_object()?;
-    let details = action.values().filter_map(Value::as_object).find_map(|action| get(action, "remoteIpDetails"))?;
+    let details = action
+        .values()
+        .filter_map(Value::as_object)
+        .find_map(|action| get(action, "remoteIpDetails"))?;
     get(details.as_object()?, "ipAddressV4")?.as_str()
 }
 
 /// Looks for the principal where findings carry one: the access key block wherever the resource has it (not only
 /// under the resource type `AccessKey`), else the actors of an attack sequence.
 fn who(object: &Map<String, Value>, path: &str) -> Result<Who, ReadError> {
-    let account = get(object, "accountId").and_then(Value::as_str).and_then(|account| AccountId::parse(account).ok());
+    let account = get(object, "accountId")
+        .and_then(Value::as_str)
+        .and_then(|account| AccountId::parse(account).ok());
     let resource = child(object, "resource", path)?;
     let path = format!("{path}.resource");
-    if let Some(resource) = resource {
-        if let Some(key) = child(resource, "accessKeyDetails", &path)? {
-            let path = format!("{path}.accessKeyDetails");
-            let claim = Claim {
-                user_type: text(key, "userType", &path)?.unwrap_or_default(),
-                principal_id: text(key, "principalId", &path)?.unwrap_or_default(),
-                name: text(key, "userName", &path)?.unwrap_or_default(),
-                account,
-                path,
-            };
-            return Ok(match claim.suspect() {
-                Ok(suspect) => Who::Suspects(vec![suspect]),
-                Err(nobody) => Who::Nobody(nobody),
-            });
-        }
+    if let Some(resource) = resource
+        && let Some(key) = child(resource, "accessKeyDetails", &path)?
+    {
+        let path = format!("{path}.accessKeyDetails");
+        let claim = Claim {
+            user_type: text(key, "userType", &path)?.unwrap_or_default(),
+            principal_id: text(key, "principalId", &path)?.unwrap_or_default(),
+            name: text(key, "userName", &path)?.unwrap_or_default(),
+            account,
+            path,
+        };
+        return Ok(match claim.suspect() {
+            Ok(suspect) => Who::Suspects(vec![suspect]),
+            Err(nobody) => Who::Nobody(nobody),
+        });
     }
     if let Some(who) = actors(object, account)? {
         return Ok(who);
     }
-    let has = |key: &str| resource.and_then(|resource| get(resource, key)).is_some_and(|value| !value.is_null());
+    let has = |key: &str| {
+        resource
+            .and_then(|resource| get(resource, key))
+            .is_some_and(|value| !value.is_null())
+    };
     Ok(Who::Nobody(if has("rdsDbUserDetails") {
         Nobody::DatabaseUser
     } else if has("kubernetesDetails") {
@@ -309,15 +349,26 @@ fn who(object: &Map<String, Value>, path: &str) -> Result<Who, ReadError> {
 
 /// The actors of an attack sequence. Which of `user.uid` and `user.name` holds the principal id is not documented
 /// (aws-facts §3), so the one of the right shape is taken.
-fn actors(object: &Map<String, Value>, account: Option<AccountId>) -> Result<Option<Who>, ReadError> {
-    let sequence = ["service", "detection", "sequence"].iter().try_fold(object, |at, key| get(at, key)?.as_object());
-    let Some(Value::Array(actors)) = sequence.and_then(|sequence| get(sequence, "actors")) else { return Ok(None) };
+fn actors(
+    object: &Map<String, Value>,
+    account: Option<AccountId>,
+) -> Result<Option<Who>, ReadError> {
+    let sequence = ["service", "detection", "sequence"]
+        .iter()
+        .try_fold(object, |at, key| get(at, key)?.as_object());
+    let Some(Value::Array(actors)) = sequence.and_then(|sequence| get(sequence, "actors")) else {
+        return Ok(None);
+    };
     let mut suspects = Vec::new();
     let mut nobody = Nobody::Unnamed;
     for (i, actor) in actors.iter().enumerate() {
         let path = format!("$.service.detection.sequence.actors[{i}]");
-        let Some(actor) = actor.as_object() else { return Err(wrong(&path, "", "an object")) };
-        let Some(user) = child(actor, "user", &path)? else { continue };
+        let Some(actor) = actor.as_object() else {
+            return Err(wrong(&path, "", "an object"));
+        };
+        let Some(user) = child(actor, "user", &path)? else {
+            continue;
+        };
         let path = format!("{path}.user");
         let uid = text(user, "uid", &path)?.unwrap_or_default();
         let name = text(user, "name", &path)?.unwrap_or_default();
@@ -325,7 +376,11 @@ fn actors(object: &Map<String, Value>, account: Option<AccountId>) -> Result<Opt
             Some(session) => text(session, "issuer", &path)?.and_then(|arn| arn.rsplit('/').next()),
             None => None,
         };
-        let (principal_id, name) = if name.starts_with("AROA") { (name, uid) } else { (uid, name) };
+        let (principal_id, name) = if name.starts_with("AROA") {
+            (name, uid)
+        } else {
+            (uid, name)
+        };
         let claim = Claim {
             user_type: text(user, "type", &path)?.unwrap_or_default(),
             principal_id,
@@ -339,7 +394,11 @@ fn actors(object: &Map<String, Value>, account: Option<AccountId>) -> Result<Opt
             Err(why) => nobody = why,
         }
     }
-    Ok(Some(if suspects.is_empty() { Who::Nobody(nobody) } else { Who::Suspects(suspects) }))
+    Ok(Some(if suspects.is_empty() {
+        Who::Nobody(nobody)
+    } else {
+        Who::Suspects(suspects)
+    }))
 }
 
 /// What one block of a finding says about its principal, in CloudTrail's words.
@@ -359,14 +418,17 @@ impl Claim<'_> {
         }
         match self.user_type {
             "AssumedRole" | "Role" => self.session(),
-            "IAMUser" if self.principal_id.starts_with("AIDA") => {
-                Ok(Suspect::IamUser { principal_id: self.principal_id.to_owned(), name: self.name.to_owned() })
-            }
+            "IAMUser" if self.principal_id.starts_with("AIDA") => Ok(Suspect::IamUser {
+                principal_id: self.principal_id.to_owned(),
+                name: self.name.to_owned(),
+            }),
             "IAMUser" => Err(self.not_real("an IAM user's id starts with AIDA")),
-            "Root" => Ok(Suspect::Root { account: self.account }),
-            "FederatedUser" if self.principal_id.contains(':') => {
-                Ok(Suspect::FederatedUser { principal_id: self.principal_id.to_owned() })
-            }
+            "Root" => Ok(Suspect::Root {
+                account: self.account,
+            }),
+            "FederatedUser" if self.principal_id.contains(':') => Ok(Suspect::FederatedUser {
+                principal_id: self.principal_id.to_owned(),
+            }),
             "FederatedUser" => Err(self.not_real("a federated user's id is <account>:<name>")),
             _ => Err(Nobody::Unnamed),
         }
@@ -380,23 +442,44 @@ impl Claim<'_> {
         let session = SessionName::parse(session).map_err(|error| self.not_real(error))?;
         let role = self.name.to_owned();
         Ok(if role.starts_with("AWSReservedSSO_") {
-            Suspect::PermissionSetSession { session, role_id, role, account: self.account }
+            Suspect::PermissionSetSession {
+                session,
+                role_id,
+                role,
+                account: self.account,
+            }
         } else {
-            Suspect::RoleSession { session, role_id, role }
+            Suspect::RoleSession {
+                session,
+                role_id,
+                role,
+            }
         })
     }
 
     fn not_real(&self, why: impl ToString) -> Nobody {
-        Nobody::NotReal { path: format!("{}.principalId", self.path), why: why.to_string() }
+        Nobody::NotReal {
+            path: format!("{}.principalId", self.path),
+            why: why.to_string(),
+        }
     }
 }
 
 /// A field by name, whatever the case of its letters: tools disagree on casing, findings mix them.
 fn get<'a>(object: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
-    object.get(key).or_else(|| object.iter().find(|(name, _)| name.eq_ignore_ascii_case(key)).map(|(_, value)| value))
+    object.get(key).or_else(|| {
+        object
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(key))
+            .map(|(_, value)| value)
+    })
 }
 
-fn text<'a>(object: &'a Map<String, Value>, key: &str, path: &str) -> Result<Option<&'a str>, ReadError> {
+fn text<'a>(
+    object: &'a Map<String, Value>,
+    key: &str,
+    path: &str,
+) -> Result<Option<&'a str>, ReadError> {
     match get(object, key) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
@@ -404,7 +487,11 @@ fn text<'a>(object: &'a Map<String, Value>, key: &str, path: &str) -> Result<Opt
     }
 }
 
-fn child<'a>(object: &'a Map<String, Value>, key: &str, path: &str) -> Result<Option<&'a Map<String, Value>>, ReadError> {
+fn child<'a>(
+    object: &'a Map<String, Value>,
+    key: &str,
+    path: &str,
+) -> Result<Option<&'a Map<String, Value>>, ReadError> {
     match get(object, key) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Object(child)) => Ok(Some(child)),
@@ -413,6 +500,10 @@ fn child<'a>(object: &'a Map<String, Value>, key: &str, path: &str) -> Result<Op
 }
 
 fn wrong(path: &str, key: &str, expected: &'static str) -> ReadError {
-    let path = if key.is_empty() { path.to_owned() } else { format!("{path}.{key}") };
+    let path = if key.is_empty() {
+        path.to_owned()
+    } else {
+        format!("{path}.{key}")
+    };
     ReadError::WrongType { path, expected }
 }

@@ -26,7 +26,9 @@ pub enum SurveyError {
         account: AccountId,
     },
     /// We are in a member account that may not manage policies.
-    #[error("account {account} is a member of the organization: it is neither the management account ({management}) nor a delegated administrator for policies")]
+    #[error(
+        "account {account} is a member of the organization: it is neither the management account ({management}) nor a delegated administrator for policies"
+    )]
     NotManagement {
         /// Ours.
         account: AccountId,
@@ -61,7 +63,12 @@ pub enum SurveyError {
 ///
 /// # Errors
 /// [`SurveyError`]; nothing was changed.
-pub async fn survey(read: &impl Read, clock: &impl Clock, suspect: &Suspect, target: Option<&TargetId>) -> Result<Facts, SurveyError> {
+pub async fn survey(
+    read: &impl Read,
+    clock: &impl Clock,
+    suspect: &Suspect,
+    target: Option<&TargetId>,
+) -> Result<Facts, SurveyError> {
     // Who we are comes first: with no credentials every other question would only fail more slowly.
     let caller = read.caller().await?;
     let (estate, directory) = join!(estate(read, &caller, target), directory(read, suspect));
@@ -85,7 +92,11 @@ pub async fn survey(read: &impl Read, clock: &impl Clock, suspect: &Suspect, tar
 /// # Errors
 /// [`Trouble`], when AWS did not answer.
 pub async fn remembered(read: &impl Read) -> Result<Vec<TaggedPolicy>, Trouble> {
-    let ours = read.policies().await?.into_iter().filter(|policy| IncidentId::of_policy_name(&policy.name).is_some());
+    let ours = read
+        .policies()
+        .await?
+        .into_iter()
+        .filter(|policy| IncidentId::of_policy_name(&policy.name).is_some());
     try_join_all(ours.map(|summary| async move {
         let tags = read.tags(&summary.id).await?;
         Ok(TaggedPolicy { summary, tags })
@@ -103,15 +114,25 @@ struct Estate {
     remembered: Vec<TaggedPolicy>,
 }
 
-async fn estate(read: &impl Read, caller: &Caller, target: Option<&TargetId>) -> Result<Estate, SurveyError> {
-    let (organization, root, remembered) = join!(read.organization(), read.root(), remembered(read));
+async fn estate(
+    read: &impl Read,
+    caller: &Caller,
+    target: Option<&TargetId>,
+) -> Result<Estate, SurveyError> {
+    let (organization, root, remembered) =
+        join!(read.organization(), read.root(), remembered(read));
     let organization = organization.map_err(|error| match error {
-        OrganizationError::NotInUse => SurveyError::NoOrganization { account: caller.account.clone() },
+        OrganizationError::NotInUse => SurveyError::NoOrganization {
+            account: caller.account.clone(),
+        },
         OrganizationError::Trouble(trouble) => SurveyError::Trouble(trouble),
     })?;
     let not_ours = |trouble: Trouble| {
         if trouble.kind == TroubleKind::Denied && caller.account != organization.management {
-            SurveyError::NotManagement { account: caller.account.clone(), management: organization.management.clone() }
+            SurveyError::NotManagement {
+                account: caller.account.clone(),
+                management: organization.management.clone(),
+            }
         } else {
             SurveyError::Trouble(trouble)
         }
@@ -127,7 +148,14 @@ async fn estate(read: &impl Read, caller: &Caller, target: Option<&TargetId>) ->
         })
     };
     let (attached, under_target) = join!(read.attached(&target), under);
-    Ok(Estate { attached: attached?, under_target: under_target?, organization, root, target, remembered })
+    Ok(Estate {
+        attached: attached?,
+        under_target: under_target?,
+        organization,
+        root,
+        target,
+        remembered,
+    })
 }
 
 async fn directory(read: &impl Read, suspect: &Suspect) -> Result<Directory, SurveyError> {
@@ -142,16 +170,24 @@ async fn directory(read: &impl Read, suspect: &Suspect) -> Result<Directory, Sur
         }
         chosen.get_or_insert(instance);
     }
-    let Some(instance) = chosen else { return Err(SurveyError::NoIdentityCenter) };
+    let Some(instance) = chosen else {
+        return Err(SurveyError::NoIdentityCenter);
+    };
     let mut users: Vec<User> = found.into_values().collect();
     let user = match (users.pop(), suspect) {
         (Some(user), _) if users.is_empty() => user,
         (Some(user), _) => {
             users.push(user);
-            return Err(SurveyError::SeveralUsers { name: name_of(suspect).to_owned(), users });
+            return Err(SurveyError::SeveralUsers {
+                name: name_of(suspect).to_owned(),
+                users,
+            });
         }
         (None, Suspect::Named { name }) => {
-            return Err(SurveyError::NoSuchUser { name: name.clone(), email: name.contains('@') });
+            return Err(SurveyError::NoSuchUser {
+                name: name.clone(),
+                email: name.contains('@'),
+            });
         }
         // A finding's session is real even when its user is gone: deleting a user does not end their sessions.
         (None, _) => {
@@ -164,25 +200,38 @@ async fn directory(read: &impl Read, suspect: &Suspect) -> Result<Directory, Sur
         }
     };
     let assignments = assignments(read, &instance, &user.id).await?;
-    let sets: BTreeSet<PermissionSetArn> = assignments.iter().map(|assignment| assignment.permission_set.clone()).collect();
+    let sets: BTreeSet<PermissionSetArn> = assignments
+        .iter()
+        .map(|assignment| assignment.permission_set.clone())
+        .collect();
     let permission_sets = join_all(sets.into_iter().map(|arn| {
         let instance = &instance;
         async move {
-            let set = read.permission_set(instance, &arn).await.unwrap_or_else(|trouble| PermissionSet {
-                name: arn.to_string(),
-                session: Known::Unknown(trouble.to_string()),
-            });
+            let set = read
+                .permission_set(instance, &arn)
+                .await
+                .unwrap_or_else(|trouble| PermissionSet {
+                    name: arn.to_string(),
+                    session: Known::Unknown(trouble.to_string()),
+                });
             (arn, set)
         }
     }))
     .await;
-    Ok(Directory { instance, user: Known::Known(user), assignments, permission_sets: permission_sets.into_iter().collect() })
+    Ok(Directory {
+        instance,
+        user: Known::Known(user),
+        assignments,
+        permission_sets: permission_sets.into_iter().collect(),
+    })
 }
 
 fn name_of(suspect: &Suspect) -> &str {
     match suspect {
         Suspect::Named { name } => name,
-        Suspect::PermissionSetSession { session, .. } | Suspect::RoleSession { session, .. } => session.as_str(),
+        Suspect::PermissionSetSession { session, .. } | Suspect::RoleSession { session, .. } => {
+            session.as_str()
+        }
         Suspect::IamUser { name, .. } => name,
         Suspect::Root { .. } => "root",
         Suspect::FederatedUser { principal_id } => principal_id,
@@ -191,29 +240,55 @@ fn name_of(suspect: &Suspect) -> &str {
 
 /// Everybody whom the name can mean: by username, by e-mail address if it looks like one, by id if it is one. All are
 /// asked, because a name that means two people must be refused rather than resolved by luck.
-async fn users(read: &impl Read, instance: &Instance, suspect: &Suspect) -> Result<BTreeMap<UserId, User>, Trouble> {
+async fn users(
+    read: &impl Read,
+    instance: &Instance,
+    suspect: &Suspect,
+) -> Result<BTreeMap<UserId, User>, Trouble> {
     let name = name_of(suspect);
     let by_username = read.find_user(instance, Lookup::Username, name);
     let by_email = async {
         // A session is named after the username alone.
         let may_be_address = name.contains('@') && matches!(suspect, Suspect::Named { .. });
-        if may_be_address { read.find_user(instance, Lookup::Email, name).await } else { Ok(None) }
+        if may_be_address {
+            read.find_user(instance, Lookup::Email, name).await
+        } else {
+            Ok(None)
+        }
     };
     let (by_username, by_email) = join!(by_username, by_email);
     let by_id = UserId::parse(name).ok();
-    let ids: BTreeSet<UserId> = [by_username?, by_email?, by_id].into_iter().flatten().collect();
+    let ids: BTreeSet<UserId> = [by_username?, by_email?, by_id]
+        .into_iter()
+        .flatten()
+        .collect();
     let users = try_join_all(ids.iter().map(|id| read.user(instance, id))).await?;
-    Ok(users.into_iter().flatten().map(|user| (user.id.clone(), user)).collect())
+    Ok(users
+        .into_iter()
+        .flatten()
+        .map(|user| (user.id.clone(), user))
+        .collect())
 }
 
 /// Direct assignments and those of each group, asked one by one: whether AWS lists what a user inherits is not
 /// documented (aws-facts §9).
-async fn assignments(read: &impl Read, instance: &Instance, user: &UserId) -> Result<BTreeSet<Assignment>, Trouble> {
+async fn assignments(
+    read: &impl Read,
+    instance: &Instance,
+    user: &UserId,
+) -> Result<BTreeSet<Assignment>, Trouble> {
     let own = Assignee::User(user.clone());
-    let through_groups = async {
-        let groups = read.groups_of(instance, user).await?;
-        try_join_all(groups.into_iter().map(|group| async move { read.assignments(instance, &Assignee::Group(group)).await })).await
-    };
+    let through_groups =
+        async {
+            let groups = read.groups_of(instance, user).await?;
+            try_join_all(groups.into_iter().map(|group| async move {
+                read.assignments(instance, &Assignee::Group(group)).await
+            }))
+            .await
+        };
     let (direct, inherited) = join!(read.assignments(instance, &own), through_groups);
-    Ok(direct?.into_iter().chain(inherited?.into_iter().flatten()).collect())
+    Ok(direct?
+        .into_iter()
+        .chain(inherited?.into_iter().flatten())
+        .collect())
 }

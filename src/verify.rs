@@ -168,7 +168,11 @@ pub struct Proving<S> {
 impl<S> Proving<S> {
     /// Before the first round.
     pub fn begin(question: &Question, now: Timestamp) -> Self {
-        Self { watches: question.accounts.iter().map(Watch::new).collect(), question: question.clone(), began: now }
+        Self {
+            watches: question.accounts.iter().map(Watch::new).collect(),
+            question: question.clone(),
+            began: now,
+        }
     }
 
     /// When it began.
@@ -177,31 +181,49 @@ impl<S> Proving<S> {
     }
 
     /// Asks every open account once; the accounts that settled by it.
-    pub async fn round<C: Canaries<Session = S>>(&mut self, canaries: &C, clock: &impl Clock) -> Vec<AccountProof> {
+    pub async fn round<C: Canaries<Session = S>>(
+        &mut self,
+        canaries: &C,
+        clock: &impl Clock,
+    ) -> Vec<AccountProof> {
         let question = &self.question;
         let open = self.watches.iter_mut().filter(|watch| !watch.settled);
         let asked = stream::iter(open).map(|watch| async move {
             watch.round(canaries, clock, question).await;
             watch.settled.then(|| watch.proof.clone())
         });
-        asked.buffer_unordered(AT_ONCE).filter_map(std::future::ready).collect().await
+        asked
+            .buffer_unordered(AT_ONCE)
+            .filter_map(std::future::ready)
+            .collect()
+            .await
     }
 
     /// Whether there is nothing left to ask, or no time to ask it in.
     pub fn is_over(&self, now: Timestamp) -> bool {
         let spent = now.duration_since(self.began);
-        self.watches.iter().all(|watch| watch.settled) || spent + self.question.every > self.question.timeout
+        self.watches.iter().all(|watch| watch.settled)
+            || spent + self.question.every > self.question.timeout
     }
 
     /// The accounts that have not settled.
     pub fn open(&self) -> impl Iterator<Item = &AccountProof> {
-        self.watches.iter().filter(|watch| !watch.settled).map(|watch| &watch.proof)
+        self.watches
+            .iter()
+            .filter(|watch| !watch.settled)
+            .map(|watch| &watch.proof)
     }
 
     /// What it came to.
     pub fn end(self, now: Timestamp) -> Proof {
-        let accounts: Vec<AccountProof> = self.watches.into_iter().map(|watch| watch.proof).collect();
-        Proof { overall: overall(self.question.aim, &accounts), accounts, began: self.began, ended: now }
+        let accounts: Vec<AccountProof> =
+            self.watches.into_iter().map(|watch| watch.proof).collect();
+        Proof {
+            overall: overall(self.question.aim, &accounts),
+            accounts,
+            began: self.began,
+            ended: now,
+        }
     }
 }
 
@@ -229,10 +251,21 @@ impl<S> Watch<S> {
             last_allowed: None,
             detail: Some("no answer yet".to_owned()),
         };
-        Self { id: id.clone(), sessions: None, in_a_row: 0, settled: false, proof }
+        Self {
+            id: id.clone(),
+            sessions: None,
+            in_a_row: 0,
+            settled: false,
+            proof,
+        }
     }
 
-    async fn round<C: Canaries<Session = S>>(&mut self, canaries: &C, clock: &impl Clock, question: &Question) {
+    async fn round<C: Canaries<Session = S>>(
+        &mut self,
+        canaries: &C,
+        clock: &impl Clock,
+        question: &Question,
+    ) {
         let (verdict, detail) = match self.look(canaries, question).await {
             Seen::Shows(verdict, detail) => (verdict, detail),
             Seen::NoWay(why) => {
@@ -255,14 +288,22 @@ impl<S> Watch<S> {
             Aim::Refused => Verdict::RefusedByUs,
             Aim::Allowed => Verdict::Allowed,
         };
-        self.in_a_row = if verdict == hoped { self.in_a_row + 1 } else { 0 };
+        self.in_a_row = if verdict == hoped {
+            self.in_a_row + 1
+        } else {
+            0
+        };
         // The control of the round after the last refusal is asked too: it is the "after" of that refusal.
         let enough = match question.aim {
             Aim::Refused => question.in_a_row.saturating_add(1),
             Aim::Allowed => question.in_a_row,
         };
         self.settled |= self.in_a_row >= enough;
-        self.proof.verdict = if verdict == Verdict::RefusedByUs && !self.settled { Verdict::NotSettled } else { verdict };
+        self.proof.verdict = if verdict == Verdict::RefusedByUs && !self.settled {
+            Verdict::NotSettled
+        } else {
+            verdict
+        };
         self.proof.detail = detail;
     }
 
@@ -275,10 +316,14 @@ impl<S> Watch<S> {
                     self.sessions = Some((control, suspects, role));
                 }
                 Err(MintError::NoWay(why)) => return Seen::NoWay(why),
-                Err(MintError::Trouble(trouble)) => return Seen::Shows(Verdict::CouldNotAsk, Some(trouble.to_string())),
+                Err(MintError::Trouble(trouble)) => {
+                    return Seen::Shows(Verdict::CouldNotAsk, Some(trouble.to_string()));
+                }
             }
         }
-        let Some((control, suspects, _)) = &self.sessions else { return Seen::Shows(Verdict::CouldNotAsk, None) };
+        let Some((control, suspects, _)) = &self.sessions else {
+            return Seen::Shows(Verdict::CouldNotAsk, None);
+        };
         let control = canaries.probe(control).await;
         // After a release nobody may be refused, the control as little as the suspect (R21).
         if let (Aim::Allowed, Probed::Refused { .. }) = (question.aim, &control) {
@@ -303,7 +348,10 @@ impl<S> Watch<S> {
         if expired {
             self.sessions = None;
         }
-        let (verdict, detail) = worst.unwrap_or((Verdict::CouldNotAsk, Some("the suspect has no name that a session can have".to_owned())));
+        let (verdict, detail) = worst.unwrap_or((
+            Verdict::CouldNotAsk,
+            Some("the suspect has no name that a session can have".to_owned()),
+        ));
         Seen::Shows(verdict, detail)
     }
 }
@@ -313,27 +361,73 @@ fn table(control: &Probed, suspect: &Probed, ours: &PolicyArn) -> (Verdict, Opti
     match (suspect, control) {
         // An allowed call is an allowed call, whatever the control says.
         (Probed::Allowed, _) => (Verdict::Allowed, None),
-        (Probed::SessionExpired, _) | (_, Probed::SessionExpired) => (Verdict::CouldNotAsk, Some("the canary session expired".to_owned())),
-        (Probed::NoAnswer(why), _) | (_, Probed::NoAnswer(why)) => (Verdict::CouldNotAsk, Some(why.clone())),
-        (Probed::Refused { policy: Some(policy), .. }, Probed::Allowed) if policy == ours => (Verdict::RefusedByUs, None),
-        (Probed::Refused { policy: Some(policy), .. }, Probed::Allowed) => (Verdict::RefusedByOther, Some(format!("refused by {policy}"))),
+        (Probed::SessionExpired, _) | (_, Probed::SessionExpired) => (
+            Verdict::CouldNotAsk,
+            Some("the canary session expired".to_owned()),
+        ),
+        (Probed::NoAnswer(why), _) | (_, Probed::NoAnswer(why)) => {
+            (Verdict::CouldNotAsk, Some(why.clone()))
+        }
+        (
+            Probed::Refused {
+                policy: Some(policy),
+                ..
+            },
+            Probed::Allowed,
+        ) if policy == ours => (Verdict::RefusedByUs, None),
+        (
+            Probed::Refused {
+                policy: Some(policy),
+                ..
+            },
+            Probed::Allowed,
+        ) => (
+            Verdict::RefusedByOther,
+            Some(format!("refused by {policy}")),
+        ),
         // AWS does not name the policy everywhere (aws-facts §6). The two sessions differ in their name alone, and an
         // SCP refuses the one and not the other.
-        (Probed::Refused { policy: None, by_scp: true }, Probed::Allowed) => {
-            (Verdict::RefusedByUs, Some("AWS does not name the policy".to_owned()))
-        }
-        (Probed::Refused { policy: None, by_scp: false }, Probed::Allowed) => (Verdict::RefusedByOther, Some("AWS does not say by what".to_owned())),
-        (Probed::Refused { .. }, Probed::Refused { policy, .. }) => {
-            (Verdict::ControlRefused, policy.as_ref().map(|policy| format!("the control is refused by {policy}")))
-        }
+        (
+            Probed::Refused {
+                policy: None,
+                by_scp: true,
+            },
+            Probed::Allowed,
+        ) => (
+            Verdict::RefusedByUs,
+            Some("AWS does not name the policy".to_owned()),
+        ),
+        (
+            Probed::Refused {
+                policy: None,
+                by_scp: false,
+            },
+            Probed::Allowed,
+        ) => (
+            Verdict::RefusedByOther,
+            Some("AWS does not say by what".to_owned()),
+        ),
+        (Probed::Refused { .. }, Probed::Refused { policy, .. }) => (
+            Verdict::ControlRefused,
+            policy
+                .as_ref()
+                .map(|policy| format!("the control is refused by {policy}")),
+        ),
     }
 }
 
 /// The control and one session for each name, with the first role that lets us in.
-async fn mint<C: Canaries>(canaries: &C, account: &AccountId, question: &Question) -> Result<(C::Session, Vec<C::Session>, RoleName), MintError> {
+async fn mint<C: Canaries>(
+    canaries: &C,
+    account: &AccountId,
+    question: &Question,
+) -> Result<(C::Session, Vec<C::Session>, RoleName), MintError> {
     let mut reasons = Vec::new();
     for role in &question.roles {
-        match canaries.mint(account, role, &question.incident.control_name()).await {
+        match canaries
+            .mint(account, role, &question.incident.control_name())
+            .await
+        {
             Ok(control) => {
                 let mut suspects = Vec::new();
                 for name in &question.names {
@@ -353,11 +447,17 @@ mod tests {
     use super::*;
 
     fn arn(id: &str) -> PolicyArn {
-        PolicyArn::parse(format!("arn:aws:organizations::111122223333:policy/o-x/service_control_policy/{id}")).unwrap()
+        PolicyArn::parse(format!(
+            "arn:aws:organizations::111122223333:policy/o-x/service_control_policy/{id}"
+        ))
+        .unwrap()
     }
 
     fn refused(policy: Option<&str>, by_scp: bool) -> Probed {
-        Probed::Refused { policy: policy.map(arn), by_scp }
+        Probed::Refused {
+            policy: policy.map(arn),
+            by_scp,
+        }
     }
 
     #[test]
@@ -366,19 +466,59 @@ mod tests {
         let cases = [
             (Probed::Allowed, Probed::Allowed, Verdict::Allowed),
             (Probed::Allowed, refused(None, true), Verdict::Allowed),
-            (refused(Some("p-ours"), true), Probed::Allowed, Verdict::RefusedByUs),
+            (
+                refused(Some("p-ours"), true),
+                Probed::Allowed,
+                Verdict::RefusedByUs,
+            ),
             (refused(None, true), Probed::Allowed, Verdict::RefusedByUs),
-            (refused(None, false), Probed::Allowed, Verdict::RefusedByOther),
-            (refused(Some("p-other"), true), Probed::Allowed, Verdict::RefusedByOther),
-            (refused(Some("p-ours"), true), refused(Some("p-other"), true), Verdict::ControlRefused),
-            (refused(Some("p-ours"), true), refused(Some("p-ours"), true), Verdict::ControlRefused),
-            (refused(Some("p-ours"), true), Probed::NoAnswer("timeout".to_owned()), Verdict::CouldNotAsk),
-            (Probed::NoAnswer("timeout".to_owned()), Probed::Allowed, Verdict::CouldNotAsk),
-            (Probed::SessionExpired, Probed::Allowed, Verdict::CouldNotAsk),
-            (refused(Some("p-ours"), true), Probed::SessionExpired, Verdict::CouldNotAsk),
+            (
+                refused(None, false),
+                Probed::Allowed,
+                Verdict::RefusedByOther,
+            ),
+            (
+                refused(Some("p-other"), true),
+                Probed::Allowed,
+                Verdict::RefusedByOther,
+            ),
+            (
+                refused(Some("p-ours"), true),
+                refused(Some("p-other"), true),
+                Verdict::ControlRefused,
+            ),
+            (
+                refused(Some("p-ours"), true),
+                refused(Some("p-ours"), true),
+                Verdict::ControlRefused,
+            ),
+            (
+                refused(Some("p-ours"), true),
+                Probed::NoAnswer("timeout".to_owned()),
+                Verdict::CouldNotAsk,
+            ),
+            (
+                Probed::NoAnswer("timeout".to_owned()),
+                Probed::Allowed,
+                Verdict::CouldNotAsk,
+            ),
+            (
+                Probed::SessionExpired,
+                Probed::Allowed,
+                Verdict::CouldNotAsk,
+            ),
+            (
+                refused(Some("p-ours"), true),
+                Probed::SessionExpired,
+                Verdict::CouldNotAsk,
+            ),
         ];
         for (suspect, control, expected) in cases {
-            assert_eq!(table(&control, &suspect, &ours).0, expected, "suspect {suspect:?}, control {control:?}");
+            assert_eq!(
+                table(&control, &suspect, &ours).0,
+                expected,
+                "suspect {suspect:?}, control {control:?}"
+            );
         }
     }
 
@@ -392,11 +532,25 @@ mod tests {
             last_allowed: None,
             detail: None,
         };
-        let of = |verdicts: &[Verdict]| overall(Aim::Refused, &verdicts.iter().copied().map(account).collect::<Vec<_>>());
+        let of = |verdicts: &[Verdict]| {
+            overall(
+                Aim::Refused,
+                &verdicts.iter().copied().map(account).collect::<Vec<_>>(),
+            )
+        };
         assert_eq!(of(&[]), Overall::Open);
         assert_eq!(of(&[Verdict::RefusedByUs]), Overall::Shown);
-        assert_eq!(of(&[Verdict::RefusedByUs, Verdict::CouldNotAsk]), Overall::Open);
-        assert_eq!(of(&[Verdict::RefusedByUs, Verdict::NotSettled]), Overall::Open);
-        assert_eq!(of(&[Verdict::CouldNotAsk, Verdict::Allowed]), Overall::Opposite);
+        assert_eq!(
+            of(&[Verdict::RefusedByUs, Verdict::CouldNotAsk]),
+            Overall::Open
+        );
+        assert_eq!(
+            of(&[Verdict::RefusedByUs, Verdict::NotSettled]),
+            Overall::Open
+        );
+        assert_eq!(
+            of(&[Verdict::CouldNotAsk, Verdict::Allowed]),
+            Overall::Opposite
+        );
     }
 }

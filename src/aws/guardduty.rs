@@ -15,17 +15,36 @@ impl Reader {
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| trouble::of(CALL, &error))?;
             for id in page.detector_ids() {
-                detectors.push(trouble::field(CALL, "DetectorIds", Some(id), DetectorId::parse)?);
+                detectors.push(trouble::field(
+                    CALL,
+                    "DetectorIds",
+                    Some(id),
+                    DetectorId::parse,
+                )?);
             }
         }
         Ok(detectors)
     }
 
-    pub(super) async fn get_finding(&self, detector: &DetectorId, id: &FindingId) -> Result<Option<String>, Trouble> {
+    pub(super) async fn get_finding(
+        &self,
+        detector: &DetectorId,
+        id: &FindingId,
+    ) -> Result<Option<String>, Trouble> {
         const CALL: &str = "guardduty:GetFindings";
-        let request = self.guardduty.get_findings().detector_id(detector.as_str()).finding_ids(id.as_str());
-        let answer = request.send().await.map_err(|error| trouble::of(CALL, &error))?;
-        let found = answer.findings().iter().find(|finding| finding.id() == Some(id.as_str()));
+        let request = self
+            .guardduty
+            .get_findings()
+            .detector_id(detector.as_str())
+            .finding_ids(id.as_str());
+        let answer = request
+            .send()
+            .await
+            .map_err(|error| trouble::of(CALL, &error))?;
+        let found = answer
+            .findings()
+            .iter()
+            .find(|finding| finding.id() == Some(id.as_str()));
         Ok(found.map(|finding| as_json(finding).to_string()))
     }
 }
@@ -33,17 +52,25 @@ impl Reader {
 /// The finding's fields that a signal is read from. One reader for all forms: the SDK's types go through it as JSON.
 fn as_json(finding: &Finding) -> Value {
     let resource = finding.resource();
-    let key = resource.and_then(|resource| resource.access_key_details()).map(|key| {
-        json!({
-            "accessKeyId": key.access_key_id(), "principalId": key.principal_id(),
-            "userName": key.user_name(), "userType": key.user_type(),
-        })
-    });
+    let key = resource
+        .and_then(|resource| resource.access_key_details())
+        .map(|key| {
+            json!({
+                "accessKeyId": key.access_key_id(), "principalId": key.principal_id(),
+                "userName": key.user_name(), "userType": key.user_type(),
+            })
+        });
     let has = |present: bool| present.then(|| json!({}));
     let service = finding.service();
-    let remote = service.and_then(|service| service.action()).and_then(|action| action.aws_api_call_action());
-    let ip = remote.and_then(|action| action.remote_ip_details()).and_then(|details| details.ip_address_v4());
-    let sequence = service.and_then(|service| service.detection()).and_then(|detection| detection.sequence());
+    let remote = service
+        .and_then(|service| service.action())
+        .and_then(|action| action.aws_api_call_action());
+    let ip = remote
+        .and_then(|action| action.remote_ip_details())
+        .and_then(|details| details.ip_address_v4());
+    let sequence = service
+        .and_then(|service| service.detection())
+        .and_then(|detection| detection.sequence());
     let actors: Option<Vec<Value>> = sequence.map(|sequence| {
         sequence
             .actors()

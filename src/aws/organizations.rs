@@ -14,17 +14,32 @@ const SCP: PolicyType = PolicyType::ServiceControlPolicy;
 impl Reader {
     pub(super) async fn describe_organization(&self) -> Result<Organization, OrganizationError> {
         const CALL: &str = "organizations:DescribeOrganization";
-        let answer = self.organizations.describe_organization().send().await.map_err(|error| {
-            if error.as_service_error().is_some_and(|error| error.is_aws_organizations_not_in_use_exception()) {
-                OrganizationError::NotInUse
-            } else {
-                OrganizationError::Trouble(trouble::of(CALL, &error))
-            }
-        })?;
-        let organization = answer.organization().ok_or_else(|| trouble::unreadable(CALL, "the answer has no Organization"))?;
+        let answer = self
+            .organizations
+            .describe_organization()
+            .send()
+            .await
+            .map_err(|error| {
+                if error
+                    .as_service_error()
+                    .is_some_and(|error| error.is_aws_organizations_not_in_use_exception())
+                {
+                    OrganizationError::NotInUse
+                } else {
+                    OrganizationError::Trouble(trouble::of(CALL, &error))
+                }
+            })?;
+        let organization = answer
+            .organization()
+            .ok_or_else(|| trouble::unreadable(CALL, "the answer has no Organization"))?;
         Ok(Organization {
             id: trouble::field(CALL, "Id", organization.id(), OrganizationId::parse)?,
-            management: trouble::field(CALL, "MasterAccountId", organization.master_account_id(), AccountId::parse)?,
+            management: trouble::field(
+                CALL,
+                "MasterAccountId",
+                organization.master_account_id(),
+                AccountId::parse,
+            )?,
             all_features: organization.feature_set() == Some(&OrganizationFeatureSet::All),
         })
     }
@@ -35,12 +50,17 @@ impl Reader {
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| trouble::of(CALL, &error))?;
             if let Some(root) = page.roots().first() {
-                let status = root.policy_types().iter().find(|policy_type| policy_type.r#type() == Some(&SCP));
+                let status = root
+                    .policy_types()
+                    .iter()
+                    .find(|policy_type| policy_type.r#type() == Some(&SCP));
                 return Ok(Root {
                     id: trouble::field(CALL, "Id", root.id(), TargetId::parse)?,
                     scps: match status.and_then(|policy_type| policy_type.status()) {
                         Some(PolicyTypeStatus::Enabled) => ScpType::Enabled,
-                        Some(PolicyTypeStatus::PendingEnable | PolicyTypeStatus::PendingDisable) => ScpType::Pending,
+                        Some(
+                            PolicyTypeStatus::PendingEnable | PolicyTypeStatus::PendingDisable,
+                        ) => ScpType::Pending,
                         Some(_) | None => ScpType::Disabled,
                     },
                 });
@@ -51,7 +71,12 @@ impl Reader {
 
     pub(super) async fn list_policies(&self) -> Result<Vec<PolicySummary>, Trouble> {
         const CALL: &str = "organizations:ListPolicies";
-        let mut pages = self.organizations.list_policies().filter(SCP).into_paginator().send();
+        let mut pages = self
+            .organizations
+            .list_policies()
+            .filter(SCP)
+            .into_paginator()
+            .send();
         let mut policies = Vec::new();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| trouble::of(CALL, &error))?;
@@ -62,9 +87,16 @@ impl Reader {
         Ok(policies)
     }
 
-    pub(super) async fn list_policies_for_target(&self, target: &TargetId) -> Result<Vec<PolicySummary>, Trouble> {
+    pub(super) async fn list_policies_for_target(
+        &self,
+        target: &TargetId,
+    ) -> Result<Vec<PolicySummary>, Trouble> {
         const CALL: &str = "organizations:ListPoliciesForTarget";
-        let request = self.organizations.list_policies_for_target().filter(SCP).target_id(target.as_str());
+        let request = self
+            .organizations
+            .list_policies_for_target()
+            .filter(SCP)
+            .target_id(target.as_str());
         let mut pages = request.into_paginator().send();
         let mut policies = Vec::new();
         while let Some(page) = pages.next().await {
@@ -76,35 +108,81 @@ impl Reader {
         Ok(policies)
     }
 
-    pub(super) async fn list_targets_for_policy(&self, policy: &PolicyId) -> Result<Vec<TargetId>, Trouble> {
+    pub(super) async fn list_targets_for_policy(
+        &self,
+        policy: &PolicyId,
+    ) -> Result<Vec<TargetId>, Trouble> {
         const CALL: &str = "organizations:ListTargetsForPolicy";
-        let mut pages = self.organizations.list_targets_for_policy().policy_id(policy.as_str()).into_paginator().send();
+        let mut pages = self
+            .organizations
+            .list_targets_for_policy()
+            .policy_id(policy.as_str())
+            .into_paginator()
+            .send();
         let mut targets = Vec::new();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| trouble::of(CALL, &error))?;
             for target in page.targets() {
-                targets.push(trouble::field(CALL, "TargetId", target.target_id(), TargetId::parse)?);
+                targets.push(trouble::field(
+                    CALL,
+                    "TargetId",
+                    target.target_id(),
+                    TargetId::parse,
+                )?);
             }
         }
         Ok(targets)
     }
 
-    pub(super) async fn describe_policy(&self, policy: &PolicyId) -> Result<Option<String>, Trouble> {
+    pub(super) async fn describe_policy(
+        &self,
+        policy: &PolicyId,
+    ) -> Result<Option<String>, Trouble> {
         const CALL: &str = "organizations:DescribePolicy";
-        match self.organizations.describe_policy().policy_id(policy.as_str()).send().await {
-            Ok(answer) => Ok(Some(answer.policy().and_then(|policy| policy.content()).unwrap_or_default().to_owned())),
-            Err(error) if error.as_service_error().is_some_and(|error| error.is_policy_not_found_exception()) => Ok(None),
+        match self
+            .organizations
+            .describe_policy()
+            .policy_id(policy.as_str())
+            .send()
+            .await
+        {
+            Ok(answer) => Ok(Some(
+                answer
+                    .policy()
+                    .and_then(|policy| policy.content())
+                    .unwrap_or_default()
+                    .to_owned(),
+            )),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|error| error.is_policy_not_found_exception()) =>
+            {
+                Ok(None)
+            }
             Err(error) => Err(trouble::of(CALL, &error)),
         }
     }
 
-    pub(super) async fn list_tags(&self, policy: &PolicyId) -> Result<BTreeMap<String, String>, Trouble> {
+    pub(super) async fn list_tags(
+        &self,
+        policy: &PolicyId,
+    ) -> Result<BTreeMap<String, String>, Trouble> {
         const CALL: &str = "organizations:ListTagsForResource";
-        let mut pages = self.organizations.list_tags_for_resource().resource_id(policy.as_str()).into_paginator().send();
+        let mut pages = self
+            .organizations
+            .list_tags_for_resource()
+            .resource_id(policy.as_str())
+            .into_paginator()
+            .send();
         let mut tags = BTreeMap::new();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| trouble::of(CALL, &error))?;
-            tags.extend(page.tags().iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())));
+            tags.extend(
+                page.tags()
+                    .iter()
+                    .map(|tag| (tag.key().to_owned(), tag.value().to_owned())),
+            );
         }
         Ok(tags)
     }
@@ -115,14 +193,29 @@ impl Reader {
         let mut found = Vec::new();
         let mut open = vec![unit.clone()];
         while let Some(parent) = open.pop() {
-            let mut pages = self.organizations.list_accounts_for_parent().parent_id(parent.as_str()).into_paginator().send();
+            let mut pages = self
+                .organizations
+                .list_accounts_for_parent()
+                .parent_id(parent.as_str())
+                .into_paginator()
+                .send();
             while let Some(page) = pages.next().await {
                 let page = page.map_err(|error| trouble::of(ACCOUNTS, &error))?;
                 for account in page.accounts() {
-                    found.push(trouble::field(ACCOUNTS, "Id", account.id(), AccountId::parse)?);
+                    found.push(trouble::field(
+                        ACCOUNTS,
+                        "Id",
+                        account.id(),
+                        AccountId::parse,
+                    )?);
                 }
             }
-            let mut pages = self.organizations.list_organizational_units_for_parent().parent_id(parent.as_str()).into_paginator().send();
+            let mut pages = self
+                .organizations
+                .list_organizational_units_for_parent()
+                .parent_id(parent.as_str())
+                .into_paginator()
+                .send();
             while let Some(page) = pages.next().await {
                 let page = page.map_err(|error| trouble::of(UNITS, &error))?;
                 for unit in page.organizational_units() {
@@ -134,7 +227,10 @@ impl Reader {
     }
 }
 
-fn summary(call: &'static str, policy: &aws_sdk_organizations::types::PolicySummary) -> Result<PolicySummary, Trouble> {
+fn summary(
+    call: &'static str,
+    policy: &aws_sdk_organizations::types::PolicySummary,
+) -> Result<PolicySummary, Trouble> {
     Ok(PolicySummary {
         id: trouble::field(call, "Id", policy.id(), PolicyId::parse)?,
         arn: trouble::field(call, "Arn", policy.arn(), PolicyArn::parse)?,
@@ -144,7 +240,15 @@ fn summary(call: &'static str, policy: &aws_sdk_organizations::types::PolicySumm
 }
 
 fn sdk_tags(call: &'static str, tags: &BTreeMap<String, String>) -> Result<Vec<Tag>, Trouble> {
-    tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build().map_err(|error| trouble::unreadable(call, error))).collect()
+    tags.iter()
+        .map(|(key, value)| {
+            Tag::builder()
+                .key(key)
+                .value(value)
+                .build()
+                .map_err(|error| trouble::unreadable(call, error))
+        })
+        .collect()
 }
 
 impl Change for Changer {
@@ -159,32 +263,57 @@ impl Change for Changer {
             .content(&policy.content)
             .set_tags(Some(sdk_tags(CALL, &policy.tags)?));
         let answer = request.send().await.map_err(|error| {
-            if error.as_service_error().is_some_and(|error| error.is_duplicate_policy_exception()) {
+            if error
+                .as_service_error()
+                .is_some_and(|error| error.is_duplicate_policy_exception())
+            {
                 CreateError::NameTaken
             } else {
                 CreateError::Trouble(trouble::of(CALL, &error))
             }
         })?;
         let created = answer.policy().and_then(|policy| policy.policy_summary());
-        let created = created.ok_or_else(|| trouble::unreadable(CALL, "the answer has no PolicySummary"))?;
+        let created =
+            created.ok_or_else(|| trouble::unreadable(CALL, "the answer has no PolicySummary"))?;
         Ok(summary(CALL, created)?)
     }
 
     async fn attach_policy(&self, policy: &PolicyId, target: &TargetId) -> Result<(), Trouble> {
-        match self.organizations.attach_policy().policy_id(policy.as_str()).target_id(target.as_str()).send().await {
+        match self
+            .organizations
+            .attach_policy()
+            .policy_id(policy.as_str())
+            .target_id(target.as_str())
+            .send()
+            .await
+        {
             Ok(_) => Ok(()),
-            Err(error) if error.as_service_error().is_some_and(|error| error.is_duplicate_policy_attachment_exception()) => Ok(()),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|error| error.is_duplicate_policy_attachment_exception()) =>
+            {
+                Ok(())
+            }
             Err(error) => Err(trouble::of("organizations:AttachPolicy", &error)),
         }
     }
 
     async fn detach_policy(&self, policy: &PolicyId, target: &TargetId) -> Result<(), Trouble> {
-        match self.organizations.detach_policy().policy_id(policy.as_str()).target_id(target.as_str()).send().await {
+        match self
+            .organizations
+            .detach_policy()
+            .policy_id(policy.as_str())
+            .target_id(target.as_str())
+            .send()
+            .await
+        {
             Ok(_) => Ok(()),
             Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(|error| error.is_policy_not_attached_exception() || error.is_policy_not_found_exception()) =>
+                if error.as_service_error().is_some_and(|error| {
+                    error.is_policy_not_attached_exception()
+                        || error.is_policy_not_found_exception()
+                }) =>
             {
                 Ok(())
             }
@@ -193,16 +322,40 @@ impl Change for Changer {
     }
 
     async fn delete_policy(&self, policy: &PolicyId) -> Result<(), Trouble> {
-        match self.organizations.delete_policy().policy_id(policy.as_str()).send().await {
+        match self
+            .organizations
+            .delete_policy()
+            .policy_id(policy.as_str())
+            .send()
+            .await
+        {
             Ok(_) => Ok(()),
-            Err(error) if error.as_service_error().is_some_and(|error| error.is_policy_not_found_exception()) => Ok(()),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|error| error.is_policy_not_found_exception()) =>
+            {
+                Ok(())
+            }
             Err(error) => Err(trouble::of("organizations:DeletePolicy", &error)),
         }
     }
 
-    async fn tag_policy(&self, policy: &PolicyId, tags: &BTreeMap<String, String>) -> Result<(), Trouble> {
+    async fn tag_policy(
+        &self,
+        policy: &PolicyId,
+        tags: &BTreeMap<String, String>,
+    ) -> Result<(), Trouble> {
         const CALL: &str = "organizations:TagResource";
-        let request = self.organizations.tag_resource().resource_id(policy.as_str()).set_tags(Some(sdk_tags(CALL, tags)?));
-        request.send().await.map(|_| ()).map_err(|error| trouble::of(CALL, &error))
+        let request = self
+            .organizations
+            .tag_resource()
+            .resource_id(policy.as_str())
+            .set_tags(Some(sdk_tags(CALL, tags)?));
+        request
+            .send()
+            .await
+            .map(|_| ())
+            .map_err(|error| trouble::of(CALL, &error))
     }
 }

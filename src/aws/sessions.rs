@@ -7,7 +7,9 @@ use aws_credential_types::Credentials;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata as _;
 
 use super::{Reader, trouble};
-use crate::cloud::{Canaries, Lookup, MintError, OrganizationError, Probed, Read, Trouble, TroubleKind};
+use crate::cloud::{
+    Canaries, Lookup, MintError, OrganizationError, Probed, Read, Trouble, TroubleKind,
+};
 use crate::facts::*;
 use crate::ids::*;
 
@@ -32,14 +34,23 @@ impl Sessions {
             region if region.starts_with("us-isob-") => "aws-iso-b",
             _ => "aws",
         };
-        Self { sts: aws_sdk_sts::Client::new(config), iam: aws_sdk_iam::Client::new(config), partition: partition.to_owned() }
+        Self {
+            sts: aws_sdk_sts::Client::new(config),
+            iam: aws_sdk_iam::Client::new(config),
+            partition: partition.to_owned(),
+        }
     }
 }
 
 impl Canaries for Sessions {
     type Session = Credentials;
 
-    async fn mint(&self, account: &AccountId, role: &RoleName, session: &SessionName) -> Result<Credentials, MintError> {
+    async fn mint(
+        &self,
+        account: &AccountId,
+        role: &RoleName,
+        session: &SessionName,
+    ) -> Result<Credentials, MintError> {
         const CALL: &str = "sts:AssumeRole";
         let arn = format!("arn:{}:iam::{account}:role/{role}", self.partition);
         let answer = self
@@ -64,17 +75,35 @@ impl Canaries for Sessions {
                     | TroubleKind::Unreadable => MintError::Trouble(trouble),
                 }
             })?;
-        let minted = answer.credentials().ok_or_else(|| trouble::unreadable(CALL, "the answer has no Credentials"))?;
-        Ok(Credentials::new(minted.access_key_id(), minted.secret_access_key(), Some(minted.session_token().to_owned()), None, "quell canary"))
+        let minted = answer
+            .credentials()
+            .ok_or_else(|| trouble::unreadable(CALL, "the answer has no Credentials"))?;
+        Ok(Credentials::new(
+            minted.access_key_id(),
+            minted.secret_access_key(),
+            Some(minted.session_token().to_owned()),
+            None,
+            "quell canary",
+        ))
     }
 
     async fn probe(&self, session: &Credentials) -> Probed {
         let as_session = aws_sdk_iam::config::Builder::new().credentials_provider(session.clone());
-        let Err(error) = self.iam.list_account_aliases().customize().config_override(as_session).send().await else {
+        let Err(error) = self
+            .iam
+            .list_account_aliases()
+            .customize()
+            .config_override(as_session)
+            .send()
+            .await
+        else {
             return Probed::Allowed;
         };
         let trouble = trouble::of("iam:ListAccountAliases", &error);
-        let message = error.as_service_error().and_then(|error| error.message()).unwrap_or_default();
+        let message = error
+            .as_service_error()
+            .and_then(|error| error.message())
+            .unwrap_or_default();
         match trouble.kind {
             TroubleKind::Denied => refusal(message),
             TroubleKind::Expired => Probed::SessionExpired,
@@ -102,7 +131,12 @@ impl Read for Reader {
     async fn caller(&self) -> Result<Caller, Trouble> {
         const CALL: &str = "sts:GetCallerIdentity";
         let expires = self.credentials_end().await?;
-        let answer = self.sts.get_caller_identity().send().await.map_err(|error| trouble::of(CALL, &error))?;
+        let answer = self
+            .sts
+            .get_caller_identity()
+            .send()
+            .await
+            .map_err(|error| trouble::of(CALL, &error))?;
         Ok(Caller {
             account: trouble::field(CALL, "Account", answer.account(), AccountId::parse)?,
             arn: answer.arn().unwrap_or_default().to_owned(),
@@ -147,7 +181,12 @@ impl Read for Reader {
         self.list_instances().await
     }
 
-    async fn find_user(&self, instance: &Instance, by: Lookup, value: &str) -> Result<Option<UserId>, Trouble> {
+    async fn find_user(
+        &self,
+        instance: &Instance,
+        by: Lookup,
+        value: &str,
+    ) -> Result<Option<UserId>, Trouble> {
         self.get_user_id(instance, by, value).await
     }
 
@@ -159,11 +198,19 @@ impl Read for Reader {
         self.list_memberships(instance, user).await
     }
 
-    async fn assignments(&self, instance: &Instance, assignee: &Assignee) -> Result<Vec<Assignment>, Trouble> {
+    async fn assignments(
+        &self,
+        instance: &Instance,
+        assignee: &Assignee,
+    ) -> Result<Vec<Assignment>, Trouble> {
         self.list_assignments(instance, assignee).await
     }
 
-    async fn permission_set(&self, instance: &Instance, arn: &PermissionSetArn) -> Result<PermissionSet, Trouble> {
+    async fn permission_set(
+        &self,
+        instance: &Instance,
+        arn: &PermissionSetArn,
+    ) -> Result<PermissionSet, Trouble> {
         self.describe_permission_set(instance, arn).await
     }
 
@@ -171,7 +218,11 @@ impl Read for Reader {
         self.list_detectors().await
     }
 
-    async fn finding(&self, detector: &DetectorId, id: &FindingId) -> Result<Option<String>, Trouble> {
+    async fn finding(
+        &self,
+        detector: &DetectorId,
+        id: &FindingId,
+    ) -> Result<Option<String>, Trouble> {
         self.get_finding(detector, id).await
     }
 }
@@ -184,17 +235,51 @@ mod tests {
     fn refusals_are_read_in_every_form_that_aws_has_used() {
         const OURS: &str = "arn:aws:organizations::111122223333:policy/o-abcdefghij/service_control_policy/p-abcdefgh";
         let start = "User: arn:aws:sts::222233334444:assumed-role/x/alice is not authorized to perform: iam:ListAccountAliases on resource: *";
-        let named = Probed::Refused { policy: PolicyArn::parse(OURS).ok(), by_scp: true };
+        let named = Probed::Refused {
+            policy: PolicyArn::parse(OURS).ok(),
+            by_scp: true,
+        };
         for (message, expected) in [
-            (format!("{start} with an explicit deny in a service control policy"), Probed::Refused { policy: None, by_scp: true }),
-            (format!("{start} with an explicit deny in a service control policy: {OURS}"), named.clone()),
-            (format!("{start} with an explicit deny in a service control policy: {OURS}. Authorization ID: abc"), named),
             (
-                format!("{start} because no service control policy allows the iam:ListAccountAliases action"),
-                Probed::Refused { policy: None, by_scp: false },
+                format!("{start} with an explicit deny in a service control policy"),
+                Probed::Refused {
+                    policy: None,
+                    by_scp: true,
+                },
             ),
-            (format!("{start} because no identity-based policy allows it"), Probed::Refused { policy: None, by_scp: false }),
-            (String::new(), Probed::Refused { policy: None, by_scp: false }),
+            (
+                format!("{start} with an explicit deny in a service control policy: {OURS}"),
+                named.clone(),
+            ),
+            (
+                format!(
+                    "{start} with an explicit deny in a service control policy: {OURS}. Authorization ID: abc"
+                ),
+                named,
+            ),
+            (
+                format!(
+                    "{start} because no service control policy allows the iam:ListAccountAliases action"
+                ),
+                Probed::Refused {
+                    policy: None,
+                    by_scp: false,
+                },
+            ),
+            (
+                format!("{start} because no identity-based policy allows it"),
+                Probed::Refused {
+                    policy: None,
+                    by_scp: false,
+                },
+            ),
+            (
+                String::new(),
+                Probed::Refused {
+                    policy: None,
+                    by_scp: false,
+                },
+            ),
         ] {
             assert_eq!(refusal(&message), expected, "{message}");
         }

@@ -30,16 +30,29 @@ where
         SdkError::ConstructionFailure(_) => TroubleKind::Refused,
         _ => TroubleKind::Unreadable,
     };
-    Trouble { operation, kind, detail: detail(error) }
+    Trouble {
+        operation,
+        kind,
+        detail: detail(error),
+    }
 }
 
 /// An answer that lacks what AWS documents for it, or has it in another shape.
 pub fn unreadable(operation: &'static str, why: impl ToString) -> Trouble {
-    Trouble { operation, kind: TroubleKind::Unreadable, detail: why.to_string() }
+    Trouble {
+        operation,
+        kind: TroubleKind::Unreadable,
+        detail: why.to_string(),
+    }
 }
 
 /// A field of an answer that must be there and be an identifier.
-pub fn field<T>(operation: &'static str, name: &str, value: Option<&str>, parse: impl Fn(String) -> Result<T, NotAnId>) -> Result<T, Trouble> {
+pub fn field<T>(
+    operation: &'static str,
+    name: &str,
+    value: Option<&str>,
+    parse: impl Fn(String) -> Result<T, NotAnId>,
+) -> Result<T, Trouble> {
     let value = value.ok_or_else(|| unreadable(operation, format!("the answer has no {name}")))?;
     parse(value.to_owned()).map_err(|error| unreadable(operation, format!("{name}: {error}")))
 }
@@ -59,7 +72,11 @@ fn of_code(code: &str, status: u16) -> TroubleKind {
         | "MissingAuthenticationToken"
         | "MissingAuthenticationTokenException"
         | "AuthFailure" => TroubleKind::Credentials,
-        "TooManyRequestsException" | "Throttling" | "ThrottlingException" | "RequestLimitExceeded" | "SlowDown" => TroubleKind::Throttled,
+        "TooManyRequestsException"
+        | "Throttling"
+        | "ThrottlingException"
+        | "RequestLimitExceeded"
+        | "SlowDown" => TroubleKind::Throttled,
         "ConcurrentModificationException" | "PolicyChangesInProgressException" => TroubleKind::Busy,
         _ if status >= 500 => TroubleKind::Unreadable,
         _ => TroubleKind::Refused,
@@ -83,7 +100,9 @@ fn detail<E>(error: &SdkError<E, HttpResponse>) -> String
 where
     E: ProvideErrorMetadata + Error + 'static,
 {
-    let Some(answer) = error.as_service_error() else { return chain(error) };
+    let Some(answer) = error.as_service_error() else {
+        return chain(error);
+    };
     let code = answer.code().unwrap_or("an error without a code");
     let mut text = match answer.message() {
         Some(message) => format!("{code}: {message}"),

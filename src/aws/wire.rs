@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use aws_smithy_http_client::{Builder, Connector, proxy::ProxyConfig, tls};
 use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+    SharedHttpConnector,
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
@@ -39,20 +40,28 @@ const AGREES: SignedDuration = SignedDuration::from_secs(2);
 pub fn https() -> Result<SharedHttpClient, String> {
     let mut trust = tls::TrustStore::default();
     if let Some(path) = std::env::var_os("AWS_CA_BUNDLE") {
-        let pem = std::fs::read(&path).map_err(|error| format!("AWS_CA_BUNDLE {}: {error}", path.display()))?;
+        let pem = std::fs::read(&path)
+            .map_err(|error| format!("AWS_CA_BUNDLE {}: {error}", path.display()))?;
         trust = trust.with_pem_certificate(pem);
     }
-    let context = tls::TlsContext::builder().with_trust_store(trust).build().map_err(|error| error.to_string())?;
+    let context = tls::TlsContext::builder()
+        .with_trust_store(trust)
+        .build()
+        .map_err(|error| error.to_string())?;
     // The plain builder has no way to set a proxy, and the SDK reads the environment for its own client only.
-    Ok(Builder::new().build_with_connector_fn(move |settings, components| {
-        let mut builder = Connector::builder().tls_provider(tls::Provider::Rustls(crypto())).tls_context(context.clone());
-        builder = builder.proxy_config(ProxyConfig::from_env());
-        builder.set_connector_settings(settings.cloned());
-        if let Some(components) = components {
-            builder.set_sleep_impl(components.sleep_impl());
-        }
-        builder.build()
-    }))
+    Ok(
+        Builder::new().build_with_connector_fn(move |settings, components| {
+            let mut builder = Connector::builder()
+                .tls_provider(tls::Provider::Rustls(crypto()))
+                .tls_context(context.clone());
+            builder = builder.proxy_config(ProxyConfig::from_env());
+            builder.set_connector_settings(settings.cloned());
+            if let Some(components) = components {
+                builder.set_sleep_impl(components.sleep_impl());
+            }
+            builder.build()
+        }),
+    )
 }
 
 #[cfg(feature = "aws-lc")]
@@ -86,18 +95,31 @@ impl Seen {
     }
 
     fn asked(&self, uri: &str) {
-        let Ok(uri) = uri.parse::<http::Uri>() else { return };
+        let Ok(uri) = uri.parse::<http::Uri>() else {
+            return;
+        };
         let host = uri.host().unwrap_or_default();
         if !AWS_HOSTS.iter().any(|suffix| host.ends_with(suffix)) {
-            let shown = uri.authority().map_or(host, http::uri::Authority::as_str).to_owned();
+            let shown = uri
+                .authority()
+                .map_or(host, http::uri::Authority::as_str)
+                .to_owned();
             self.with(|sight| sight.not_aws.get_or_insert(shown).len());
         }
     }
 
     fn answered(&self, date: Option<&str>) {
-        let Some(there) = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok()) else { return };
+        let Some(there) = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok()) else {
+            return;
+        };
         let ahead = there.timestamp().duration_since(Timestamp::now());
-        self.with(|sight| sight.ahead = if ahead.abs() <= AGREES { SignedDuration::ZERO } else { ahead });
+        self.with(|sight| {
+            sight.ahead = if ahead.abs() <= AGREES {
+                SignedDuration::ZERO
+            } else {
+                ahead
+            }
+        });
     }
 }
 
@@ -119,9 +141,16 @@ struct WatchedConnector {
 }
 
 impl HttpClient for Watched {
-    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
         let connector = self.client.http_connector(settings, components);
-        SharedHttpConnector::new(WatchedConnector { connector, seen: self.seen.clone() })
+        SharedHttpConnector::new(WatchedConnector {
+            connector,
+            seen: self.seen.clone(),
+        })
     }
 }
 
@@ -152,7 +181,9 @@ impl ServerClock {
 impl Clock for ServerClock {
     fn now(&self) -> Timestamp {
         let ahead = self.0.with(|sight| sight.ahead);
-        Timestamp::now().checked_add(ahead).unwrap_or_else(|_| Timestamp::now())
+        Timestamp::now()
+            .checked_add(ahead)
+            .unwrap_or_else(|_| Timestamp::now())
     }
 
     async fn sleep(&self, duration: SignedDuration) {
@@ -170,7 +201,10 @@ mod tests {
             ("https://organizations.us-east-1.amazonaws.com/", None),
             ("https://identitystore.cn-north-1.amazonaws.com.cn/", None),
             ("http://127.0.0.1:4566/", Some("127.0.0.1:4566")),
-            ("https://amazonaws.com.evil.example/", Some("amazonaws.com.evil.example")),
+            (
+                "https://amazonaws.com.evil.example/",
+                Some("amazonaws.com.evil.example"),
+            ),
             ("https://evilamazonaws.com/", Some("evilamazonaws.com")),
         ] {
             let seen = Seen::default();
@@ -183,7 +217,9 @@ mod tests {
     fn the_clock_is_the_servers() {
         let seen = Seen::default();
         let there = Timestamp::now() + SignedDuration::from_hours(5);
-        seen.answered(Some(&jiff::fmt::rfc2822::to_string(&there.to_zoned(jiff::tz::TimeZone::UTC)).unwrap()));
+        seen.answered(Some(
+            &jiff::fmt::rfc2822::to_string(&there.to_zoned(jiff::tz::TimeZone::UTC)).unwrap(),
+        ));
         let off = ServerClock::new(seen).now().duration_since(there).abs();
         assert!(off < SignedDuration::from_secs(5), "{off:?}");
     }

@@ -80,13 +80,21 @@ pub fn playbook(path: Option<&PathBuf>) -> Result<Playbook, Failure> {
         None => Ok(Playbook::default_one()?),
         Some(path) => Playbook::parse(&crate::cli::given::text_of(path)?).map_err(|error| {
             let failure = Failure::from(error);
-            Failure { error: format!("{}: {}", path.display(), failure.error), ..failure }
+            Failure {
+                error: format!("{}: {}", path.display(), failure.error),
+                ..failure
+            }
         }),
     }
 }
 
 /// `quell plan`: zero mutating calls, and no state.
-pub async fn plan<O: Outside>(args: &PlanArgs, common: &Common, outside: &O, ui: &Ui<'_>) -> Result<Exit, Failure> {
+pub async fn plan<O: Outside>(
+    args: &PlanArgs,
+    common: &Common,
+    outside: &O,
+    ui: &Ui<'_>,
+) -> Result<Exit, Failure> {
     let playbook = playbook(args.playbook.as_ref())?;
     let (world, prepared) = prepare(args, &playbook, common, outside, ui).await?;
     ui.result(&PlanReport::of(&prepared, world.practice()), human::plan);
@@ -98,7 +106,12 @@ pub async fn plan<O: Outside>(args: &PlanArgs, common: &Common, outside: &O, ui:
 }
 
 /// `quell contain`.
-pub async fn contain<O: Outside>(args: &ContainArgs, common: &Common, outside: &O, ui: &Ui<'_>) -> Result<Exit, Failure> {
+pub async fn contain<O: Outside>(
+    args: &ContainArgs,
+    common: &Common,
+    outside: &O,
+    ui: &Ui<'_>,
+) -> Result<Exit, Failure> {
     if args.dry_run {
         return plan(&args.plan, common, outside, ui).await;
     }
@@ -114,13 +127,20 @@ pub async fn contain<O: Outside>(args: &ContainArgs, common: &Common, outside: &
     let incident = &approved.plan.incident.id;
     let mut journal = open_journal(common, incident)?;
     let operator = &prepared.facts.caller.arn;
-    let watch = |event: &crate::journal::Event| human::event(event).into_iter().for_each(|line| ui.say(&line));
+    let watch = |event: &crate::journal::Event| {
+        human::event(event)
+            .into_iter()
+            .for_each(|line| ui.say(&line))
+    };
     let mut remembered = approved.plan.incident.clone();
     let work = async {
         let mut response = Response::new(&world, &mut journal, &watch);
         let accepted = response.contain(&approved, operator).await?;
-        let question = respond::question(&remembered, &accepted.policy.arn, &playbook, Aim::Refused);
-        let proof = response.verify(&mut remembered, &accepted.policy.id, &question).await?;
+        let question =
+            respond::question(&remembered, &accepted.policy.arn, &playbook, Aim::Refused);
+        let proof = response
+            .verify(&mut remembered, &accepted.policy.id, &question)
+            .await?;
         Ok((accepted, proof))
     };
     let done = tokio::select! {
@@ -132,7 +152,15 @@ pub async fn contain<O: Outside>(args: &ContainArgs, common: &Common, outside: &
         Some(Err(stopped)) => return Err(Failure::stopped(&stopped, journal.state(), incident)),
         None => return Err(Failure::interrupted(journal.state(), incident)),
     };
-    let report = ContainReport::of(&prepared, &remembered, &playbook, approved.at, &accepted, &proof, world.practice());
+    let report = ContainReport::of(
+        &prepared,
+        &remembered,
+        &playbook,
+        approved.at,
+        &accepted,
+        &proof,
+        world.practice(),
+    );
     ui.result(&report, human::contain);
     Ok(match proof.overall {
         Overall::Opposite => Exit::GettingThrough,
@@ -144,7 +172,13 @@ pub async fn contain<O: Outside>(args: &ContainArgs, common: &Common, outside: &
     })
 }
 
-async fn prepare<O: Outside>(args: &PlanArgs, playbook: &Playbook, common: &Common, outside: &O, ui: &Ui<'_>) -> Result<(O::World, Prepared), Failure> {
+async fn prepare<O: Outside>(
+    args: &PlanArgs,
+    playbook: &Playbook,
+    common: &Common,
+    outside: &O,
+    ui: &Ui<'_>,
+) -> Result<(O::World, Prepared), Failure> {
     // What can be said without AWS is said before AWS is asked.
     let offline = args.signal.offline(ui, playbook)?;
     if let Some(suspect) = &offline {
@@ -153,7 +187,11 @@ async fn prepare<O: Outside>(args: &PlanArgs, playbook: &Playbook, common: &Comm
     let world = common.connect(outside).await?;
     let suspect = match offline {
         Some(suspect) => suspect,
-        None => args.signal.fetched(&world, args.detector.as_deref(), ui, playbook).await?,
+        None => {
+            args.signal
+                .fetched(&world, args.detector.as_deref(), ui, playbook)
+                .await?
+        }
     };
     let prepared = respond::prepare(&world, &suspect, playbook, args.target.as_ref()).await?;
     Ok((world, prepared))
@@ -164,12 +202,25 @@ fn approve<C: Cloud>(plan: &Plan, world: &C, yes: bool, ui: &Ui<'_>) -> Result<A
     if yes {
         return Ok(Approval::flag(plan, world.clock().now()));
     }
-    let practice = if world.practice().is_some() { "PRACTICE: type" } else { "Type" };
-    let question = format!("{practice} the username to deny it everything under {} ({})", plan.target, plan.principal.username);
+    let practice = if world.practice().is_some() {
+        "PRACTICE: type"
+    } else {
+        "Type"
+    };
+    let question = format!(
+        "{practice} the username to deny it everything under {} ({})",
+        plan.target, plan.principal.username
+    );
     match ui.ask(&question) {
         Ok(typed) => Ok(Approval::typed(plan, &typed, world.clock().now())?),
-        Err(NoAnswer::NoTerminal) => Err(Failure::new(Exit::Refused, "not approved: there is no terminal to type the username on")
-            .hint("In a script, say that you mean it: `quell contain … --yes`.")),
-        Err(NoAnswer::Interrupted) => Err(Failure::new(Exit::Interrupted, "interrupted before the approval")),
+        Err(NoAnswer::NoTerminal) => Err(Failure::new(
+            Exit::Refused,
+            "not approved: there is no terminal to type the username on",
+        )
+        .hint("In a script, say that you mean it: `quell contain … --yes`.")),
+        Err(NoAnswer::Interrupted) => Err(Failure::new(
+            Exit::Interrupted,
+            "interrupted before the approval",
+        )),
     }
 }

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use jiff::SignedDuration;
 
+use crate::cli::Outside;
 use crate::cli::contain;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::given;
 use crate::cli::ui::Ui;
-use crate::cli::Outside;
 use crate::drill::{self, DrillError};
 use crate::playbook::parse_duration;
 use crate::report::human;
@@ -50,21 +50,46 @@ pub enum RangeVerb {
 pub async fn drill(args: &DrillArgs, ui: &Ui<'_>) -> Result<Exit, Failure> {
     let playbook = contain::playbook(args.playbook.as_ref())?;
     let suspect = match &args.finding_file {
-        Some(path) => Some(given::one_suspect(&given::findings_in(path)?, ui, &playbook)?),
+        Some(path) => Some(given::one_suspect(
+            &given::findings_in(path)?,
+            ui,
+            &playbook,
+        )?),
         None => None,
     };
-    let report = drill::run(args.seed, suspect, &playbook, &|line| ui.story(line)).await.map_err(|error| match error {
-        DrillError::NotPrepared(error) => error.into(),
-        DrillError::Refused(refusals) => Failure::refused(&refusals),
-        other => Failure::new(Exit::Failed, format!("the drill could not be run: {other}")).hint("The organization of another seed may do: `quell drill --seed 2`."),
-    })?;
+    let report = drill::run(args.seed, suspect, &playbook, &|line| ui.story(line))
+        .await
+        .map_err(|error| match error {
+            DrillError::NotPrepared(error) => error.into(),
+            DrillError::Refused(refusals) => Failure::refused(&refusals),
+            other @ (DrillError::NotApproved(_)
+            | DrillError::Stopped(_)
+            | DrillError::Journal(_)
+            | DrillError::NotAnId(_)
+            | DrillError::Finding(_)) => {
+                Failure::new(Exit::Failed, format!("the drill could not be run: {other}"))
+                    .hint("The organization of another seed may do: `quell drill --seed 2`.")
+            }
+        })?;
     ui.result(&report, human::drill);
-    Ok(if report.verdict == "pass" { Exit::Done } else { Exit::Failed })
+    Ok(if report.verdict == "pass" {
+        Exit::Done
+    } else {
+        Exit::Failed
+    })
 }
 
 /// `quell range serve`.
-pub async fn range<O: Outside>(verb: &RangeVerb, outside: &O, ui: &Ui<'_>) -> Result<Exit, Failure> {
-    let RangeVerb::Serve { port, seed, propagation } = verb;
+pub async fn range<O: Outside>(
+    verb: &RangeVerb,
+    outside: &O,
+    ui: &Ui<'_>,
+) -> Result<Exit, Failure> {
+    let RangeVerb::Serve {
+        port,
+        seed,
+        propagation,
+    } = verb;
     let (exports, say) = (|lines: &str| ui.text(lines), |line: &str| ui.say(line));
     let serving = drill::serve(*port, *seed, *propagation, &exports, &say);
     let served = tokio::select! {
@@ -73,6 +98,10 @@ pub async fn range<O: Outside>(verb: &RangeVerb, outside: &O, ui: &Ui<'_>) -> Re
         () = outside.interrupted() => Ok(()),
     };
     served.map(|()| Exit::Done).map_err(|error| {
-        Failure::new(Exit::Failed, format!("the range cannot be served on port {port}: {error}")).hint("Take another port: `quell range serve --port 0`.")
+        Failure::new(
+            Exit::Failed,
+            format!("the range cannot be served on port {port}: {error}"),
+        )
+        .hint("Take another port: `quell range serve --port 0`.")
     })
 }

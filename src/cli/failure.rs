@@ -1,6 +1,6 @@
 //! Blame, in one place: what was wrong, what was and was not changed, what to type next, and the exit code.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -38,7 +38,13 @@ const NOTHING: &str = "Nothing was changed.";
 impl Failure {
     /// A failure before anything was changed.
     pub fn new(exit: Exit, error: impl ToString) -> Self {
-        Self { schema: "quell.error/1", exit, error: error.to_string(), changed: NOTHING.to_owned(), hints: Vec::new() }
+        Self {
+            schema: "quell.error/1",
+            exit,
+            error: error.to_string(),
+            changed: NOTHING.to_owned(),
+            hints: Vec::new(),
+        }
     }
 
     /// Something is wrong with what was given.
@@ -58,9 +64,11 @@ impl Failure {
         if state.changed() {
             self.exit = Exit::Partly;
             let policy = incident.policy_name();
-            self.hints.push(format!("See what AWS has: `quell status {incident}`."));
+            self.hints
+                .push(format!("See what AWS has: `quell status {incident}`."));
             self.hints.push(format!("Take it away: `quell release {incident} --force` (or by hand: detach and delete the policy {policy})."));
-            self.hints.push("Go on: type the same command again; it takes up what is there.".to_owned());
+            self.hints
+                .push("Go on: type the same command again; it takes up what is there.".to_owned());
         }
         self
     }
@@ -69,9 +77,15 @@ impl Failure {
     pub fn stopped(stopped: &Stopped, state: &State, incident: &IncidentId) -> Self {
         let failure = match stopped {
             Stopped::Journal(error) => Self::from(error.clone()),
-            Stopped::Failed { trouble, .. } | Stopped::Unsettled { trouble, .. } | Stopped::Read(trouble) => Self::from(trouble.clone()),
+            Stopped::Failed { trouble, .. }
+            | Stopped::Unsettled { trouble, .. }
+            | Stopped::Read(trouble) => Self::from(trouble.clone()),
         };
-        Self { error: stopped.to_string(), ..failure }.after(state, incident)
+        Self {
+            error: stopped.to_string(),
+            ..failure
+        }
+        .after(state, incident)
     }
 
     /// Ctrl-C.
@@ -90,7 +104,7 @@ impl Failure {
     }
 
     /// A file that cannot be read.
-    pub fn file(path: &PathBuf, error: &std::io::Error) -> Self {
+    pub fn file(path: &Path, error: &std::io::Error) -> Self {
         Self::usage(format!("{}: {error}", path.display()))
     }
 }
@@ -100,14 +114,19 @@ fn changed(state: &State) -> String {
     if !state.changed() {
         return NOTHING.to_owned();
     }
-    let policy = state.policy.as_ref().map_or("the policy", |policy| policy.as_str());
+    let policy = state
+        .policy
+        .as_ref()
+        .map_or("the policy", |policy| policy.as_str());
     let said: Vec<String> = state
         .steps
         .iter()
         .map(|(step, status)| {
             let what = match step {
                 StepName::CreatePolicy => format!("{policy} was created"),
-                StepName::AttachPolicy => format!("{policy} was attached: the deny is in force or about to be"),
+                StepName::AttachPolicy => {
+                    format!("{policy} was attached: the deny is in force or about to be")
+                }
                 StepName::RecordProof => "the proof was written on the policy".to_owned(),
                 StepName::DetachPolicy => format!("{policy} was detached"),
                 StepName::DeletePolicy => format!("{policy} was deleted"),
@@ -142,9 +161,8 @@ impl From<ConnectError> for Failure {
     fn from(error: ConnectError) -> Self {
         let failure = Self::usage(&error);
         match error {
-            ConnectError::NoRegion | ConnectError::BadRegion(_) => {
-                failure.hint("Name Identity Center's Region: `--region eu-west-1`, or set AWS_REGION.")
-            }
+            ConnectError::NoRegion | ConnectError::BadRegion(_) => failure
+                .hint("Name Identity Center's Region: `--region eu-west-1`, or set AWS_REGION."),
             ConnectError::Http(_) => failure,
         }
     }
@@ -187,13 +205,19 @@ impl From<NotCovered> for Failure {
 
 impl From<NothingToDeny> for Failure {
     fn from(error: NothingToDeny) -> Self {
-        Self::new(Exit::Refused, error).hint("Remove the user's assignments by hand (`quell playbook show` has the checklist).")
+        Self::new(Exit::Refused, error).hint(
+            "Remove the user's assignments by hand (`quell playbook show` has the checklist).",
+        )
     }
 }
 
 impl From<Nobody> for Failure {
     fn from(nobody: Nobody) -> Self {
-        Self::new(Exit::Refused, format!("the finding cannot be contained: {nobody}")).hint(nobody.instead())
+        Self::new(
+            Exit::Refused,
+            format!("the finding cannot be contained: {nobody}"),
+        )
+        .hint(nobody.instead())
     }
 }
 
@@ -211,13 +235,15 @@ impl From<NotAnId> for Failure {
 
 impl From<PlaybookError> for Failure {
     fn from(error: PlaybookError) -> Self {
-        Self::usage(format!("the playbook is not usable: {error}")).hint("See a sound one: `quell playbook show identity-center-user`.")
+        Self::usage(format!("the playbook is not usable: {error}"))
+            .hint("See a sound one: `quell playbook show identity-center-user`.")
     }
 }
 
 impl From<NotApproved> for Failure {
     fn from(error: NotApproved) -> Self {
-        Self::new(Exit::Refused, format!("not approved: {error}")).hint("Run the command again; the survey is made anew.")
+        Self::new(Exit::Refused, format!("not approved: {error}"))
+            .hint("Run the command again; the survey is made anew.")
     }
 }
 

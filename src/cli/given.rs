@@ -9,9 +9,9 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::Ui;
 use crate::cloud::{Cloud, Read};
+use crate::facts::PolicySummary;
 use crate::ids::*;
 use crate::incident::Incident;
-use crate::facts::PolicySummary;
 use crate::playbook::Playbook;
 use crate::policy;
 use crate::policy::document::Document;
@@ -47,10 +47,19 @@ impl SignalArgs {
     }
 
     /// The suspect of the finding that GuardDuty has.
-    pub async fn fetched<C: Cloud>(&self, cloud: &C, detector: Option<&str>, ui: &Ui<'_>, playbook: &Playbook) -> Result<Suspect, Failure> {
+    pub async fn fetched<C: Cloud>(
+        &self,
+        cloud: &C,
+        detector: Option<&str>,
+        ui: &Ui<'_>,
+        playbook: &Playbook,
+    ) -> Result<Suspect, Failure> {
         let given = self.finding.as_deref().unwrap_or_default();
         // arn:aws:guardduty:<region>:<account>:detector/<detector>/finding/<id>
-        let (id, in_arn) = match given.split_once(":detector/").and_then(|(_, rest)| rest.split_once("/finding/")) {
+        let (id, in_arn) = match given
+            .split_once(":detector/")
+            .and_then(|(_, rest)| rest.split_once("/finding/"))
+        {
             Some((detector, id)) => (FindingId::parse(id)?, Some(detector)),
             None => (FindingId::parse(given)?, None),
         };
@@ -63,7 +72,14 @@ impl SignalArgs {
                 return one_suspect(&signal::read(&text)?, ui, playbook);
             }
         }
-        let looked = if detectors.is_empty() { "this account and Region have no detector".to_owned() } else { format!("looked in {} detector(s) of this account and Region", detectors.len()) };
+        let looked = if detectors.is_empty() {
+            "this account and Region have no detector".to_owned()
+        } else {
+            format!(
+                "looked in {} detector(s) of this account and Region",
+                detectors.len()
+            )
+        };
         Err(Failure::new(Exit::Failed, format!("GuardDuty has no finding {id} ({looked})")).hint("Name its Region and detector: `--region <region> --detector <id>`, or give the finding as a file: `--finding-file <file>`."))
     }
 }
@@ -71,12 +87,17 @@ impl SignalArgs {
 fn named(name: &str) -> Result<Suspect, Failure> {
     let length = name.chars().count();
     if name.trim().is_empty() {
-        return Err(Failure::usage("the username is empty").hint("Name the user: `quell contain <username>`."));
+        return Err(Failure::usage("the username is empty")
+            .hint("Name the user: `quell contain <username>`."));
     }
     if length > 128 {
-        return Err(Failure::usage(format!("the username has {length} characters, and Identity Center's have at most 128")));
+        return Err(Failure::usage(format!(
+            "the username has {length} characters, and Identity Center's have at most 128"
+        )));
     }
-    Ok(Suspect::Named { name: name.to_owned() })
+    Ok(Suspect::Named {
+        name: name.to_owned(),
+    })
 }
 
 /// The findings in a file, or in standard input for `-`. Never more is read than a finding can have.
@@ -86,19 +107,32 @@ pub fn findings_in(path: &Path) -> Result<Vec<Finding>, Failure> {
 
 /// A file's text, or standard input's for `-`.
 pub fn text_of(path: &Path) -> Result<String, Failure> {
-    let failed = |error: std::io::Error| Failure::file(&path.to_owned(), &error);
+    let failed = |error: std::io::Error| Failure::file(path, &error);
     let most = signal::MOST_BYTES as u64 + 1;
     let mut bytes = Vec::new();
     if path == Path::new("-") {
-        std::io::stdin().lock().take(most).read_to_end(&mut bytes).map_err(failed)?;
+        std::io::stdin()
+            .lock()
+            .take(most)
+            .read_to_end(&mut bytes)
+            .map_err(failed)?;
     } else {
-        std::fs::File::open(path).map_err(failed)?.take(most).read_to_end(&mut bytes).map_err(failed)?;
+        std::fs::File::open(path)
+            .map_err(failed)?
+            .take(most)
+            .read_to_end(&mut bytes)
+            .map_err(failed)?;
     }
-    String::from_utf8(bytes).map_err(|_| Failure::usage(format!("{}: not UTF-8 text", path.display())))
+    String::from_utf8(bytes)
+        .map_err(|_| Failure::usage(format!("{}: not UTF-8 text", path.display())))
 }
 
 /// The one suspect of some findings; several are for the operator to choose from.
-pub fn one_suspect(findings: &[Finding], ui: &Ui<'_>, playbook: &Playbook) -> Result<Suspect, Failure> {
+pub fn one_suspect(
+    findings: &[Finding],
+    ui: &Ui<'_>,
+    playbook: &Playbook,
+) -> Result<Suspect, Failure> {
     let mut suspects: Vec<&Suspect> = Vec::new();
     let mut nobody = None;
     for finding in findings {
@@ -121,8 +155,14 @@ pub fn one_suspect(findings: &[Finding], ui: &Ui<'_>, playbook: &Playbook) -> Re
         ([], Some(nobody)) => Err(nobody.clone().into()),
         ([], None) => Err(signal::ReadError::NoFindings.into()),
         (several, _) => {
-            let names: Vec<String> = several.iter().map(|suspect| human::suspect(suspect)).collect();
-            Err(Failure::usage(format!("the finding accuses several: {}", names.join("; "))).hint("Contain them one by one: `quell contain <username>`."))
+            let names: Vec<String> = several
+                .iter()
+                .map(|suspect| human::suspect(suspect))
+                .collect();
+            Err(
+                Failure::usage(format!("the finding accuses several: {}", names.join("; ")))
+                    .hint("Contain them one by one: `quell contain <username>`."),
+            )
         }
     }
 }
@@ -130,19 +170,36 @@ pub fn one_suspect(findings: &[Finding], ui: &Ui<'_>, playbook: &Playbook) -> Re
 /// Whether two claims mean one person: the same user in sessions of two roles is one user.
 fn same(one: &Suspect, other: &Suspect) -> bool {
     match (one, other) {
-        (Suspect::PermissionSetSession { session: one, .. }, Suspect::PermissionSetSession { session: other, .. }) => one == other,
+        (
+            Suspect::PermissionSetSession { session: one, .. },
+            Suspect::PermissionSetSession { session: other, .. },
+        ) => one == other,
         (one, other) => one == other,
     }
 }
 
 /// An incident that AWS remembers, with its policy.
-pub async fn incident<C: Cloud>(cloud: &C, id: &IncidentId) -> Result<(Incident, PolicySummary), Failure> {
+pub async fn incident<C: Cloud>(
+    cloud: &C,
+    id: &IncidentId,
+) -> Result<(Incident, PolicySummary), Failure> {
     let all = incidents(cloud).await?;
-    let known: Vec<String> = all.iter().map(|(incident, _)| incident.id.to_string()).collect();
+    let known: Vec<String> = all
+        .iter()
+        .map(|(incident, _)| incident.id.to_string())
+        .collect();
     let found = all.into_iter().find(|(incident, _)| incident.id == *id);
     found.ok_or_else(|| {
-        let known = if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", known.join(", ")) };
-        Failure::new(Exit::Failed, format!("the organization has no incident {id}: {known}")).hint("List them: `quell status`.")
+        let known = if known.is_empty() {
+            "it has none".to_owned()
+        } else {
+            format!("it has {}", known.join(", "))
+        };
+        Failure::new(
+            Exit::Failed,
+            format!("the organization has no incident {id}: {known}"),
+        )
+        .hint("List them: `quell status`.")
     })
 }
 
@@ -150,10 +207,16 @@ pub async fn incident<C: Cloud>(cloud: &C, id: &IncidentId) -> Result<(Incident,
 pub async fn incidents<C: Cloud>(cloud: &C) -> Result<Vec<(Incident, PolicySummary)>, Failure> {
     let mut incidents = Vec::new();
     for policy in survey::remembered(cloud.read()).await? {
-        let Some(mut incident) = Incident::recall(&policy) else { continue };
+        let Some(mut incident) = Incident::recall(&policy) else {
+            continue;
+        };
         if incident.session_names.is_empty() {
             // The tags were lost; the document still says whom it denies.
-            let content = cloud.read().content(&policy.summary.id).await?.unwrap_or_default();
+            let content = cloud
+                .read()
+                .content(&policy.summary.id)
+                .await?
+                .unwrap_or_default();
             let document = Document::parse(&content).unwrap_or_else(|_| Document::new(Vec::new()));
             incident.session_names = policy::session_names_in(&document).into_iter().collect();
         }

@@ -37,21 +37,40 @@ struct PlaybooksReport {
 
 /// `quell playbook`.
 pub fn playbook(verb: &PlaybookVerb, ui: &Ui<'_>) -> Result<Exit, Failure> {
-    let report = |playbooks| PlaybooksReport { schema: "quell.playbooks/1", playbooks };
+    let report = |playbooks| PlaybooksReport {
+        schema: "quell.playbooks/1",
+        playbooks,
+    };
     match verb {
         PlaybookVerb::List => {
-            let playbooks: Result<_, _> = Playbook::names().filter_map(Playbook::text_of).map(Playbook::parse).collect();
-            ui.result(&report(playbooks?), |report| report.playbooks.iter().map(|playbook| format!("{}  {}\n", playbook.name, playbook.summary)).collect());
+            let playbooks: Result<_, _> = Playbook::names()
+                .filter_map(Playbook::text_of)
+                .map(Playbook::parse)
+                .collect();
+            ui.result(&report(playbooks?), |report| {
+                report
+                    .playbooks
+                    .iter()
+                    .map(|playbook| format!("{}  {}\n", playbook.name, playbook.summary))
+                    .collect()
+            });
         }
         PlaybookVerb::Show { name } => {
             let text = Playbook::text_of(name).ok_or_else(|| {
-                Failure::usage(format!("no playbook `{name}` comes with quell")).hint("List them: `quell playbook list`.")
+                Failure::usage(format!("no playbook `{name}` comes with quell"))
+                    .hint("List them: `quell playbook list`.")
             })?;
             ui.result(&report(vec![Playbook::parse(text)?]), |_| text.to_owned());
         }
         PlaybookVerb::Check { file } => {
             let playbook = contain::playbook(Some(file))?;
-            ui.result(&report(vec![playbook]), |report| report.playbooks.iter().map(|playbook| format!("{}: sound\n", playbook.name)).collect());
+            ui.result(&report(vec![playbook]), |report| {
+                report
+                    .playbooks
+                    .iter()
+                    .map(|playbook| format!("{}: sound\n", playbook.name))
+                    .collect()
+            });
         }
     }
     Ok(Exit::Done)

@@ -41,23 +41,40 @@ struct DraftReport {
 
 /// `quell policy`.
 pub fn policy(verb: &PolicyVerb, ui: &Ui<'_>) -> Result<Exit, Failure> {
-    let PolicyVerb::Draft { user, user_id, incident } = verb;
+    let PolicyVerb::Draft {
+        user,
+        user_id,
+        incident,
+    } = verb;
     let name = SessionName::parse(user.clone());
     let principal = Principal {
         username: Username::new(user.clone()),
-        user_id: user_id.clone().map_or_else(|| Known::Unknown("not given".to_owned()), Known::Known),
+        user_id: user_id
+            .clone()
+            .map_or_else(|| Known::Unknown("not given".to_owned()), Known::Known),
         session_names: name.iter().cloned().collect(),
         unspellable: name.err().map(|error| error.to_string()),
         reach: BTreeSet::new(),
         reaches_management: false,
-        session: SessionLife { longest: LONGEST_SESSION, because: "nobody was asked".to_owned() },
+        session: SessionLife {
+            longest: LONGEST_SESSION,
+            because: "nobody was asked".to_owned(),
+        },
     };
     let document = crate::policy::draft(&principal, incident)?;
-    let warning = principal.unspellable.map(|why| format!("{why}: only the user id can carry the deny"));
+    let warning = principal
+        .unspellable
+        .map(|why| format!("{why}: only the user id can carry the deny"));
     if let Some(warning) = &warning {
         ui.say(&format!("warning: {warning}"));
     }
-    let report = DraftReport { schema: "quell.draft/1", characters: document.characters(), minified: document.minified(), document, warning };
+    let report = DraftReport {
+        schema: "quell.draft/1",
+        characters: document.characters(),
+        minified: document.minified(),
+        document,
+        warning,
+    };
     ui.result(&report, |report| format!("{}\n", report.document.pretty()));
     Ok(Exit::Done)
 }

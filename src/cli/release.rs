@@ -48,29 +48,69 @@ pub struct ReleaseArgs {
 }
 
 /// `quell release`: gate, approval, detach, delete, and the proof that everybody is let through again.
-pub async fn release<O: Outside>(args: &ReleaseArgs, common: &Common, outside: &O, ui: &Ui<'_>) -> Result<Exit, Failure> {
+pub async fn release<O: Outside>(
+    args: &ReleaseArgs,
+    common: &Common,
+    outside: &O,
+    ui: &Ui<'_>,
+) -> Result<Exit, Failure> {
     let playbook = args.canary.over(playbook(args.playbook.as_ref())?);
     let world = common.connect(outside).await?;
     let operator = world.read().caller().await?;
     let now = world.clock().now();
     let chosen = match &args.which.incident {
         Some(id) => vec![given::incident(&world, id).await?],
-        None => given::incidents(&world).await?.into_iter().filter(|(incident, _)| release::gate(incident, now).is_ok()).collect(),
+        None => given::incidents(&world)
+            .await?
+            .into_iter()
+            .filter(|(incident, _)| release::gate(incident, now).is_ok())
+            .collect(),
     };
     let mut released = Vec::new();
     for (incident, policy) in chosen {
         let forced_past = match release::gate(&incident, now) {
             Ok(()) => None,
             Err(gate) if args.force => Some(gate),
-            Err(gate) => return Err(Failure::new(Exit::Refused, format!("{} stays contained: {gate}", incident.id)).hint(gate.hint(&incident))),
+            Err(gate) => {
+                return Err(Failure::new(
+                    Exit::Refused,
+                    format!("{} stays contained: {gate}", incident.id),
+                )
+                .hint(gate.hint(&incident)));
+            }
         };
-        approve(args, &incident, &policy, forced_past.as_ref(), world.practice().is_some(), ui)?;
+        approve(
+            args,
+            &incident,
+            &policy,
+            forced_past.as_ref(),
+            world.practice().is_some(),
+            ui,
+        )?;
         let mut journal = open_journal(common, &incident.id)?;
-        let watch = |event: &crate::journal::Event| human::event(event).into_iter().for_each(|line| ui.say(&line));
+        let watch = |event: &crate::journal::Event| {
+            human::event(event)
+                .into_iter()
+                .for_each(|line| ui.say(&line))
+        };
         let work = async {
             let mut response = Response::new(&world, &mut journal, &watch);
-            response.release(&incident, &policy.id, &operator.arn, forced_past.as_ref().map(ToString::to_string)).await?;
-            response.look(&respond::question(&incident, &policy.arn, &playbook, Aim::Allowed)).await
+            response
+                .release(
+                    &incident,
+                    &policy.id,
+                    &operator.arn,
+                    forced_past.as_ref().map(ToString::to_string),
+                )
+                .await?;
+            response
+                .look(&respond::question(
+                    &incident,
+                    &policy.arn,
+                    &playbook,
+                    Aim::Allowed,
+                ))
+                .await
         };
         let done = tokio::select! {
             done = work => Some(done),
@@ -78,7 +118,9 @@ pub async fn release<O: Outside>(args: &ReleaseArgs, common: &Common, outside: &
         };
         let proof = match done {
             Some(Ok(proof)) => proof,
-            Some(Err(stopped)) => return Err(Failure::stopped(&stopped, journal.state(), &incident.id)),
+            Some(Err(stopped)) => {
+                return Err(Failure::stopped(&stopped, journal.state(), &incident.id));
+            }
             None => return Err(Failure::interrupted(journal.state(), &incident.id)),
         };
         released.push(ReleasedReport {
@@ -91,12 +133,30 @@ pub async fn release<O: Outside>(args: &ReleaseArgs, common: &Common, outside: &
         });
     }
     let all_shown = released.iter().all(|released| released.allowed_again);
-    ui.result(&ReleaseReport { schema: "quell.release/1", practice: world.practice(), released }, human::release);
-    Ok(if all_shown { Exit::Done } else { Exit::NotProven })
+    ui.result(
+        &ReleaseReport {
+            schema: "quell.release/1",
+            practice: world.practice(),
+            released,
+        },
+        human::release,
+    );
+    Ok(if all_shown {
+        Exit::Done
+    } else {
+        Exit::NotProven
+    })
 }
 
 /// The go-ahead: `--yes`, or the incident's id typed on a terminal.
-fn approve(args: &ReleaseArgs, incident: &Incident, policy: &PolicySummary, gate: Option<&release::Closed>, practice: bool, ui: &Ui<'_>) -> Result<(), Failure> {
+fn approve(
+    args: &ReleaseArgs,
+    incident: &Incident,
+    policy: &PolicySummary,
+    gate: Option<&release::Closed>,
+    practice: bool,
+    ui: &Ui<'_>,
+) -> Result<(), Failure> {
     if let Some(gate) = gate {
         ui.say(&format!("FORCING a closed gate: {gate}. Sessions minted while the deny was attached come alive when it goes."));
     }
@@ -104,14 +164,29 @@ fn approve(args: &ReleaseArgs, incident: &Incident, policy: &PolicySummary, gate
     if args.yes {
         return Ok(());
     }
-    let whom = incident.principal.as_ref().map_or("its principal", |name| name.as_str());
+    let whom = incident
+        .principal
+        .as_ref()
+        .map_or("its principal", |name| name.as_str());
     let practice = if practice { "PRACTICE: type" } else { "Type" };
-    let question = format!("{practice} the incident's id to let {whom} in again by deleting {} ({})", policy.id, incident.id);
+    let question = format!(
+        "{practice} the incident's id to let {whom} in again by deleting {} ({})",
+        policy.id, incident.id
+    );
     match ui.ask(&question) {
         Ok(typed) if typed.trim() == incident.id.as_str() => Ok(()),
-        Ok(_) => Err(Failure::new(Exit::Refused, "not approved: what was typed is not the incident's id")),
-        Err(NoAnswer::NoTerminal) => Err(Failure::new(Exit::Refused, "not approved: there is no terminal to type the incident's id on")
-            .hint("In a script, say that you mean it: `quell release … --yes`.")),
-        Err(NoAnswer::Interrupted) => Err(Failure::new(Exit::Interrupted, "interrupted before the approval")),
+        Ok(_) => Err(Failure::new(
+            Exit::Refused,
+            "not approved: what was typed is not the incident's id",
+        )),
+        Err(NoAnswer::NoTerminal) => Err(Failure::new(
+            Exit::Refused,
+            "not approved: there is no terminal to type the incident's id on",
+        )
+        .hint("In a script, say that you mean it: `quell release … --yes`.")),
+        Err(NoAnswer::Interrupted) => Err(Failure::new(
+            Exit::Interrupted,
+            "interrupted before the approval",
+        )),
     }
 }

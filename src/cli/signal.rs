@@ -31,7 +31,17 @@ struct SignalReport {
 /// `quell signal`.
 pub fn signal(verb: &SignalVerb, ui: &Ui<'_>) -> Result<Exit, Failure> {
     let SignalVerb::Read { file } = verb;
-    let report = SignalReport { schema: "quell.signal/1", findings: given::findings_in(file)? };
-    ui.result(&report, |report| report.findings.iter().map(human::finding).collect::<Vec<_>>().join("\n"));
+    let report = SignalReport {
+        schema: "quell.signal/1",
+        findings: given::findings_in(file)?,
+    };
+    ui.result(&report, |report| {
+        report
+            .findings
+            .iter()
+            .map(human::finding)
+            .collect::<Vec<_>>()
+            .join("\n")
+    });
     Ok(Exit::Done)
 }

@@ -18,7 +18,12 @@ pub struct StatusArgs {
 }
 
 /// `quell status`.
-pub async fn status<O: Outside>(args: &StatusArgs, common: &Common, outside: &O, ui: &Ui<'_>) -> Result<Exit, Failure> {
+pub async fn status<O: Outside>(
+    args: &StatusArgs,
+    common: &Common,
+    outside: &O,
+    ui: &Ui<'_>,
+) -> Result<Exit, Failure> {
     let world = common.connect(outside).await?;
     let found = match &args.incident {
         Some(id) => vec![given::incident(&world, id).await?],
@@ -27,9 +32,18 @@ pub async fn status<O: Outside>(args: &StatusArgs, common: &Common, outside: &O,
     let mut incidents = Vec::new();
     for (incident, policy) in found {
         let targets = world.read().targets(&policy.id).await?;
-        incidents.push(IncidentReport::of(incident, policy.id, targets, world.clock().now()));
+        incidents.push(IncidentReport::of(
+            incident,
+            policy.id,
+            targets,
+            world.clock().now(),
+        ));
     }
-    let report = StatusReport { schema: "quell.status/1", practice: world.practice(), incidents };
+    let report = StatusReport {
+        schema: "quell.status/1",
+        practice: world.practice(),
+        incidents,
+    };
     ui.result(&report, human::status);
     Ok(Exit::Done)
 }

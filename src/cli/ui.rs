@@ -46,7 +46,10 @@ impl Prompt for Terminal {
         if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
             return Err(NoAnswer::NoTerminal);
         }
-        let answer = dialoguer::Input::<String>::new().with_prompt(clean(question)).allow_empty(true).interact_text();
+        let answer = dialoguer::Input::<String>::new()
+            .with_prompt(clean(question))
+            .allow_empty(true)
+            .interact_text();
         answer.map_err(|_| {
             // An interrupted prompt leaves the cursor hidden.
             let _ = console::Term::stderr().show_cursor();
@@ -65,8 +68,18 @@ pub struct Ui<'a> {
 
 impl<'a> Ui<'a> {
     /// Writes there, asks there.
-    pub fn new(out: &'a mut dyn Write, err: &'a mut dyn Write, prompt: &'a dyn Prompt, format: Format) -> Self {
-        Self { out: RefCell::new(out), err: RefCell::new(err), prompt, format }
+    pub fn new(
+        out: &'a mut dyn Write,
+        err: &'a mut dyn Write,
+        prompt: &'a dyn Prompt,
+        format: Format,
+    ) -> Self {
+        Self {
+            out: RefCell::new(out),
+            err: RefCell::new(err),
+            prompt,
+            format,
+        }
     }
 
     /// A result: the JSON object, or its text for people.

@@ -33,7 +33,12 @@ pub struct VerifyArgs {
 }
 
 /// `quell verify`: asks the canaries, and on the first proof writes it on the policy.
-pub async fn verify<O: Outside>(args: &VerifyArgs, common: &Common, outside: &O, ui: &Ui<'_>) -> Result<Exit, Failure> {
+pub async fn verify<O: Outside>(
+    args: &VerifyArgs,
+    common: &Common,
+    outside: &O,
+    ui: &Ui<'_>,
+) -> Result<Exit, Failure> {
     let playbook = args.canary.over(playbook(args.playbook.as_ref())?);
     let world = common.connect(outside).await?;
     let operator = world.read().caller().await?;
@@ -41,7 +46,11 @@ pub async fn verify<O: Outside>(args: &VerifyArgs, common: &Common, outside: &O,
     let mut question = respond::question(&incident, &policy.arn, &playbook, Aim::Refused);
     let chosen: BTreeSet<AccountId> = args.account.iter().cloned().collect();
     let mut journal = open_journal(common, &args.incident)?;
-    let watch = |event: &crate::journal::Event| human::event(event).into_iter().for_each(|line| ui.say(&line));
+    let watch = |event: &crate::journal::Event| {
+        human::event(event)
+            .into_iter()
+            .for_each(|line| ui.say(&line))
+    };
     let work = async {
         let mut response = Response::new(&world, &mut journal, &watch);
         response.take_up(&incident, Purpose::Verify, &operator.arn, None)?;
@@ -59,7 +68,9 @@ pub async fn verify<O: Outside>(args: &VerifyArgs, common: &Common, outside: &O,
     };
     let proof = match done {
         Some(Ok(proof)) => proof,
-        Some(Err(stopped)) => return Err(Failure::stopped(&stopped, journal.state(), &args.incident)),
+        Some(Err(stopped)) => {
+            return Err(Failure::stopped(&stopped, journal.state(), &args.incident));
+        }
         None => return Err(Failure::interrupted(journal.state(), &args.incident)),
     };
     let mut report = VerifyReport::of(&incident, &proof, world.practice());

@@ -19,7 +19,8 @@ pub struct JournalFile {
 /// [`JournalError`], when the file cannot be opened, is not a journal, or another quell has it open.
 pub fn open(directory: &Path, incident: &IncidentId) -> Result<Journal<JournalFile>, JournalError> {
     let path = directory.join(format!("{incident}.jsonl"));
-    let failed = |error: std::io::Error| JournalError::Store(format!("{}: {error}", path.display()));
+    let failed =
+        |error: std::io::Error| JournalError::Store(format!("{}: {error}", path.display()));
     make_private(directory).map_err(failed)?;
     let mut options = OpenOptions::new();
     options.read(true).append(true).create(true);
@@ -27,7 +28,10 @@ pub fn open(directory: &Path, incident: &IncidentId) -> Result<Journal<JournalFi
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(&path).map_err(failed)?;
     file.try_lock().map_err(|error| match error {
-        TryLockError::WouldBlock => JournalError::Store(format!("{}: another quell is working on this incident", path.display())),
+        TryLockError::WouldBlock => JournalError::Store(format!(
+            "{}: another quell is working on this incident",
+            path.display()
+        )),
         TryLockError::Error(error) => failed(error),
     })?;
     let mut text = String::new();
@@ -38,9 +42,16 @@ pub fn open(directory: &Path, incident: &IncidentId) -> Result<Journal<JournalFi
     if whole < text.len() {
         file.set_len(whole as u64).map_err(failed)?;
     }
-    let lines: Vec<String> = text.get(..whole).unwrap_or_default().lines().map(str::to_owned).collect();
+    let lines: Vec<String> = text
+        .get(..whole)
+        .unwrap_or_default()
+        .lines()
+        .map(str::to_owned)
+        .collect();
     // The file's name must be as durable as its lines.
-    File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)?;
+    File::open(directory)
+        .and_then(|directory| directory.sync_all())
+        .map_err(failed)?;
     Journal::after(&lines, JournalFile { file, path })
 }
 
@@ -55,7 +66,9 @@ fn make_private(directory: &Path) -> std::io::Result<()> {
 impl Store for JournalFile {
     fn append(&mut self, line: &str) -> Result<(), String> {
         let failed = |error: std::io::Error| format!("{}: {error}", self.path.display());
-        self.file.write_all(format!("{line}\n").as_bytes()).map_err(failed)?;
+        self.file
+            .write_all(format!("{line}\n").as_bytes())
+            .map_err(failed)?;
         self.file.sync_data().map_err(failed)
     }
 }

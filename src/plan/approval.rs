@@ -37,7 +37,9 @@ pub enum NotApproved {
     #[error("the plan changed after it was approved")]
     OtherPlan,
     /// Given too long ago.
-    #[error("the approval is older than {GOOD_FOR:#}: the organization may have changed since the survey")]
+    #[error(
+        "the approval is older than {GOOD_FOR:#}: the organization may have changed since the survey"
+    )]
     Expired,
 }
 
@@ -59,7 +61,11 @@ impl Approval {
     /// [`NotApproved::Mistyped`].
     pub fn typed(plan: &Plan, typed: &str, now: Timestamp) -> Result<Self, NotApproved> {
         if typed.trim() == plan.principal.username.as_str() {
-            Ok(Self { digest: plan.digest(), given: now, how: How::Typed })
+            Ok(Self {
+                digest: plan.digest(),
+                given: now,
+                how: How::Typed,
+            })
         } else {
             Err(NotApproved::Mistyped)
         }
@@ -67,7 +73,11 @@ impl Approval {
 
     /// `--yes` was given.
     pub fn flag(plan: &Plan, now: Timestamp) -> Self {
-        Self { digest: plan.digest(), given: now, how: How::Flag }
+        Self {
+            digest: plan.digest(),
+            given: now,
+            how: How::Flag,
+        }
     }
 
     /// Joins the approval with its plan.
@@ -81,6 +91,10 @@ impl Approval {
         if now.duration_since(plan.surveyed_at.min(self.given)) > GOOD_FOR {
             return Err(NotApproved::Expired);
         }
-        Ok(Approved { plan, at: now, how: self.how })
+        Ok(Approved {
+            plan,
+            at: now,
+            how: self.how,
+        })
     }
 }

@@ -37,13 +37,17 @@ pub struct Preflight {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The organization has consolidated billing only.
-    #[error("the organization does not have all features enabled, so it has no service control policies")]
+    #[error(
+        "the organization does not have all features enabled, so it has no service control policies"
+    )]
     NoFeatures,
     /// The SCP type is off, or on its way.
     #[error("service control policies are {0} on the root")]
     ScpsOff(&'static str),
     /// No room.
-    #[error("{attached} service control policies are attached to {target}, and AWS allows {MOST_ATTACHED}")]
+    #[error(
+        "{attached} service control policies are attached to {target}, and AWS allows {MOST_ATTACHED}"
+    )]
     NoSlot {
         /// How many there are.
         attached: usize,
@@ -128,7 +132,10 @@ pub fn check(facts: &Facts, plan: &Plan, playbook: &Playbook) -> Preflight {
     }
     let attached_already = plan.steps.iter().all(super::Step::already);
     if !attached_already && facts.attached.len() >= MOST_ATTACHED {
-        refusals.push(Refusal::NoSlot { attached: facts.attached.len(), target: facts.target.clone() });
+        refusals.push(Refusal::NoSlot {
+            attached: facts.attached.len(),
+            target: facts.target.clone(),
+        });
     }
     if plan.document.characters() > MOST_CHARACTERS {
         refusals.push(Refusal::TooLong(plan.document.characters()));
@@ -137,7 +144,11 @@ pub fn check(facts: &Facts, plan: &Plan, playbook: &Playbook) -> Preflight {
         refusals.push(Refusal::ManagementTarget);
     }
     refusals.extend(proofs(facts, plan, playbook));
-    Preflight { refusals, warnings: warnings(facts, plan), not_covered: not_covered(facts, plan) }
+    Preflight {
+        refusals,
+        warnings: warnings(facts, plan),
+        not_covered: not_covered(facts, plan),
+    }
 }
 
 /// The theorem of R3 on the very document: every session of the suspect is refused, and nobody whom we must spare.
@@ -151,8 +162,13 @@ fn proofs(facts: &Facts, plan: &Plan, playbook: &Playbook) -> Vec<Refusal> {
         unknown: Vec::new(),
     }]);
     let name = plan.incident.id.policy_name();
-    let levels = [Level { name: plan.target.to_string(), policies: vec![("FullAWSAccess", &full), (&name, &plan.document)] }];
-    let ask = |keys: Vec<(&str, String)>| evaluate(&Request::new("iam:ListAccountAliases", "*", keys), &levels);
+    let levels = [Level {
+        name: plan.target.to_string(),
+        policies: vec![("FullAWSAccess", &full), (&name, &plan.document)],
+    }];
+    let ask = |keys: Vec<(&str, String)>| {
+        evaluate(&Request::new("iam:ListAccountAliases", "*", keys), &levels)
+    };
     // Any role's id serves: the deny names none.
     let session = |name: &SessionName| format!("AROAQUELLPREFLIGHT000:{name}");
     let neutral = plan.incident.id.control_name();
@@ -164,19 +180,32 @@ fn proofs(facts: &Facts, plan: &Plan, playbook: &Playbook) -> Vec<Refusal> {
         }
     };
     for name in &plan.principal.session_names {
-        must_refuse(format!("a session named {name}"), vec![(USERID, session(name))]);
+        must_refuse(
+            format!("a session named {name}"),
+            vec![(USERID, session(name))],
+        );
         must_refuse(
             format!("a session with the source identity {name}"),
-            vec![(USERID, session(&neutral)), (SOURCE_IDENTITY, name.to_string())],
+            vec![
+                (USERID, session(&neutral)),
+                (SOURCE_IDENTITY, name.to_string()),
+            ],
         );
     }
     if let Known::Known(id) = &plan.principal.user_id {
-        must_refuse(format!("a session of user {id}"), vec![(USERID, session(&neutral)), (USER_ID, id.to_string())]);
+        must_refuse(
+            format!("a session of user {id}"),
+            vec![(USERID, session(&neutral)), (USER_ID, id.to_string())],
+        );
     }
     let mut must_spare = |who: Bystander, userid: String| {
         let verdict = ask(vec![(USERID, userid.clone())]);
         if verdict.decision != Decision::Allow {
-            refusals.push(Refusal::HitsSomebodyElse { who, userid, by: verdict.because });
+            refusals.push(Refusal::HitsSomebodyElse {
+                who,
+                userid,
+                by: verdict.because,
+            });
         }
     };
     must_spare(Bystander::Operator, facts.caller.user_id.clone());
@@ -201,12 +230,19 @@ fn warnings(facts: &Facts, plan: &Plan) -> Vec<String> {
         ));
     }
     if let Known::Unknown(why) = &plan.principal.user_id {
-        warnings.push(format!("There is no user id to deny ({why}): the session name carries the deny."));
+        warnings.push(format!(
+            "There is no user id to deny ({why}): the session name carries the deny."
+        ));
     }
-    if let Some(left) = facts.caller.expires.map(|expires| expires.duration_since(facts.asked_at)) {
-        if left < SHORT_CREDENTIALS {
-            warnings.push(format!("Your own credentials end in {left:#}: renew them before you go on."));
-        }
+    if let Some(left) = facts
+        .caller
+        .expires
+        .map(|expires| expires.duration_since(facts.asked_at))
+        && left < SHORT_CREDENTIALS
+    {
+        warnings.push(format!(
+            "Your own credentials end in {left:#}: renew them before you go on."
+        ));
     }
     warnings
 }
@@ -222,12 +258,20 @@ fn not_covered(facts: &Facts, plan: &Plan) -> Vec<String> {
     });
     let outside: Vec<&str> = match &facts.under_target {
         None => Vec::new(),
-        Some(under) => {
-            plan.principal.reach.iter().filter(|account| !under.contains(*account) && *account != management).map(AccountId::as_str).collect()
-        }
+        Some(under) => plan
+            .principal
+            .reach
+            .iter()
+            .filter(|account| !under.contains(*account) && *account != management)
+            .map(AccountId::as_str)
+            .collect(),
     };
     if !outside.is_empty() {
-        list.push(format!("Outside the target {}: the user can also enter {}.", facts.target, outside.join(", ")));
+        list.push(format!(
+            "Outside the target {}: the user can also enter {}.",
+            facts.target,
+            outside.join(", ")
+        ));
     }
     list.push("New sessions: the user can still mint them until the assignments are removed; they are refused while the deny is attached.".to_owned());
     list.push("Sessions chained into other roles before now, under another name and without the user's source identity.".to_owned());

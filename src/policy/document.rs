@@ -56,7 +56,13 @@ pub struct Words {
 impl Words {
     /// Matching any of these.
     pub fn these<const N: usize>(patterns: [&str; N]) -> Self {
-        Self { negated: false, patterns: patterns.iter().map(|pattern| (*pattern).to_owned()).collect() }
+        Self {
+            negated: false,
+            patterns: patterns
+                .iter()
+                .map(|pattern| (*pattern).to_owned())
+                .collect(),
+        }
     }
 }
 
@@ -90,7 +96,10 @@ pub enum DocumentError {
 impl Document {
     /// A document in the current version of the language.
     pub fn new(statements: Vec<Statement>) -> Self {
-        Self { version: Some("2012-10-17".to_owned()), statements }
+        Self {
+            version: Some("2012-10-17".to_owned()),
+            statements,
+        }
     }
 
     /// Whether `${…}` means something in it.
@@ -103,11 +112,16 @@ impl Document {
     /// # Errors
     /// [`DocumentError`], when AWS would call it malformed too.
     pub fn parse(text: &str) -> Result<Self, DocumentError> {
-        let value: Value = serde_json::from_str(text).map_err(|error| DocumentError::NotJson(error.to_string()))?;
-        let object = value.as_object().ok_or_else(|| malformed("$", "an object"))?;
+        let value: Value = serde_json::from_str(text)
+            .map_err(|error| DocumentError::NotJson(error.to_string()))?;
+        let object = value
+            .as_object()
+            .ok_or_else(|| malformed("$", "an object"))?;
         let version = match object.get("Version") {
             None => None,
-            Some(Value::String(version)) if version == "2012-10-17" || version == "2008-10-17" => Some(version.clone()),
+            Some(Value::String(version)) if version == "2012-10-17" || version == "2008-10-17" => {
+                Some(version.clone())
+            }
             Some(_) => return Err(malformed("$.Version", "\"2012-10-17\" or \"2008-10-17\"")),
         };
         let statements = match object.get("Statement") {
@@ -119,7 +133,10 @@ impl Document {
             Some(one @ Value::Object(_)) => vec![statement(one, "$.Statement")?],
             _ => return Err(malformed("$.Statement", "a statement or a list of them")),
         };
-        Ok(Self { version, statements })
+        Ok(Self {
+            version,
+            statements,
+        })
     }
 
     /// The document as it goes to AWS: minified, elements in a fixed order.
@@ -140,35 +157,66 @@ impl Document {
 }
 
 fn statement(value: &Value, path: &str) -> Result<Statement, DocumentError> {
-    let object = value.as_object().ok_or_else(|| malformed(path, "an object"))?;
+    let object = value
+        .as_object()
+        .ok_or_else(|| malformed(path, "an object"))?;
     let effect = match object.get("Effect").and_then(Value::as_str) {
         Some("Allow") => Effect::Allow,
         Some("Deny") => Effect::Deny,
-        _ => return Err(malformed(&format!("{path}.Effect"), "\"Allow\" or \"Deny\"")),
+        _ => {
+            return Err(malformed(
+                &format!("{path}.Effect"),
+                "\"Allow\" or \"Deny\"",
+            ));
+        }
     };
     let sid = match object.get("Sid") {
         None => None,
         Some(Value::String(sid)) => Some(sid.clone()),
         Some(_) => return Err(malformed(&format!("{path}.Sid"), "a string")),
     };
-    let known = ["Sid", "Effect", "Action", "NotAction", "Resource", "NotResource", "Condition"];
+    let known = [
+        "Sid",
+        "Effect",
+        "Action",
+        "NotAction",
+        "Resource",
+        "NotResource",
+        "Condition",
+    ];
     Ok(Statement {
         sid,
         effect,
         actions: words(object, path, "Action", "NotAction")?,
         resources: words(object, path, "Resource", "NotResource")?,
         conditions: conditions(object, path)?,
-        unknown: object.keys().filter(|key| !known.contains(&key.as_str())).cloned().collect(),
+        unknown: object
+            .keys()
+            .filter(|key| !known.contains(&key.as_str()))
+            .cloned()
+            .collect(),
     })
 }
 
-fn words(object: &Map<String, Value>, path: &str, plain: &str, negated: &str) -> Result<Words, DocumentError> {
+fn words(
+    object: &Map<String, Value>,
+    path: &str,
+    plain: &str,
+    negated: &str,
+) -> Result<Words, DocumentError> {
     match (object.get(plain), object.get(negated)) {
-        (Some(value), None) => Ok(Words { negated: false, patterns: strings(value, &format!("{path}.{plain}"))? }),
-        (None, Some(value)) => Ok(Words { negated: true, patterns: strings(value, &format!("{path}.{negated}"))? }),
-        (Some(_), Some(_)) | (None, None) => {
-            Err(malformed(&format!("{path}.{plain}"), "exactly one of the element and its Not form"))
-        }
+        (Some(value), None) => Ok(Words {
+            negated: false,
+            patterns: strings(value, &format!("{path}.{plain}"))?,
+        }),
+        (None, Some(value)) => Ok(Words {
+            negated: true,
+            patterns: strings(value, &format!("{path}.{negated}"))?,
+        }),
+        (Some(_), Some(_)) | (None, None) => Err(malformed(
+            &format!("{path}.{plain}"),
+            "exactly one of the element and its Not form",
+        )),
     }
 }
 
@@ -182,10 +230,16 @@ fn conditions(object: &Map<String, Value>, path: &str) -> Result<Vec<Condition>,
     let mut conditions = Vec::new();
     for (operator, keys) in operators {
         let path = format!("{path}.{operator}");
-        let keys = keys.as_object().ok_or_else(|| malformed(&path, "an object of keys"))?;
+        let keys = keys
+            .as_object()
+            .ok_or_else(|| malformed(&path, "an object of keys"))?;
         for (key, values) in keys {
             let values = strings(values, &format!("{path}.{key}"))?;
-            conditions.push(Condition { operator: operator.clone(), key: key.clone(), values });
+            conditions.push(Condition {
+                operator: operator.clone(),
+                key: key.clone(),
+                values,
+            });
         }
     }
     Ok(conditions)
@@ -195,16 +249,23 @@ fn strings(value: &Value, path: &str) -> Result<Vec<String>, DocumentError> {
     let one = |value: &Value| match value {
         Value::String(text) => Ok(text.clone()),
         Value::Bool(_) | Value::Number(_) => Ok(value.to_string()),
-        Value::Null | Value::Array(_) | Value::Object(_) => Err(malformed(path, "a string or a list of strings")),
+        Value::Null | Value::Array(_) | Value::Object(_) => {
+            Err(malformed(path, "a string or a list of strings"))
+        }
     };
     match value {
         Value::Array(list) => list.iter().map(one).collect(),
-        other => Ok(vec![one(other)?]),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+            Ok(vec![one(value)?])
+        }
     }
 }
 
 fn malformed(path: &str, expected: &'static str) -> DocumentError {
-    DocumentError::Malformed { path: path.to_owned(), expected }
+    DocumentError::Malformed {
+        path: path.to_owned(),
+        expected,
+    }
 }
 
 impl Serialize for Document {
@@ -225,8 +286,22 @@ impl Serialize for Statement {
             map.serialize_entry("Sid", sid)?;
         }
         map.serialize_entry("Effect", &self.effect)?;
-        map.serialize_entry(if self.actions.negated { "NotAction" } else { "Action" }, &OneOrMany(&self.actions.patterns))?;
-        map.serialize_entry(if self.resources.negated { "NotResource" } else { "Resource" }, &OneOrMany(&self.resources.patterns))?;
+        map.serialize_entry(
+            if self.actions.negated {
+                "NotAction"
+            } else {
+                "Action"
+            },
+            &OneOrMany(&self.actions.patterns),
+        )?;
+        map.serialize_entry(
+            if self.resources.negated {
+                "NotResource"
+            } else {
+                "Resource"
+            },
+            &OneOrMany(&self.resources.patterns),
+        )?;
         if !self.conditions.is_empty() {
             map.serialize_entry("Condition", &Operators(&self.conditions))?;
         }
@@ -269,7 +344,10 @@ struct Keys<'a>(&'a [Condition], &'a str);
 
 impl Serialize for Keys<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let own = self.0.iter().filter(|condition| condition.operator == self.1);
+        let own = self
+            .0
+            .iter()
+            .filter(|condition| condition.operator == self.1);
         serializer.collect_map(own.map(|condition| (&condition.key, OneOrMany(&condition.values))))
     }
 }
@@ -291,7 +369,10 @@ mod tests {
 
     #[test]
     fn an_element_we_do_not_know_is_kept_by_name() {
-        let document = Document::parse(r#"{"Statement":{"Effect":"Deny","Action":"*","Resource":"*","Principal":"*"}}"#).unwrap();
+        let document = Document::parse(
+            r#"{"Statement":{"Effect":"Deny","Action":"*","Resource":"*","Principal":"*"}}"#,
+        )
+        .unwrap();
         assert_eq!(document.statements[0].unknown, ["Principal"]);
         assert!(!document.has_variables());
     }
@@ -303,10 +384,22 @@ mod tests {
             ("[]", "$"),
             (r#"{"Version":"2012-10-17"}"#, "$.Statement"),
             (r#"{"Statement":[]}"#, "$.Statement"),
-            (r#"{"Statement":{"Effect":"deny","Action":"*","Resource":"*"}}"#, "$.Statement.Effect"),
-            (r#"{"Statement":{"Effect":"Deny","Resource":"*"}}"#, "$.Statement.Action"),
-            (r#"{"Statement":{"Effect":"Deny","Action":{},"Resource":"*"}}"#, "$.Statement.Action"),
-            (r#"{"Statement":{"Effect":"Deny","Action":"*","Resource":"*","Condition":{"Bool":"x"}}}"#, "$.Statement.Condition.Bool"),
+            (
+                r#"{"Statement":{"Effect":"deny","Action":"*","Resource":"*"}}"#,
+                "$.Statement.Effect",
+            ),
+            (
+                r#"{"Statement":{"Effect":"Deny","Resource":"*"}}"#,
+                "$.Statement.Action",
+            ),
+            (
+                r#"{"Statement":{"Effect":"Deny","Action":{},"Resource":"*"}}"#,
+                "$.Statement.Action",
+            ),
+            (
+                r#"{"Statement":{"Effect":"Deny","Action":"*","Resource":"*","Condition":{"Bool":"x"}}}"#,
+                "$.Statement.Condition.Bool",
+            ),
         ] {
             let error = Document::parse(text).unwrap_err().to_string();
             assert!(error.contains(path), "{text}: {error}");

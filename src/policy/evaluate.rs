@@ -27,9 +27,20 @@ pub struct Request {
 
 impl Request {
     /// A request with these keys; they are lower-cased here, because AWS compares keys without case.
-    pub fn new<'a>(action: &str, resource: &str, keys: impl IntoIterator<Item = (&'a str, String)>) -> Self {
-        let context = keys.into_iter().map(|(key, value)| (key.to_ascii_lowercase(), vec![value])).collect();
-        Self { action: action.to_owned(), resource: resource.to_owned(), context }
+    pub fn new<'a>(
+        action: &str,
+        resource: &str,
+        keys: impl IntoIterator<Item = (&'a str, String)>,
+    ) -> Self {
+        let context = keys
+            .into_iter()
+            .map(|(key, value)| (key.to_ascii_lowercase(), vec![value]))
+            .collect();
+        Self {
+            action: action.to_owned(),
+            resource: resource.to_owned(),
+            context,
+        }
     }
 }
 
@@ -113,7 +124,11 @@ pub fn evaluate(request: &Request, levels: &[Level<'_>]) -> Verdict {
         for (policy, document) in &level.policies {
             for statement in &document.statements {
                 let holds = applies(statement, request, document.has_variables());
-                let by = || By { level: level.name.clone(), policy: (*policy).to_owned(), sid: statement.sid.clone() };
+                let by = || By {
+                    level: level.name.clone(),
+                    policy: (*policy).to_owned(),
+                    sid: statement.sid.clone(),
+                };
                 match (statement.effect, holds) {
                     (Effect::Deny, Holds::Yes) => denied.push(by()),
                     (Effect::Deny, Holds::CannotJudge(why)) => {
@@ -140,17 +155,33 @@ pub fn evaluate(request: &Request, levels: &[Level<'_>]) -> Verdict {
     }
     if let Some(first) = denied.first() {
         let because = format!("{first} denies it");
-        return Verdict { decision: Decision::ExplicitDeny, by: denied, because };
+        return Verdict {
+            decision: Decision::ExplicitDeny,
+            by: denied,
+            because,
+        };
     }
     // A level that certainly does not allow refuses, whatever the statements say that cannot be judged.
     if let Some(level) = missing_allow {
-        return Verdict { decision: Decision::ImplicitDeny, by: Vec::new(), because: format!("nothing on {level} allows it") };
+        return Verdict {
+            decision: Decision::ImplicitDeny,
+            by: Vec::new(),
+            because: format!("nothing on {level} allows it"),
+        };
     }
     if let Some((by, why)) = unsure_deny.or(unsure_allow) {
         let because = format!("{by} cannot be judged: {why}");
-        return Verdict { decision: Decision::Unknown, by: vec![by], because };
+        return Verdict {
+            decision: Decision::Unknown,
+            by: vec![by],
+            because,
+        };
     }
-    Verdict { decision: Decision::Allow, by: Vec::new(), because: "every level allows it and none denies it".to_owned() }
+    Verdict {
+        decision: Decision::Allow,
+        by: Vec::new(),
+        because: "every level allows it and none denies it".to_owned(),
+    }
 }
 
 fn applies(statement: &Statement, request: &Request, variables: bool) -> Holds {
@@ -161,11 +192,14 @@ fn applies(statement: &Statement, request: &Request, variables: bool) -> Holds {
         Resolved::Tokens(tokens) => pattern::matches(&tokens, &request.action, true),
         Resolved::NoValue => false,
     };
-    let resource = |pattern: &str| match pattern::resolve(pattern, &request.context, variables, true) {
-        Resolved::Tokens(tokens) if request.resource.starts_with("arn:") => pattern::arn_matches(&tokens, &request.resource),
-        Resolved::Tokens(tokens) => pattern::matches(&tokens, &request.resource, false),
-        Resolved::NoValue => false,
-    };
+    let resource =
+        |pattern: &str| match pattern::resolve(pattern, &request.context, variables, true) {
+            Resolved::Tokens(tokens) if request.resource.starts_with("arn:") => {
+                pattern::arn_matches(&tokens, &request.resource)
+            }
+            Resolved::Tokens(tokens) => pattern::matches(&tokens, &request.resource, false),
+            Resolved::NoValue => false,
+        };
     if !any(&statement.actions, action) || !any(&statement.resources, resource) {
         return Holds::No;
     }
@@ -200,13 +234,21 @@ fn holds(condition: &Condition, context: &Context, variables: bool) -> Holds {
     let (quantifier, name) = match condition.operator.split_once(':') {
         Some(("ForAnyValue", name)) => (Quantifier::Any, name),
         Some(("ForAllValues", name)) => (Quantifier::All, name),
-        Some((other, _)) => return Holds::CannotJudge(format!("the set operator {other} is not known")),
+        Some((other, _)) => {
+            return Holds::CannotJudge(format!("the set operator {other} is not known"));
+        }
         None => (Quantifier::Plain, condition.operator.as_str()),
     };
-    let present = context.get(&condition.key.to_ascii_lowercase()).filter(|values| !values.is_empty());
+    let present = context
+        .get(&condition.key.to_ascii_lowercase())
+        .filter(|values| !values.is_empty());
     if name == "Null" {
         let expected = present.is_none().to_string();
-        return condition.values.iter().any(|value| value.eq_ignore_ascii_case(&expected)).into();
+        return condition
+            .values
+            .iter()
+            .any(|value| value.eq_ignore_ascii_case(&expected))
+            .into();
     }
     let (name, if_exists) = match name.strip_suffix("IfExists") {
         Some(name) => (name, true),
@@ -217,7 +259,10 @@ fn holds(condition: &Condition, context: &Context, variables: bool) -> Holds {
     };
     let Some(values) = present else {
         // Missing keys: a positive operator does not match, a negated one does (aws-facts §4).
-        return (if_exists || quantifier == Quantifier::All || (quantifier == Quantifier::Plain && negated)).into();
+        return (if_exists
+            || quantifier == Quantifier::All
+            || (quantifier == Quantifier::Plain && negated))
+            .into();
     };
     let mut cannot = None;
     let mut one = |value: &str| {
@@ -234,12 +279,24 @@ fn holds(condition: &Condition, context: &Context, variables: bool) -> Holds {
     let verdict = match quantifier {
         // Several values without a quantifier: AWS documents the quantifiers for that case; any match counts, and
         // for a negated operator all of them must fail to match.
-        Quantifier::Plain if negated => values.iter().map(|value| one(value)).fold(true, |all, yes| all & yes),
-        Quantifier::Plain | Quantifier::Any => values.iter().map(|value| one(value)).fold(false, |any, yes| any | yes),
-        Quantifier::All => values.iter().map(|value| one(value)).fold(true, |all, yes| all & yes),
+        Quantifier::Plain if negated => values
+            .iter()
+            .map(|value| one(value))
+            .fold(true, |all, yes| all & yes),
+        Quantifier::Plain | Quantifier::Any => values
+            .iter()
+            .map(|value| one(value))
+            .fold(false, |any, yes| any | yes),
+        Quantifier::All => values
+            .iter()
+            .map(|value| one(value))
+            .fold(true, |all, yes| all & yes),
     };
     match cannot {
-        Some(why) => Holds::CannotJudge(format!("{} on {}: {why}", condition.operator, condition.key)),
+        Some(why) => Holds::CannotJudge(format!(
+            "{} on {}: {why}",
+            condition.operator, condition.key
+        )),
         None => verdict.into(),
     }
 }
@@ -258,7 +315,10 @@ fn operator(name: &str) -> Option<(Test, bool)> {
         "StringNotLike" => (string::<true, false>, true),
         "ArnEquals" | "ArnLike" => (arn, false),
         "ArnNotEquals" | "ArnNotLike" => (arn, true),
-        "Bool" => (|expected, value, _, _| Ok(expected.eq_ignore_ascii_case(value)), false),
+        "Bool" => (
+            |expected, value, _, _| Ok(expected.eq_ignore_ascii_case(value)),
+            false,
+        ),
         "NumericEquals" => (|p, v, _, _| number(p, v, |v, p| v == p), false),
         "NumericNotEquals" => (|p, v, _, _| number(p, v, |v, p| v == p), true),
         "NumericLessThan" => (|p, v, _, _| number(p, v, |v, p| v < p), false),
@@ -277,7 +337,12 @@ fn operator(name: &str) -> Option<(Test, bool)> {
     })
 }
 
-fn string<const WILD: bool, const FOLD: bool>(pattern: &str, value: &str, context: &Context, variables: bool) -> Result<bool, String> {
+fn string<const WILD: bool, const FOLD: bool>(
+    pattern: &str,
+    value: &str,
+    context: &Context,
+    variables: bool,
+) -> Result<bool, String> {
     Ok(match pattern::resolve(pattern, context, variables, WILD) {
         Resolved::Tokens(tokens) => pattern::matches(&tokens, value, FOLD),
         Resolved::NoValue => false,
@@ -292,29 +357,46 @@ fn arn(pattern: &str, value: &str, context: &Context, variables: bool) -> Result
 }
 
 fn number(pattern: &str, value: &str, compare: fn(f64, f64) -> bool) -> Result<bool, String> {
-    let parse = |text: &str| text.parse::<f64>().map_err(|_| format!("`{text}` is not a number"));
+    let parse = |text: &str| {
+        text.parse::<f64>()
+            .map_err(|_| format!("`{text}` is not a number"))
+    };
     Ok(compare(parse(value)?, parse(pattern)?))
 }
 
-fn date(pattern: &str, value: &str, compare: fn(Timestamp, Timestamp) -> bool) -> Result<bool, String> {
+fn date(
+    pattern: &str,
+    value: &str,
+    compare: fn(Timestamp, Timestamp) -> bool,
+) -> Result<bool, String> {
     let parse = |text: &str| match (text.parse::<Timestamp>(), text.parse::<i64>()) {
         (Ok(moment), _) => Ok(moment),
-        (Err(_), Ok(seconds)) => Timestamp::from_second(seconds).map_err(|_| format!("`{text}` is not a time")),
+        (Err(_), Ok(seconds)) => {
+            Timestamp::from_second(seconds).map_err(|_| format!("`{text}` is not a time"))
+        }
         (Err(_), Err(_)) => Err(format!("`{text}` is not a time")),
     };
     Ok(compare(parse(value)?, parse(pattern)?))
 }
 
 fn address(pattern: &str, value: &str, _: &Context, _: bool) -> Result<bool, String> {
-    let (network, bits) = pattern.split_once('/').map_or((pattern, None), |(network, bits)| (network, Some(bits)));
-    let parse = |text: &str| text.parse::<IpAddr>().map_err(|_| format!("`{text}` is not an IP address"));
+    let (network, bits) = pattern
+        .split_once('/')
+        .map_or((pattern, None), |(network, bits)| (network, Some(bits)));
+    let parse = |text: &str| {
+        text.parse::<IpAddr>()
+            .map_err(|_| format!("`{text}` is not an IP address"))
+    };
     let (network, value) = (parse(network)?, parse(value)?);
     let (whole, difference) = match (network, value) {
         (IpAddr::V4(n), IpAddr::V4(v)) => (32, u128::from(u32::from(n) ^ u32::from(v))),
         (IpAddr::V6(n), IpAddr::V6(v)) => (128, u128::from(n) ^ u128::from(v)),
         (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => return Ok(false),
     };
-    let bits = bits.map_or(Ok(whole), |bits| bits.parse::<u32>()).ok().filter(|bits| *bits <= whole);
+    let bits = bits
+        .map_or(Ok(whole), |bits| bits.parse::<u32>())
+        .ok()
+        .filter(|bits| *bits <= whole);
     let bits = bits.ok_or_else(|| format!("`{pattern}` is not a range of IP addresses"))?;
     Ok(difference.checked_shr(whole - bits).unwrap_or(0) == 0)
 }
@@ -323,52 +405,158 @@ fn address(pattern: &str, value: &str, _: &Context, _: bool) -> Result<bool, Str
 mod tests {
     use super::*;
 
-    const FULL: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
+    const FULL: &str =
+        r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
 
     fn decide(policy: &str, keys: &[(&str, &str)]) -> Decision {
-        let (full, own) = (Document::parse(FULL).unwrap(), Document::parse(policy).unwrap());
-        let levels = [Level { name: "root".to_owned(), policies: vec![("FullAWSAccess", &full), ("own", &own)] }];
+        let (full, own) = (
+            Document::parse(FULL).unwrap(),
+            Document::parse(policy).unwrap(),
+        );
+        let levels = [Level {
+            name: "root".to_owned(),
+            policies: vec![("FullAWSAccess", &full), ("own", &own)],
+        }];
         let keys = keys.iter().map(|(key, value)| (*key, (*value).to_owned()));
         evaluate(&Request::new("iam:ListAccountAliases", "*", keys), &levels).decision
     }
 
     fn deny_if(condition: &str) -> String {
-        format!(r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Deny","Action":"*","Resource":"*","Condition":{condition}}}]}}"#)
+        format!(
+            r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Deny","Action":"*","Resource":"*","Condition":{condition}}}]}}"#
+        )
     }
 
     #[test]
     fn conditions_one_by_one() {
         use Decision::{Allow, ExplicitDeny, Unknown};
-        let cases: &[(&str, &[(&str, &str)], Decision)] = &[
-            (r#"{"StringLike":{"aws:userid":"*:alice"}}"#, &[("aws:userid", "AROA1:alice")], ExplicitDeny),
-            (r#"{"StringLike":{"aws:userid":"*:alice"}}"#, &[("aws:userid", "AROA1:Alice")], Allow),
-            (r#"{"StringLike":{"AWS:UserID":"*:alice"}}"#, &[("aws:userid", "AROA1:alice")], ExplicitDeny),
-            (r#"{"StringEquals":{"aws:SourceIdentity":"alice"}}"#, &[("aws:userid", "AROA1:alice")], Allow),
-            (r#"{"StringEquals":{"aws:userid":"*:alice"}}"#, &[("aws:userid", "AROA1:alice")], Allow),
+        type Keys<'a> = &'a [(&'a str, &'a str)];
+        let cases: &[(&str, Keys<'_>, Decision)] = &[
+            (
+                r#"{"StringLike":{"aws:userid":"*:alice"}}"#,
+                &[("aws:userid", "AROA1:alice")],
+                ExplicitDeny,
+            ),
+            (
+                r#"{"StringLike":{"aws:userid":"*:alice"}}"#,
+                &[("aws:userid", "AROA1:Alice")],
+                Allow,
+            ),
+            (
+                r#"{"StringLike":{"AWS:UserID":"*:alice"}}"#,
+                &[("aws:userid", "AROA1:alice")],
+                ExplicitDeny,
+            ),
+            (
+                r#"{"StringEquals":{"aws:SourceIdentity":"alice"}}"#,
+                &[("aws:userid", "AROA1:alice")],
+                Allow,
+            ),
+            (
+                r#"{"StringEquals":{"aws:userid":"*:alice"}}"#,
+                &[("aws:userid", "AROA1:alice")],
+                Allow,
+            ),
             // Two operators in one condition are ANDed: the trap of aws-facts §1.
-            (r#"{"StringLike":{"aws:userid":"*:alice"},"StringEquals":{"aws:SourceIdentity":"alice"}}"#, &[("aws:userid", "AROA1:alice")], Allow),
-            (r#"{"StringNotLike":{"aws:userid":["*:bob","*:eve"]}}"#, &[("aws:userid", "AROA1:eve")], Allow),
-            (r#"{"StringNotLike":{"aws:userid":["*:bob","*:eve"]}}"#, &[("aws:userid", "AROA1:alice")], ExplicitDeny),
-            (r#"{"StringNotEquals":{"aws:SourceIdentity":"alice"}}"#, &[], ExplicitDeny),
-            (r#"{"StringEqualsIfExists":{"aws:SourceIdentity":"alice"}}"#, &[], ExplicitDeny),
-            (r#"{"ForAllValues:StringEquals":{"aws:SourceIdentity":"alice"}}"#, &[], ExplicitDeny),
-            (r#"{"ForAnyValue:StringEquals":{"aws:SourceIdentity":"alice"}}"#, &[], Allow),
-            (r#"{"Null":{"aws:SourceIdentity":"true"}}"#, &[], ExplicitDeny),
+            (
+                r#"{"StringLike":{"aws:userid":"*:alice"},"StringEquals":{"aws:SourceIdentity":"alice"}}"#,
+                &[("aws:userid", "AROA1:alice")],
+                Allow,
+            ),
+            (
+                r#"{"StringNotLike":{"aws:userid":["*:bob","*:eve"]}}"#,
+                &[("aws:userid", "AROA1:eve")],
+                Allow,
+            ),
+            (
+                r#"{"StringNotLike":{"aws:userid":["*:bob","*:eve"]}}"#,
+                &[("aws:userid", "AROA1:alice")],
+                ExplicitDeny,
+            ),
+            (
+                r#"{"StringNotEquals":{"aws:SourceIdentity":"alice"}}"#,
+                &[],
+                ExplicitDeny,
+            ),
+            (
+                r#"{"StringEqualsIfExists":{"aws:SourceIdentity":"alice"}}"#,
+                &[],
+                ExplicitDeny,
+            ),
+            (
+                r#"{"ForAllValues:StringEquals":{"aws:SourceIdentity":"alice"}}"#,
+                &[],
+                ExplicitDeny,
+            ),
+            (
+                r#"{"ForAnyValue:StringEquals":{"aws:SourceIdentity":"alice"}}"#,
+                &[],
+                Allow,
+            ),
+            (
+                r#"{"Null":{"aws:SourceIdentity":"true"}}"#,
+                &[],
+                ExplicitDeny,
+            ),
             (r#"{"Null":{"aws:SourceIdentity":"false"}}"#, &[], Allow),
-            (r#"{"Bool":{"aws:SecureTransport":"false"}}"#, &[("aws:SecureTransport", "False")], ExplicitDeny),
-            (r#"{"DateLessThan":{"aws:TokenIssueTime":"2026-11-22T00:00:00Z"}}"#, &[("aws:TokenIssueTime", "2026-11-21T23:59:59Z")], ExplicitDeny),
-            (r#"{"DateLessThan":{"aws:TokenIssueTime":"2026-11-22T00:00:00Z"}}"#, &[("aws:TokenIssueTime", "soon")], Unknown),
-            (r#"{"NumericLessThan":{"aws:MultiFactorAuthAge":"3600"}}"#, &[("aws:MultiFactorAuthAge", "60")], ExplicitDeny),
-            (r#"{"IpAddress":{"aws:SourceIp":"203.0.113.0/24"}}"#, &[("aws:SourceIp", "203.0.113.9")], ExplicitDeny),
-            (r#"{"NotIpAddress":{"aws:SourceIp":"203.0.113.0/24"}}"#, &[("aws:SourceIp", "203.0.114.9")], ExplicitDeny),
-            (r#"{"IpAddress":{"aws:SourceIp":"0.0.0.0/0"}}"#, &[("aws:SourceIp", "203.0.113.9")], ExplicitDeny),
-            (r#"{"ArnLike":{"aws:PrincipalArn":"arn:aws:iam::*:role/x"}}"#, &[("aws:PrincipalArn", "arn:aws:iam::111122223333:role/x")], ExplicitDeny),
+            (
+                r#"{"Bool":{"aws:SecureTransport":"false"}}"#,
+                &[("aws:SecureTransport", "False")],
+                ExplicitDeny,
+            ),
+            (
+                r#"{"DateLessThan":{"aws:TokenIssueTime":"2026-11-22T00:00:00Z"}}"#,
+                &[("aws:TokenIssueTime", "2026-11-21T23:59:59Z")],
+                ExplicitDeny,
+            ),
+            (
+                r#"{"DateLessThan":{"aws:TokenIssueTime":"2026-11-22T00:00:00Z"}}"#,
+                &[("aws:TokenIssueTime", "soon")],
+                Unknown,
+            ),
+            (
+                r#"{"NumericLessThan":{"aws:MultiFactorAuthAge":"3600"}}"#,
+                &[("aws:MultiFactorAuthAge", "60")],
+                ExplicitDeny,
+            ),
+            (
+                r#"{"IpAddress":{"aws:SourceIp":"203.0.113.0/24"}}"#,
+                &[("aws:SourceIp", "203.0.113.9")],
+                ExplicitDeny,
+            ),
+            (
+                r#"{"NotIpAddress":{"aws:SourceIp":"203.0.113.0/24"}}"#,
+                &[("aws:SourceIp", "203.0.114.9")],
+                ExplicitDeny,
+            ),
+            (
+                r#"{"IpAddress":{"aws:SourceIp":"0.0.0.0/0"}}"#,
+                &[("aws:SourceIp", "203.0.113.9")],
+                ExplicitDeny,
+            ),
+            (
+                r#"{"ArnLike":{"aws:PrincipalArn":"arn:aws:iam::*:role/x"}}"#,
+                &[("aws:PrincipalArn", "arn:aws:iam::111122223333:role/x")],
+                ExplicitDeny,
+            ),
             // A misspelt operator must not make a deny silently void.
-            (r#"{"StringLikes":{"aws:userid":"*:alice"}}"#, &[("aws:userid", "AROA1:alice")], Unknown),
-            (r#"{"StringLikes":{"aws:userid":"*"},"Null":{"aws:userid":"true"}}"#, &[("aws:userid", "AROA1:alice")], Allow),
+            (
+                r#"{"StringLikes":{"aws:userid":"*:alice"}}"#,
+                &[("aws:userid", "AROA1:alice")],
+                Unknown,
+            ),
+            (
+                r#"{"StringLikes":{"aws:userid":"*"},"Null":{"aws:userid":"true"}}"#,
+                &[("aws:userid", "AROA1:alice")],
+                Allow,
+            ),
         ];
         for (condition, keys, expected) in cases {
-            assert_eq!(decide(&deny_if(condition), keys), *expected, "{condition} {keys:?}");
+            assert_eq!(
+                decide(&deny_if(condition), keys),
+                *expected,
+                "{condition} {keys:?}"
+            );
         }
     }
 
@@ -376,15 +564,41 @@ mod tests {
     fn every_level_must_allow_and_any_level_may_deny() {
         let full = Document::parse(FULL).unwrap();
         let deny = Document::parse(&deny_if(r#"{"StringLike":{"aws:userid":"*:alice"}}"#)).unwrap();
-        let request = |userid: &str| Request::new("s3:ListAllMyBuckets", "*", [("aws:userid", userid.to_owned())]);
-        let level = |name: &str, policies: Vec<(&'static str, &'static Document)>| Level { name: name.to_owned(), policies };
-        let (full, deny): (&'static Document, &'static Document) = (Box::leak(Box::new(full)), Box::leak(Box::new(deny)));
-        let path = [level("root", vec![("full", full)]), level("ou", vec![("full", full), ("deny", deny)]), level("account", vec![("full", full)])];
-        assert_eq!(evaluate(&request("AROA1:bob"), &path).decision, Decision::Allow);
+        let request = |userid: &str| {
+            Request::new(
+                "s3:ListAllMyBuckets",
+                "*",
+                [("aws:userid", userid.to_owned())],
+            )
+        };
+        let level = |name: &str, policies: Vec<(&'static str, &'static Document)>| Level {
+            name: name.to_owned(),
+            policies,
+        };
+        let (full, deny): (&'static Document, &'static Document) =
+            (Box::leak(Box::new(full)), Box::leak(Box::new(deny)));
+        let path = [
+            level("root", vec![("full", full)]),
+            level("ou", vec![("full", full), ("deny", deny)]),
+            level("account", vec![("full", full)]),
+        ];
+        assert_eq!(
+            evaluate(&request("AROA1:bob"), &path).decision,
+            Decision::Allow
+        );
         let verdict = evaluate(&request("AROA1:alice"), &path);
-        assert_eq!((verdict.decision, verdict.by[0].level.as_str()), (Decision::ExplicitDeny, "ou"));
+        assert_eq!(
+            (verdict.decision, verdict.by[0].level.as_str()),
+            (Decision::ExplicitDeny, "ou")
+        );
         // A level that holds a deny only locks everybody out (oracles §2.5).
-        let path = [level("root", vec![("full", full)]), level("ou", vec![("deny", deny)])];
-        assert_eq!(evaluate(&request("AROA1:bob"), &path).decision, Decision::ImplicitDeny);
+        let path = [
+            level("root", vec![("full", full)]),
+            level("ou", vec![("deny", deny)]),
+        ];
+        assert_eq!(
+            evaluate(&request("AROA1:bob"), &path).decision,
+            Decision::ImplicitDeny
+        );
     }
 }

@@ -35,15 +35,17 @@ pub fn resolve(pattern: &str, context: &Context, variables: bool, wildcards: boo
     let mut tokens = Vec::with_capacity(pattern.len());
     let mut rest = pattern;
     while let Some(c) = rest.chars().next() {
-        if variables {
-            if let Some((inside, after)) = rest.strip_prefix("${").and_then(|tail| tail.split_once('}')) {
-                match value_of(inside, context) {
-                    Some(value) => tokens.extend(value.chars().map(Token::Literal)),
-                    None => return Resolved::NoValue,
-                }
-                rest = after;
-                continue;
+        if variables
+            && let Some((inside, after)) = rest
+                .strip_prefix("${")
+                .and_then(|tail| tail.split_once('}'))
+        {
+            match value_of(inside, context) {
+                Some(value) => tokens.extend(value.chars().map(Token::Literal)),
+                None => return Resolved::NoValue,
             }
+            rest = after;
+            continue;
         }
         tokens.push(match c {
             '*' if wildcards => Token::AnyMany,
@@ -101,17 +103,28 @@ pub fn matches(tokens: &[Token], text: &str, fold: bool) -> bool {
             },
         }
     }
-    tokens.get(p..).unwrap_or_default().iter().all(|token| *token == Token::AnyMany)
+    tokens
+        .get(p..)
+        .unwrap_or_default()
+        .iter()
+        .all(|token| *token == Token::AnyMany)
 }
 
 /// Whether an ARN matches, each of the six parts by itself: a `*` in one part does not reach over a colon.
 pub fn arn_matches(tokens: &[Token], arn: &str) -> bool {
-    let parts: Vec<&[Token]> = tokens.splitn(6, |token| *token == Token::Literal(':')).collect();
+    let parts: Vec<&[Token]> = tokens
+        .splitn(6, |token| *token == Token::Literal(':'))
+        .collect();
     let texts: Vec<&str> = arn.splitn(6, ':').collect();
     if let ([Token::AnyMany], true) = (tokens, !arn.is_empty()) {
         return true;
     }
-    parts.len() == 6 && texts.len() == 6 && parts.iter().zip(&texts).all(|(part, text)| matches(part, text, false))
+    parts.len() == 6
+        && texts.len() == 6
+        && parts
+            .iter()
+            .zip(&texts)
+            .all(|(part, text)| matches(part, text, false))
 }
 
 #[cfg(test)]
@@ -156,10 +169,15 @@ mod tests {
     #[test]
     fn a_wildcard_in_a_variables_value_is_only_a_character() {
         let context = Context::from([("aws:username".to_owned(), vec!["*".to_owned()])]);
-        let Resolved::Tokens(tokens) = resolve("x${aws:UserName}", &context, true, true) else { panic!("it has a value") };
+        let Resolved::Tokens(tokens) = resolve("x${aws:UserName}", &context, true, true) else {
+            panic!("it has a value")
+        };
         assert!(matches(&tokens, "x*", false));
         assert!(!matches(&tokens, "xyz", false));
-        assert_eq!(resolve("${aws:missing}", &context, true, true), Resolved::NoValue);
+        assert_eq!(
+            resolve("${aws:missing}", &context, true, true),
+            Resolved::NoValue
+        );
     }
 
     #[test]
@@ -168,9 +186,15 @@ mod tests {
             Resolved::Tokens(tokens) => arn_matches(&tokens, text),
             Resolved::NoValue => false,
         };
-        assert!(arn("arn:aws:iam::*:role/x", "arn:aws:iam::111122223333:role/x"));
+        assert!(arn(
+            "arn:aws:iam::*:role/x",
+            "arn:aws:iam::111122223333:role/x"
+        ));
         assert!(!arn("arn:*:role/x", "arn:aws:iam::111122223333:role/x"));
-        assert!(arn("arn:aws:iam::*:*", "arn:aws:iam::111122223333:role/a:b"));
+        assert!(arn(
+            "arn:aws:iam::*:*",
+            "arn:aws:iam::111122223333:role/a:b"
+        ));
         assert!(arn("*", "arn:aws:iam::111122223333:role/x"));
     }
 }

@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 use crate::ids::*;
 use crate::policy::document::Document;
 use crate::range::identity::{Credentials, Minted, mint};
-use crate::report::millis;
 use crate::range::state::{
     Account, Actor, Assignment, Directory, PermissionSet, Policy, Role, Session, State, Unit, User,
 };
+use crate::report::millis;
 
 /// The operator's access key: fixed, so that it can be written in a README.
 pub const OPERATOR_KEY: &str = "AKIARANGEOPERATOR";
@@ -27,7 +27,8 @@ pub const SECRET: &str = "practice";
 /// The user that is practised on.
 pub const HERO: &str = "test-user";
 
-const FULL_AWS_ACCESS: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
+const FULL_AWS_ACCESS: &str =
+    r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
 
 /// Identity Center's session of a set without a duration of its own (aws-facts §9).
 const DEFAULT_SESSION: SignedDuration = SignedDuration::from_hours(1);
@@ -63,8 +64,13 @@ pub struct Hero {
 impl Default for Hero {
     fn default() -> Self {
         // INVARIANT: the literal is a session name; a test builds from it.
-        let username = SessionName::parse(HERO).unwrap_or_else(|_| IncidentId::from_bytes([0; 3]).control_name());
-        Self { username, account: None, role: None }
+        let username = SessionName::parse(HERO)
+            .unwrap_or_else(|_| IncidentId::from_bytes([0; 3]).control_name());
+        Self {
+            username,
+            account: None,
+            role: None,
+        }
     }
 }
 
@@ -89,14 +95,26 @@ pub fn build(blueprint: &Blueprint) -> Result<Built, NotAnId> {
     people(&mut state, blueprint)?;
     let hero_sessions = sessions(&mut state, blueprint)?;
     let finding = raise_finding(&mut state, blueprint, &hero_sessions)?;
-    Ok(Built { state, hero_sessions, finding })
+    Ok(Built {
+        state,
+        hero_sessions,
+        finding,
+    })
 }
 
 /// Units, accounts, roles for responders, FullAWSAccess, the operator.
 fn ground(blueprint: &Blueprint) -> Result<State, NotAnId> {
     // Whoever practises on a finding practises on its account as a member.
-    let taken = blueprint.hero.account.as_ref().is_some_and(|account| account.as_str() == "111122223333");
-    let management = AccountId::parse(if taken { "999988887777" } else { "111122223333" })?;
+    let taken = blueprint
+        .hero
+        .account
+        .as_ref()
+        .is_some_and(|account| account.as_str() == "111122223333");
+    let management = AccountId::parse(if taken {
+        "999988887777"
+    } else {
+        "111122223333"
+    })?;
     let root = TargetId::parse("r-quel")?;
     let directory = Directory {
         instance: InstanceArn::parse("arn:aws:sso:::instance/ssoins-7223a1b2c3d4e5f6")?,
@@ -108,9 +126,17 @@ fn ground(blueprint: &Blueprint) -> Result<State, NotAnId> {
         assignments: Vec::new(),
     };
     let organization = OrganizationId::parse("o-quellrange1")?;
-    let mut state = State::empty(management.clone(), directory, organization, root.clone(), blueprint.now, blueprint.seed);
+    let mut state = State::empty(
+        management.clone(),
+        directory,
+        organization,
+        root.clone(),
+        blueprint.now,
+        blueprint.seed,
+    );
 
-    let (workloads, production, development) = ("ou-quel-workload", "ou-quel-products", "ou-quel-develops");
+    let (workloads, production, development) =
+        ("ou-quel-workload", "ou-quel-products", "ou-quel-develops");
     for (id, name, parent) in [
         ("ou-quel-security", "Security", root.as_str()),
         (workloads, "Workloads", root.as_str()),
@@ -118,7 +144,13 @@ fn ground(blueprint: &Blueprint) -> Result<State, NotAnId> {
         (development, "Development", workloads),
         ("ou-quel-sandboxs", "Sandbox", root.as_str()),
     ] {
-        state.units.insert(TargetId::parse(id)?, Unit { name: name.to_owned(), parent: TargetId::parse(parent)? });
+        state.units.insert(
+            TargetId::parse(id)?,
+            Unit {
+                name: name.to_owned(),
+                parent: TargetId::parse(parent)?,
+            },
+        );
     }
     let mut accounts = vec![
         (management.as_str(), "management", root.as_str()),
@@ -136,7 +168,10 @@ fn ground(blueprint: &Blueprint) -> Result<State, NotAnId> {
         ("456789012345", "sandbox-2", "ou-quel-sandboxs"),
     ];
     let finding_account = blueprint.hero.account.clone();
-    if let Some(account) = finding_account.as_ref().filter(|account| accounts.iter().all(|(id, ..)| id != &account.as_str())) {
+    if let Some(account) = finding_account
+        .as_ref()
+        .filter(|account| accounts.iter().all(|(id, ..)| id != &account.as_str()))
+    {
         accounts.push((account.as_str(), "finding-account", production));
     }
     for (id, name, parent) in accounts {
@@ -146,15 +181,31 @@ fn ground(blueprint: &Blueprint) -> Result<State, NotAnId> {
         if id != management {
             for role in ["OrganizationAccountAccessRole", "quell-canary"] {
                 let id = role_id(&mut state)?;
-                roles.insert(role.to_owned(), Role { id, path: "/".to_owned(), trusts: BTreeSet::from([management.clone()]) });
+                roles.insert(
+                    role.to_owned(),
+                    Role {
+                        id,
+                        path: "/".to_owned(),
+                        trusts: BTreeSet::from([management.clone()]),
+                    },
+                );
             }
         }
-        state.accounts.insert(id, Account { name: name.to_owned(), parent: TargetId::parse(parent)?, delay, roles });
+        state.accounts.insert(
+            id,
+            Account {
+                name: name.to_owned(),
+                parent: TargetId::parse(parent)?,
+                delay,
+                roles,
+            },
+        );
     }
 
     let full = PolicyId::parse("p-FullAWSAccess")?;
     // The literal is a policy; were it none, every test here would fail.
-    let document = Arc::new(Document::parse(FULL_AWS_ACCESS).unwrap_or_else(|_| Document::new(Vec::new())));
+    let document =
+        Arc::new(Document::parse(FULL_AWS_ACCESS).unwrap_or_else(|_| Document::new(Vec::new())));
     let policy = Policy {
         name: "FullAWSAccess".to_owned(),
         description: "Allows access to every operation".to_owned(),
@@ -164,7 +215,12 @@ fn ground(blueprint: &Blueprint) -> Result<State, NotAnId> {
         aws_managed: true,
     };
     state.policies.insert(full.clone(), policy);
-    let targets = state.units.keys().cloned().chain(state.accounts.keys().cloned().map(TargetId::from)).chain([root]);
+    let targets = state
+        .units
+        .keys()
+        .cloned()
+        .chain(state.accounts.keys().cloned().map(TargetId::from))
+        .chain([root]);
     state.attachments = targets.map(|target| (target, vec![full.clone()])).collect();
     state.settle();
 
@@ -195,16 +251,34 @@ fn people(state: &mut State, blueprint: &Blueprint) -> Result<(), NotAnId> {
     }
     let finding_set = hero.role.as_ref().and_then(|(role, _)| set_of(role));
     let mut sets = BTreeMap::new();
-    let known = [("AdministratorAccess", Some("PT4H")), ("PowerUserAccess", Some("PT12H")), ("ReadOnlyAccess", Some("PT1H"))];
-    let extra = finding_set.filter(|name| known.iter().all(|(known, _)| known != name)).map(|name| (name, Some("PT8H")));
+    let known = [
+        ("AdministratorAccess", Some("PT4H")),
+        ("PowerUserAccess", Some("PT12H")),
+        ("ReadOnlyAccess", Some("PT1H")),
+    ];
+    let extra = finding_set
+        .filter(|name| known.iter().all(|(known, _)| known != name))
+        .map(|name| (name, Some("PT8H")));
     for (name, duration) in known.into_iter().chain(extra) {
-        let arn = format!("arn:aws:sso:::permissionSet/ssoins-7223a1b2c3d4e5f6/ps-{}", state.draw(16, b"0123456789abcdef"));
+        let arn = format!(
+            "arn:aws:sso:::permissionSet/ssoins-7223a1b2c3d4e5f6/ps-{}",
+            state.draw(16, b"0123456789abcdef")
+        );
         let arn = PermissionSetArn::parse(arn)?;
-        state.directory.sets.insert(arn.clone(), PermissionSet { name: name.to_owned(), duration: duration.map(str::to_owned) });
+        state.directory.sets.insert(
+            arn.clone(),
+            PermissionSet {
+                name: name.to_owned(),
+                duration: duration.map(str::to_owned),
+            },
+        );
         sets.insert(name, arn);
     }
     let mut cast = vec![
-        (hero.username.as_str().to_owned(), vec!["developers", "operators"]),
+        (
+            hero.username.as_str().to_owned(),
+            vec!["developers", "operators"],
+        ),
         (format!("{}2", hero.username), vec!["developers"]),
         (format!("x{}", hero.username), vec!["auditors"]),
     ];
@@ -222,26 +296,70 @@ fn people(state: &mut State, blueprint: &Blueprint) -> Result<(), NotAnId> {
     }
     for (username, member_of) in cast {
         let id = UserId::parse(member_id(state))?;
-        let email = if username.contains('@') { username.clone() } else { format!("{}@example.com", username.to_ascii_lowercase()) };
-        let groups = member_of.iter().filter_map(|name| groups.get(name).cloned()).collect();
-        state.directory.users.insert(id, User { username, email, groups });
+        let email = if username.contains('@') {
+            username.clone()
+        } else {
+            format!("{}@example.com", username.to_ascii_lowercase())
+        };
+        let groups = member_of
+            .iter()
+            .filter_map(|name| groups.get(name).cloned())
+            .collect();
+        state.directory.users.insert(
+            id,
+            User {
+                username,
+                email,
+                groups,
+            },
+        );
     }
-    let accounts: Vec<AccountId> = state.accounts.keys().filter(|id| **id != state.management).cloned().collect();
-    let assign = |state: &mut State, account: &AccountId, set: &str, kind: &'static str, principal: String| {
+    let accounts: Vec<AccountId> = state
+        .accounts
+        .keys()
+        .filter(|id| **id != state.management)
+        .cloned()
+        .collect();
+    let assign = |state: &mut State,
+                  account: &AccountId,
+                  set: &str,
+                  kind: &'static str,
+                  principal: String| {
         if let Some(set) = sets.get(set) {
-            state.directory.assignments.push(Assignment { account: account.clone(), set: set.clone(), kind, principal });
+            state.directory.assignments.push(Assignment {
+                account: account.clone(),
+                set: set.clone(),
+                kind,
+                principal,
+            });
         }
     };
     for account in &accounts {
-        for (group, set) in [("administrators", "AdministratorAccess"), ("developers", "ReadOnlyAccess"), ("operators", "PowerUserAccess"), ("auditors", "ReadOnlyAccess")] {
+        for (group, set) in [
+            ("administrators", "AdministratorAccess"),
+            ("developers", "ReadOnlyAccess"),
+            ("operators", "PowerUserAccess"),
+            ("auditors", "ReadOnlyAccess"),
+        ] {
             if let Some(group) = groups.get(group) {
                 assign(state, account, set, "GROUP", group.to_string());
             }
         }
     }
-    let hero_id = state.directory.users.iter().find(|(_, user)| user.username == hero.username.as_str()).map(|(id, _)| id.clone());
+    let hero_id = state
+        .directory
+        .users
+        .iter()
+        .find(|(_, user)| user.username == hero.username.as_str())
+        .map(|(id, _)| id.clone());
     if let (Some(id), Some(account)) = (&hero_id, accounts.first()) {
-        assign(state, account, "AdministratorAccess", "USER", id.to_string());
+        assign(
+            state,
+            account,
+            "AdministratorAccess",
+            "USER",
+            id.to_string(),
+        );
     }
     if let (Some(id), Some(account), Some(set)) = (&hero_id, &hero.account, finding_set) {
         assign(state, account, set, "USER", id.to_string());
@@ -250,46 +368,100 @@ fn people(state: &mut State, blueprint: &Blueprint) -> Result<(), NotAnId> {
 }
 
 /// A reserved role for every set in every account where it is assigned, and everybody's sessions.
-fn sessions(state: &mut State, blueprint: &Blueprint) -> Result<Vec<(AccountId, String, String)>, NotAnId> {
+fn sessions(
+    state: &mut State,
+    blueprint: &Blueprint,
+) -> Result<Vec<(AccountId, String, String)>, NotAnId> {
     let hero = &blueprint.hero;
-    let assigned: BTreeSet<(AccountId, PermissionSetArn)> =
-        state.directory.assignments.iter().map(|assignment| (assignment.account.clone(), assignment.set.clone())).collect();
+    let assigned: BTreeSet<(AccountId, PermissionSetArn)> = state
+        .directory
+        .assignments
+        .iter()
+        .map(|assignment| (assignment.account.clone(), assignment.set.clone()))
+        .collect();
     let mut reserved: BTreeMap<(AccountId, PermissionSetArn), String> = BTreeMap::new();
     for (account, set) in assigned {
-        let set_name = state.directory.sets.get(&set).map(|set| set.name.clone()).unwrap_or_default();
-        let of_finding = hero.role.as_ref().filter(|(role, _)| hero.account.as_ref() == Some(&account) && set_of(role) == Some(&set_name));
+        let set_name = state
+            .directory
+            .sets
+            .get(&set)
+            .map(|set| set.name.clone())
+            .unwrap_or_default();
+        let of_finding = hero.role.as_ref().filter(|(role, _)| {
+            hero.account.as_ref() == Some(&account) && set_of(role) == Some(&set_name)
+        });
         let (name, id) = match of_finding {
             Some((name, id)) => (name.clone(), id.clone()),
-            None => (format!("AWSReservedSSO_{set_name}_{}", state.draw(16, b"0123456789abcdef")), role_id(state)?),
+            None => (
+                format!(
+                    "AWSReservedSSO_{set_name}_{}",
+                    state.draw(16, b"0123456789abcdef")
+                ),
+                role_id(state)?,
+            ),
         };
         let path = if state.directory.region.as_str() == "us-east-1" {
             "/aws-reserved/sso.amazonaws.com/".to_owned()
         } else {
-            format!("/aws-reserved/sso.amazonaws.com/{}/", state.directory.region)
+            format!(
+                "/aws-reserved/sso.amazonaws.com/{}/",
+                state.directory.region
+            )
         };
         if let Some(account) = state.accounts.get_mut(&account) {
-            account.roles.insert(name.clone(), Role { id, path, trusts: BTreeSet::new() });
+            account.roles.insert(
+                name.clone(),
+                Role {
+                    id,
+                    path,
+                    trusts: BTreeSet::new(),
+                },
+            );
         }
         reserved.insert((account, set), name);
     }
 
     let mut hero_sessions = Vec::new();
-    let people: Vec<(UserId, User)> = state.directory.users.iter().map(|(id, user)| (id.clone(), user.clone())).collect();
+    let people: Vec<(UserId, User)> = state
+        .directory
+        .users
+        .iter()
+        .map(|(id, user)| (id.clone(), user.clone()))
+        .collect();
     for (id, user) in people {
         // A name that STS does not take gets no session: what AWS makes of one is not documented (aws-facts §3).
-        let Ok(name) = SessionName::parse(user.username.clone()) else { continue };
+        let Ok(name) = SessionName::parse(user.username.clone()) else {
+            continue;
+        };
         let is_hero = name == hero.username;
         let mine = |assignment: &&Assignment| {
-            assignment.principal == id.as_str() || user.groups.iter().any(|group| assignment.principal == group.as_str())
+            assignment.principal == id.as_str()
+                || user
+                    .groups
+                    .iter()
+                    .any(|group| assignment.principal == group.as_str())
         };
-        let own: BTreeSet<(AccountId, PermissionSetArn)> =
-            state.directory.assignments.iter().filter(mine).map(|assignment| (assignment.account.clone(), assignment.set.clone())).collect();
+        let own: BTreeSet<(AccountId, PermissionSetArn)> = state
+            .directory
+            .assignments
+            .iter()
+            .filter(mine)
+            .map(|assignment| (assignment.account.clone(), assignment.set.clone()))
+            .collect();
         // Everybody else has one session somewhere; the attacker has one of every kind everywhere.
         for (account, set) in own.into_iter().take(if is_hero { usize::MAX } else { 1 }) {
-            let Some(role) = reserved.get(&(account.clone(), set.clone())) else { continue };
+            let Some(role) = reserved.get(&(account.clone(), set.clone())) else {
+                continue;
+            };
             let lives = session_of(state.directory.sets.get(&set));
             let key = open(state, &account, role, &name, lives, Some(id.clone()))?;
-            act(state, blueprint, format!("{} in {account}", user.username), is_hero, &key.key);
+            act(
+                state,
+                blueprint,
+                format!("{} in {account}", user.username),
+                is_hero,
+                &key.key,
+            );
             if is_hero && hero_sessions.iter().all(|(known, _, _)| *known != account) {
                 hero_sessions.push((account, key.key, key.token));
             }
@@ -299,12 +471,29 @@ fn sessions(state: &mut State, blueprint: &Blueprint) -> Result<Vec<(AccountId, 
 
     // The hero's session in the management account, of an assignment that nobody sees any more.
     let management = state.management.clone();
-    let role = format!("AWSReservedSSO_AdministratorAccess_{}", state.draw(16, b"0123456789abcdef"));
+    let role = format!(
+        "AWSReservedSSO_AdministratorAccess_{}",
+        state.draw(16, b"0123456789abcdef")
+    );
     let id = role_id(state)?;
     if let Some(account) = state.accounts.get_mut(&management) {
-        account.roles.insert(role.clone(), Role { id, path: "/aws-reserved/sso.amazonaws.com/".to_owned(), trusts: BTreeSet::new() });
+        account.roles.insert(
+            role.clone(),
+            Role {
+                id,
+                path: "/aws-reserved/sso.amazonaws.com/".to_owned(),
+                trusts: BTreeSet::new(),
+            },
+        );
     }
-    let key = open(state, &management, &role, &hero.username, SignedDuration::from_hours(12), None)?;
+    let key = open(
+        state,
+        &management,
+        &role,
+        &hero.username,
+        SignedDuration::from_hours(12),
+        None,
+    )?;
     hero_sessions.push((management, key.key, key.token));
     Ok(hero_sessions)
 }
@@ -316,28 +505,79 @@ fn bystanders(state: &mut State, blueprint: &Blueprint) -> Result<(), NotAnId> {
     if shouting == hero.as_str() {
         shouting = hero.as_str().to_ascii_lowercase();
     }
-    let accounts: Vec<AccountId> = state.accounts.keys().filter(|id| **id != state.management).take(4).cloned().collect();
+    let accounts: Vec<AccountId> = state
+        .accounts
+        .keys()
+        .filter(|id| **id != state.management)
+        .take(4)
+        .cloned()
+        .collect();
     for account in accounts {
-        for (role, name) in [("web-server", "i-0123456789abcdef0"), ("nightly-report", "report-runner"), ("legacy-admin", shouting.as_str())] {
-            let Ok(name) = SessionName::parse(name) else { continue };
+        for (role, name) in [
+            ("web-server", "i-0123456789abcdef0"),
+            ("nightly-report", "report-runner"),
+            ("legacy-admin", shouting.as_str()),
+        ] {
+            let Ok(name) = SessionName::parse(name) else {
+                continue;
+            };
             let id = role_id(state)?;
             if let Some(account) = state.accounts.get_mut(&account) {
-                account.roles.insert(role.to_owned(), Role { id, path: "/".to_owned(), trusts: BTreeSet::new() });
+                account.roles.insert(
+                    role.to_owned(),
+                    Role {
+                        id,
+                        path: "/".to_owned(),
+                        trusts: BTreeSet::new(),
+                    },
+                );
             }
-            let key = open(state, &account, role, &name, SignedDuration::from_hours(6), None)?;
-            act(state, blueprint, format!("{role}/{name} in {account}"), false, &key.key);
+            let key = open(
+                state,
+                &account,
+                role,
+                &name,
+                SignedDuration::from_hours(6),
+                None,
+            )?;
+            act(
+                state,
+                blueprint,
+                format!("{role}/{name} in {account}"),
+                false,
+                &key.key,
+            );
         }
     }
     Ok(())
 }
 
-fn open(state: &mut State, account: &AccountId, role: &str, name: &SessionName, lives: SignedDuration, user: Option<UserId>) -> Result<Credentials, NotAnId> {
-    let known = state.accounts.get(account).and_then(|account| account.roles.get(role)).map(|role| (role.id.clone(), role.path.clone()));
+fn open(
+    state: &mut State,
+    account: &AccountId,
+    role: &str,
+    name: &SessionName,
+    lives: SignedDuration,
+    user: Option<UserId>,
+) -> Result<Credentials, NotAnId> {
+    let known = state
+        .accounts
+        .get(account)
+        .and_then(|account| account.roles.get(role))
+        .map(|role| (role.id.clone(), role.path.clone()));
     let (id, path) = match known {
         Some(known) => known,
         None => (role_id(state)?, "/".to_owned()),
     };
-    let wanted = Minted { account: account.clone(), role_name: role, role_id: &id, path: &path, name, lives, directory_user: user };
+    let wanted = Minted {
+        account: account.clone(),
+        role_name: role,
+        role_id: &id,
+        path: &path,
+        name,
+        lives,
+        directory_user: user,
+    };
     Ok(mint(state, &wanted))
 }
 
@@ -346,18 +586,40 @@ fn act(state: &mut State, blueprint: &Blueprint, name: String, attacker: bool, k
     if !blueprint.alive {
         return;
     }
-    let every = if attacker { SignedDuration::from_secs(10) } else { SignedDuration::from_secs(300) };
+    let every = if attacker {
+        SignedDuration::from_secs(10)
+    } else {
+        SignedDuration::from_secs(300)
+    };
     let next = state.now + SignedDuration::from_millis(state.dice.i64(0..10_000));
-    state.actors.push(Actor { name, attacker, key: key.to_owned(), every, next, renews: !attacker });
+    state.actors.push(Actor {
+        name,
+        attacker,
+        key: key.to_owned(),
+        every,
+        next,
+        renews: !attacker,
+    });
 }
 
-fn raise_finding(state: &mut State, blueprint: &Blueprint, hero_sessions: &[(AccountId, String, String)]) -> Result<(DetectorId, FindingId), NotAnId> {
+fn raise_finding(
+    state: &mut State,
+    blueprint: &Blueprint,
+    hero_sessions: &[(AccountId, String, String)],
+) -> Result<(DetectorId, FindingId), NotAnId> {
     let detector = DetectorId::parse("12abc34d567e8fa901bc2d34e56789f0")?;
     let id = state.draw(32, b"0123456789abcdef");
-    let (account, key) = hero_sessions.first().map(|(account, key, _)| (account.clone(), key.clone())).unwrap_or((state.management.clone(), String::new()));
+    let (account, key) = hero_sessions
+        .first()
+        .map(|(account, key, _)| (account.clone(), key.clone()))
+        .unwrap_or((state.management.clone(), String::new()));
     let session = state.sessions.get(&key);
-    let role = session.and_then(|session| session.principal_arn.rsplit('/').next()).unwrap_or_default();
-    let principal = session.map(|session| session.user_id.clone()).unwrap_or_default();
+    let role = session
+        .and_then(|session| session.principal_arn.rsplit('/').next())
+        .unwrap_or_default();
+    let principal = session
+        .map(|session| session.user_id.clone())
+        .unwrap_or_default();
     let finding: Value = json!({
         "schemaVersion": "2.0", "accountId": account, "region": "us-east-1", "partition": "aws", "id": id,
         "arn": format!("arn:aws:guardduty:us-east-1:{}:detector/{detector}/finding/{id}", state.management),
@@ -380,21 +642,29 @@ fn raise_finding(state: &mut State, blueprint: &Blueprint, hero_sessions: &[(Acc
         "severity": 8.0, "createdAt": blueprint.now.to_string(), "updatedAt": blueprint.now.to_string(),
         "title": "API ListBuckets was invoked from a Tor exit node.", "description": "A practice finding.",
     });
-    state.detectors.insert(detector.clone(), BTreeMap::from([(id.clone(), finding)]));
+    state
+        .detectors
+        .insert(detector.clone(), BTreeMap::from([(id.clone(), finding)]));
     Ok((detector, FindingId::parse(id)?))
 }
 
 /// The permission set in the name of a reserved role.
 fn set_of(role: &str) -> Option<&str> {
-    role.strip_prefix("AWSReservedSSO_")?.rsplit_once('_').map(|(set, _)| set)
+    role.strip_prefix("AWSReservedSSO_")?
+        .rsplit_once('_')
+        .map(|(set, _)| set)
 }
 
 fn session_of(set: Option<&PermissionSet>) -> SignedDuration {
-    set.and_then(|set| set.duration.as_ref()?.parse().ok()).unwrap_or(DEFAULT_SESSION)
+    set.and_then(|set| set.duration.as_ref()?.parse().ok())
+        .unwrap_or(DEFAULT_SESSION)
 }
 
 fn role_id(state: &mut State) -> Result<RoleId, NotAnId> {
-    RoleId::parse(format!("AROA{}", state.draw(17, b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567")))
+    RoleId::parse(format!(
+        "AROA{}",
+        state.draw(17, b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567")
+    ))
 }
 
 fn member_id(state: &mut State) -> String {

@@ -20,20 +20,42 @@ pub(super) fn sso(state: &mut State, session: &Session, asked: &Asked) -> Result
             "Status": "ACTIVE",
             "PrimaryRegion": directory.region,
         });
-        return page(asked, "Instances", seen.then_some(instance).into_iter().collect(), 100);
+        return page(
+            asked,
+            "Instances",
+            seen.then_some(instance).into_iter().collect(),
+            100,
+        );
     }
     if session.account != state.management && !state.delegated.contains(&session.account) {
-        return Err(Refusal::new(400, "AccessDeniedException", "You do not have sufficient access to perform this action."));
+        return Err(Refusal::new(
+            400,
+            "AccessDeniedException",
+            "You do not have sufficient access to perform this action.",
+        ));
     }
     if !here || asked.text("InstanceArn") != directory.instance.as_str() {
-        return Err(missing("INSTANCE", "There is no such instance in this Region."));
+        return Err(missing(
+            "INSTANCE",
+            "There is no such instance in this Region.",
+        ));
     }
     match asked.operation.as_str() {
-        "ListPermissionSets" => page(asked, "PermissionSets", directory.sets.keys().map(|arn| json!(arn)).collect(), 100),
+        "ListPermissionSets" => page(
+            asked,
+            "PermissionSets",
+            directory.sets.keys().map(|arn| json!(arn)).collect(),
+            100,
+        ),
         "DescribePermissionSet" => {
-            let found = directory.sets.iter().find(|(arn, _)| arn.as_str() == asked.text("PermissionSetArn"));
-            let (arn, set) = found.ok_or_else(|| missing("PERMISSION_SET", "There is no such permission set."))?;
-            let mut shown = json!({ "Name": set.name, "PermissionSetArn": arn, "CreatedDate": 1_700_000_000 });
+            let found = directory
+                .sets
+                .iter()
+                .find(|(arn, _)| arn.as_str() == asked.text("PermissionSetArn"));
+            let (arn, set) = found
+                .ok_or_else(|| missing("PERMISSION_SET", "There is no such permission set."))?;
+            let mut shown =
+                json!({ "Name": set.name, "PermissionSetArn": arn, "CreatedDate": 1_700_000_000 });
             if let (Some(duration), Some(object)) = (&set.duration, shown.as_object_mut()) {
                 object.insert("SessionDuration".to_owned(), json!(duration));
             }
@@ -43,7 +65,8 @@ pub(super) fn sso(state: &mut State, session: &Session, asked: &Asked) -> Result
         // wrong here.
         "ListAccountAssignmentsForPrincipal" => {
             let own = directory.assignments.iter().filter(|assignment| {
-                assignment.principal == asked.text("PrincipalId") && assignment.kind == asked.text("PrincipalType")
+                assignment.principal == asked.text("PrincipalId")
+                    && assignment.kind == asked.text("PrincipalType")
             });
             let shown = own.map(|assignment| {
                 json!({
@@ -57,7 +80,8 @@ pub(super) fn sso(state: &mut State, session: &Session, asked: &Asked) -> Result
         }
         "ListAccountAssignments" => {
             let there = directory.assignments.iter().filter(|assignment| {
-                assignment.account.as_str() == asked.text("AccountId") && assignment.set.as_str() == asked.text("PermissionSetArn")
+                assignment.account.as_str() == asked.text("AccountId")
+                    && assignment.set.as_str() == asked.text("PermissionSetArn")
             });
             let shown = there.map(|assignment| {
                 json!({
@@ -77,15 +101,32 @@ pub(super) fn sso(state: &mut State, session: &Session, asked: &Asked) -> Result
 pub(super) fn store(state: &mut State, session: &Session, asked: &Asked) -> Result<Value, Refusal> {
     let directory = &state.directory;
     if session.account != state.management && !state.delegated.contains(&session.account) {
-        return Err(Refusal::new(400, "AccessDeniedException", "You do not have sufficient access to perform this action."));
+        return Err(Refusal::new(
+            400,
+            "AccessDeniedException",
+            "You do not have sufficient access to perform this action.",
+        ));
     }
-    if asked.region != directory.region.as_str() || asked.text("IdentityStoreId") != directory.store.as_str() {
-        return Err(missing("IDENTITY_STORE", "There is no such identity store in this Region."));
+    if asked.region != directory.region.as_str()
+        || asked.text("IdentityStoreId") != directory.store.as_str()
+    {
+        return Err(missing(
+            "IDENTITY_STORE",
+            "There is no such identity store in this Region.",
+        ));
     }
     match asked.operation.as_str() {
         "GetUserId" => {
-            let attribute = asked.parameters.get("AlternateIdentifier").and_then(|by| by.get("UniqueAttribute"));
-            let field = |name: &str| attribute.and_then(|attribute| attribute.get(name)).and_then(Value::as_str).unwrap_or_default();
+            let attribute = asked
+                .parameters
+                .get("AlternateIdentifier")
+                .and_then(|by| by.get("UniqueAttribute"));
+            let field = |name: &str| {
+                attribute
+                    .and_then(|attribute| attribute.get(name))
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+            };
             let (path, value) = (field("AttributePath"), field("AttributeValue"));
             // Usernames are compared without case here, because a caller that relies on the spelling it typed is wrong.
             let matches = |user: &User| match path.to_ascii_lowercase().as_str() {
@@ -93,32 +134,62 @@ pub(super) fn store(state: &mut State, session: &Session, asked: &Asked) -> Resu
                 "emails.value" => user.email == value,
                 _ => false,
             };
-            let (id, _) = directory.users.iter().find(|(_, user)| matches(user)).ok_or_else(|| missing("USER", "USER not found."))?;
+            let (id, _) = directory
+                .users
+                .iter()
+                .find(|(_, user)| matches(user))
+                .ok_or_else(|| missing("USER", "USER not found."))?;
             Ok(json!({ "IdentityStoreId": directory.store, "UserId": id }))
         }
         "DescribeUser" => {
-            let found = directory.users.iter().find(|(id, _)| id.as_str() == asked.text("UserId"));
+            let found = directory
+                .users
+                .iter()
+                .find(|(id, _)| id.as_str() == asked.text("UserId"));
             let (id, user) = found.ok_or_else(|| missing("USER", "USER not found."))?;
             Ok(described(state, id, user))
         }
         "ListUsers" => {
             let filters = asked.parameters.get("Filters").and_then(Value::as_array);
-            let wanted = filters.and_then(|filters| filters.first()).and_then(|filter| filter.get("AttributeValue")).and_then(Value::as_str);
-            let users = directory.users.iter().filter(|(_, user)| wanted.is_none_or(|wanted| user.username == wanted));
-            page(asked, "Users", users.map(|(id, user)| described(state, id, user)).collect(), 100)
+            let wanted = filters
+                .and_then(|filters| filters.first())
+                .and_then(|filter| filter.get("AttributeValue"))
+                .and_then(Value::as_str);
+            let users = directory
+                .users
+                .iter()
+                .filter(|(_, user)| wanted.is_none_or(|wanted| user.username == wanted));
+            page(
+                asked,
+                "Users",
+                users.map(|(id, user)| described(state, id, user)).collect(),
+                100,
+            )
         }
         "ListGroups" => {
             let groups = directory.groups.iter().map(|(id, name)| json!({ "GroupId": id, "DisplayName": name, "IdentityStoreId": directory.store }));
             page(asked, "Groups", groups.collect(), 100)
         }
         "DescribeGroup" => {
-            let found = directory.groups.iter().find(|(id, _)| id.as_str() == asked.text("GroupId"));
+            let found = directory
+                .groups
+                .iter()
+                .find(|(id, _)| id.as_str() == asked.text("GroupId"));
             let (id, name) = found.ok_or_else(|| missing("GROUP", "GROUP not found."))?;
             Ok(json!({ "GroupId": id, "DisplayName": name, "IdentityStoreId": directory.store }))
         }
         "ListGroupMembershipsForMember" => {
-            let member = asked.parameters.get("MemberId").and_then(|member| member.get("UserId")).and_then(Value::as_str).unwrap_or_default();
-            let (_, user) = directory.users.iter().find(|(id, _)| id.as_str() == member).ok_or_else(|| missing("USER", "USER not found."))?;
+            let member = asked
+                .parameters
+                .get("MemberId")
+                .and_then(|member| member.get("UserId"))
+                .and_then(Value::as_str)
+                .unwrap_or_default();
+            let (_, user) = directory
+                .users
+                .iter()
+                .find(|(id, _)| id.as_str() == member)
+                .ok_or_else(|| missing("USER", "USER not found."))?;
             let memberships = user.groups.iter().map(|group| {
                 json!({
                     "IdentityStoreId": directory.store,

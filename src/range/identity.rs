@@ -26,40 +26,83 @@ pub(super) fn sts(state: &mut State, session: &Session, asked: &Asked) -> Result
 fn assume(state: &mut State, caller: &Session, asked: &Asked) -> Result<String, Refusal> {
     let invalid = |message: String| Refusal::new(400, "ValidationError", &message);
     let arn = asked.text("RoleArn");
-    let name = SessionName::parse(asked.text("RoleSessionName")).map_err(|error| invalid(format!("roleSessionName: {error}")))?;
+    let name = SessionName::parse(asked.text("RoleSessionName"))
+        .map_err(|error| invalid(format!("roleSessionName: {error}")))?;
     let source = match asked.text("SourceIdentity") {
         "" => None,
-        given => Some(SessionName::parse(given).map_err(|error| invalid(format!("sourceIdentity: {error}")))?),
+        given => Some(
+            SessionName::parse(given)
+                .map_err(|error| invalid(format!("sourceIdentity: {error}")))?,
+        ),
     };
     let seconds = match asked.text("DurationSeconds") {
         "" => 3600,
-        given => given.parse::<i64>().map_err(|_| invalid("durationSeconds: not a number".to_owned()))?,
+        given => given
+            .parse::<i64>()
+            .map_err(|_| invalid("durationSeconds: not a number".to_owned()))?,
     };
     // A session that assumes a role is chaining, and chains are cut to an hour (aws-facts §2).
-    let most = if caller.issued.is_some() { 3600 } else { 43_200 };
+    let most = if caller.issued.is_some() {
+        3600
+    } else {
+        43_200
+    };
     if !(900..=most).contains(&seconds) {
-        return Err(invalid(format!("The requested DurationSeconds exceeds the limits: 900 to {most}.")));
+        return Err(invalid(format!(
+            "The requested DurationSeconds exceeds the limits: 900 to {most}."
+        )));
     }
     let policy = match asked.text("Policy") {
         "" => None,
-        text => Some(Arc::new(Document::parse(text).map_err(|error| Refusal::new(400, "MalformedPolicyDocument", &error.to_string()))?)),
+        text => Some(Arc::new(Document::parse(text).map_err(|error| {
+            Refusal::new(400, "MalformedPolicyDocument", &error.to_string())
+        })?)),
     };
-    let denied = || Refusal::new(403, "AccessDenied", &format!("User: {} is not authorized to perform: sts:AssumeRole on resource: {arn}", caller.arn));
+    let denied = || {
+        Refusal::new(
+            403,
+            "AccessDenied",
+            &format!(
+                "User: {} is not authorized to perform: sts:AssumeRole on resource: {arn}",
+                caller.arn
+            ),
+        )
+    };
     let mut parts = arn.splitn(6, ':').skip(4);
-    let (account, resource) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let (account, resource) = (
+        parts.next().unwrap_or_default(),
+        parts.next().unwrap_or_default(),
+    );
     let account = AccountId::parse(account).map_err(|_| invalid(format!("{arn} is invalid")))?;
     let role_name = resource.rsplit('/').next().unwrap_or_default();
-    let role = state.accounts.get(&account).and_then(|account| account.roles.get(role_name)).cloned();
-    let role = role.filter(|role| role.trusts.contains(&caller.account)).ok_or_else(denied)?;
+    let role = state
+        .accounts
+        .get(&account)
+        .and_then(|account| account.roles.get(role_name))
+        .cloned();
+    let role = role
+        .filter(|role| role.trusts.contains(&caller.account))
+        .ok_or_else(denied)?;
     // A source identity, once set, stays for the whole chain.
-    if let (Some(set), Some(new)) = (&caller.source_identity, &source) {
-        if set != new.as_str() {
-            return Err(denied());
-        }
+    if let (Some(set), Some(new)) = (&caller.source_identity, &source)
+        && set != new.as_str()
+    {
+        return Err(denied());
     }
     let source_identity = caller.source_identity.clone().or(source.map(String::from));
     let lives = SignedDuration::from_secs(seconds);
-    let minted = mint(state, &Minted { account, role_name, role_id: &role.id, path: &role.path, name: &name, lives, directory_user: None });
+    let minted = mint(
+        state,
+        &Minted {
+            account,
+            role_name,
+            role_id: &role.id,
+            path: &role.path,
+            name: &name,
+            lives,
+            directory_user: None,
+        },
+    );
     let (key, token, expires) = (minted.key, minted.token, minted.expires);
     if let Some(session) = state.sessions.get_mut(&key) {
         session.source_identity = source_identity;
@@ -96,11 +139,17 @@ pub(super) fn mint(state: &mut State, wanted: &Minted<'_>) -> Credentials {
     let key = state.new_key();
     let token = format!("practice-token-{key}");
     let expires = state.now + wanted.lives;
-    let arn = format!("arn:aws:sts::{}:assumed-role/{}/{}", wanted.account, wanted.role_name, wanted.name);
+    let arn = format!(
+        "arn:aws:sts::{}:assumed-role/{}/{}",
+        wanted.account, wanted.role_name, wanted.name
+    );
     let session = Session {
         account: wanted.account.clone(),
         arn: arn.clone(),
-        principal_arn: format!("arn:aws:iam::{}:role{}{}", wanted.account, wanted.path, wanted.role_name),
+        principal_arn: format!(
+            "arn:aws:iam::{}:role{}{}",
+            wanted.account, wanted.path, wanted.role_name
+        ),
         user_id: format!("{}:{}", wanted.role_id, wanted.name),
         source_identity: None,
         directory_user: wanted.directory_user.clone(),
@@ -110,27 +159,46 @@ pub(super) fn mint(state: &mut State, wanted: &Minted<'_>) -> Credentials {
         policy: None,
     };
     state.sessions.insert(key.clone(), session);
-    Credentials { key, token, expires, arn }
+    Credentials {
+        key,
+        token,
+        expires,
+        arn,
+    }
 }
 
 /// Answers one operation of IAM.
 pub(super) fn iam(state: &mut State, session: &Session, asked: &Asked) -> Result<String, Refusal> {
     match asked.operation.as_str() {
         "ListAccountAliases" => {
-            let name = state.accounts.get(&session.account).map_or("", |account| account.name.as_str());
-            Ok(format!("<IsTruncated>false</IsTruncated><AccountAliases><member>{}</member></AccountAliases>", escape(name)))
+            let name = state
+                .accounts
+                .get(&session.account)
+                .map_or("", |account| account.name.as_str());
+            Ok(format!(
+                "<IsTruncated>false</IsTruncated><AccountAliases><member>{}</member></AccountAliases>",
+                escape(name)
+            ))
         }
-        "GetAccountSummary" => Ok("<SummaryMap><entry><key>Users</key><value>0</value></entry></SummaryMap>".to_owned()),
+        "GetAccountSummary" => Ok(
+            "<SummaryMap><entry><key>Users</key><value>0</value></entry></SummaryMap>".to_owned(),
+        ),
         "ListUsers" => Ok("<IsTruncated>false</IsTruncated><Users></Users>".to_owned()),
         "ListRoles" => {
-            let roles = state.accounts.get(&session.account).map(|account| &account.roles);
+            let roles = state
+                .accounts
+                .get(&session.account)
+                .map(|account| &account.roles);
             let shown = roles.into_iter().flatten().map(|(name, role)| {
                 format!(
                     "<member><Path>{}</Path><RoleName>{}</RoleName><RoleId>{}</RoleId><Arn>arn:aws:iam::{}:role{}{}</Arn><CreateDate>2026-01-01T00:00:00Z</CreateDate></member>",
                     escape(&role.path), escape(name), role.id, session.account, escape(&role.path), escape(name)
                 )
             });
-            Ok(format!("<IsTruncated>false</IsTruncated><Roles>{}</Roles>", shown.collect::<String>()))
+            Ok(format!(
+                "<IsTruncated>false</IsTruncated><Roles>{}</Roles>",
+                shown.collect::<String>()
+            ))
         }
         _ => Err(unsupported(asked)),
     }

@@ -7,7 +7,8 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep, Sleep};
 use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+    SharedHttpConnector,
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
@@ -26,7 +27,11 @@ use crate::range::Range;
 const ROUND_TRIP: SignedDuration = SignedDuration::from_millis(80);
 
 impl HttpClient for Range {
-    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+    fn http_connector(
+        &self,
+        _: &HttpConnectorSettings,
+        _: &RuntimeComponents,
+    ) -> SharedHttpConnector {
         SharedHttpConnector::new(self.clone())
     }
 }
@@ -39,17 +44,27 @@ impl HttpConnector for Range {
 
 impl Range {
     fn exchange(&self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
-        let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
+        let request = request
+            .try_into_http1x()
+            .map_err(|error| ConnectorError::user(error.into()))?;
         let request = request.map(|body| Bytes::copy_from_slice(body.bytes().unwrap_or_default()));
         self.advance(ROUND_TRIP);
         match self.answer(&request) {
-            Some(answer) => HttpResponse::try_from(answer.map(SdkBody::from)).map_err(|error| ConnectorError::other(error.into(), None)),
+            Some(answer) => HttpResponse::try_from(answer.map(SdkBody::from))
+                .map_err(|error| ConnectorError::other(error.into(), None)),
             None => Err(ConnectorError::io("the connection was reset".into())),
         }
     }
 
     /// The SDK configuration of somebody who signs with this access key and talks to this range.
-    pub fn sdk_config(&self, key: &str, secret: &str, token: Option<&str>, region: &Region, retries: RetryConfig) -> SdkConfig {
+    pub fn sdk_config(
+        &self,
+        key: &str,
+        secret: &str,
+        token: Option<&str>,
+        region: &Region,
+        retries: RetryConfig,
+    ) -> SdkConfig {
         let credentials = Credentials::new(key, secret, token.map(str::to_owned), None, "practice");
         SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
@@ -60,7 +75,11 @@ impl Range {
             .retry_config(retries)
             // The virtual clock has no timeouts: every wait is over at once.
             .timeout_config(TimeoutConfig::disabled())
-            .stalled_stream_protection(aws_config::stalled_stream_protection::StalledStreamProtectionConfig::disabled())
+            .stalled_stream_protection(
+                aws_config::stalled_stream_protection::StalledStreamProtectionConfig::disabled(),
+            )
+            // The range's clock has nothing to do with this machine's: that is no skew to be corrected by trying again.
+            .disable_clock_skew_correction(true)
             .sleep_impl(SharedAsyncSleep::new(self.clone()))
             .build()
     }
@@ -71,7 +90,9 @@ impl Range {
 impl AsyncSleep for Range {
     fn sleep(&self, duration: Duration) -> Sleep {
         let range = self.clone();
-        Sleep::new(async move { range.advance(SignedDuration::try_from(duration).unwrap_or_default()) })
+        Sleep::new(
+            async move { range.advance(SignedDuration::try_from(duration).unwrap_or_default()) },
+        )
     }
 }
 

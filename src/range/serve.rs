@@ -40,9 +40,16 @@ pub async fn serve(range: &Range, listener: TcpListener) -> io::Result<()> {
     }
 }
 
-async fn answer(range: &Range, request: http::Request<Incoming>) -> Result<http::Response<Full<Bytes>>, io::Error> {
+async fn answer(
+    range: &Range,
+    request: http::Request<Incoming>,
+) -> Result<http::Response<Full<Bytes>>, io::Error> {
     let (head, body) = request.into_parts();
-    let body = Limited::new(body, MOST_BYTES).collect().await.map_err(io::Error::other)?.to_bytes();
+    let body = Limited::new(body, MOST_BYTES)
+        .collect()
+        .await
+        .map_err(io::Error::other)?
+        .to_bytes();
     match range.answer(&http::Request::from_parts(head, body)) {
         Some(response) => Ok(response.map(Full::new)),
         // An error here makes hyper close the connection, which is what was arranged.

@@ -266,7 +266,14 @@ pub enum Ended {
 
 impl State {
     /// An organization with nothing in it but its root and `FullAWSAccess`.
-    pub fn empty(management: AccountId, directory: Directory, organization: OrganizationId, root: TargetId, now: Timestamp, seed: u64) -> Self {
+    pub fn empty(
+        management: AccountId,
+        directory: Directory,
+        organization: OrganizationId,
+        root: TargetId,
+        now: Timestamp,
+        seed: u64,
+    ) -> Self {
         let mut state = Self {
             now,
             organization,
@@ -296,8 +303,14 @@ impl State {
 
     /// To be called after every change of policies or attachments: from now on accounts begin to see it.
     pub fn policies_changed(&mut self) {
-        let policies = self.policies.iter().map(|(id, policy)| (id.clone(), (policy.name.clone(), policy.document.clone())));
-        let enforced = Enforced { policies: policies.collect(), attachments: self.attachments.clone() };
+        let policies = self
+            .policies
+            .iter()
+            .map(|(id, policy)| (id.clone(), (policy.name.clone(), policy.document.clone())));
+        let enforced = Enforced {
+            policies: policies.collect(),
+            attachments: self.attachments.clone(),
+        };
         self.history.push((self.now, Arc::new(enforced)));
     }
 
@@ -309,15 +322,27 @@ impl State {
 
     /// The policies that an account goes by now.
     pub fn enforced_in(&self, account: &AccountId) -> Option<Arc<Enforced>> {
-        let delay = self.accounts.get(account).map_or(SignedDuration::ZERO, |account| account.delay);
-        let visible = self.history.iter().rev().find(|(at, _)| *at + delay <= self.now);
-        visible.or(self.history.first()).map(|(_, enforced)| enforced.clone())
+        let delay = self
+            .accounts
+            .get(account)
+            .map_or(SignedDuration::ZERO, |account| account.delay);
+        let visible = self
+            .history
+            .iter()
+            .rev()
+            .find(|(at, _)| *at + delay <= self.now);
+        visible
+            .or(self.history.first())
+            .map(|(_, enforced)| enforced.clone())
     }
 
     /// The path of an account: root, units, account.
     pub fn path_of(&self, account: &AccountId) -> Vec<TargetId> {
         let mut path = vec![TargetId::from(account.clone())];
-        let mut at = self.accounts.get(account).map(|account| account.parent.clone());
+        let mut at = self
+            .accounts
+            .get(account)
+            .map(|account| account.parent.clone());
         while let Some(target) = at {
             at = self.units.get(&target).map(|unit| unit.parent.clone());
             path.push(target);
@@ -328,7 +353,11 @@ impl State {
 
     /// Whether a policy can be attached to it.
     pub fn has_target(&self, target: &TargetId) -> bool {
-        *target == self.root || self.units.contains_key(target) || target.account().is_some_and(|account| self.accounts.contains_key(&account))
+        *target == self.root
+            || self.units.contains_key(target)
+            || target
+                .account()
+                .is_some_and(|account| self.accounts.contains_key(&account))
     }
 
     /// Moves the clock to a moment; everybody who meant to call meanwhile does, in order.
@@ -342,19 +371,30 @@ impl State {
     }
 
     fn next_actor(&self) -> Option<(usize, Timestamp)> {
-        self.actors.iter().enumerate().map(|(i, actor)| (i, actor.next)).min_by_key(|(_, at)| *at)
+        self.actors
+            .iter()
+            .enumerate()
+            .map(|(i, actor)| (i, actor.next))
+            .min_by_key(|(_, at)| *at)
     }
 
     /// One call of one actor, through the same gate as everybody's.
     fn act(&mut self, i: usize) {
-        let Some(actor) = self.actors.get(i).cloned() else { return };
+        let Some(actor) = self.actors.get(i).cloned() else {
+            return;
+        };
         if actor.renews {
             self.renew(&actor.key);
         }
-        let token = self.sessions.get(&actor.key).and_then(|session| session.token.clone());
+        let token = self
+            .sessions
+            .get(&actor.key)
+            .and_then(|session| session.token.clone());
         let answer = wire::answer(self, &wire::as_actor(&actor.key, token.as_deref()));
         let status = answer.as_ref().map_or(0, |answer| answer.status().as_u16());
-        let error = answer.as_ref().and_then(|answer| answer.headers().get("x-amzn-errortype"));
+        let error = answer
+            .as_ref()
+            .and_then(|answer| answer.headers().get("x-amzn-errortype"));
         let expired = error.is_some_and(|error| error == "ExpiredToken");
         // Actors would drown the record of everybody else's calls.
         self.calls.pop();
@@ -363,10 +403,18 @@ impl State {
             _ if expired => Ended::Expired,
             _ => Ended::Refused,
         };
-        self.seen.push(Sighting { at: self.now, actor: i, ended });
+        self.seen.push(Sighting {
+            at: self.now,
+            actor: i,
+            ended,
+        });
         if let Some(actor) = self.actors.get_mut(i) {
             // Whoever is refused tries again, less often: a loop with a back-off, as attackers' tools have.
-            let wait = if ended == Ended::Allowed { actor.every } else { actor.every.max(WHEN_REFUSED) };
+            let wait = if ended == Ended::Allowed {
+                actor.every
+            } else {
+                actor.every.max(WHEN_REFUSED)
+            };
             actor.next = self.now + wait;
         }
     }
@@ -374,13 +422,12 @@ impl State {
     /// A fresh session under the same key, if the old one is over.
     fn renew(&mut self, key: &str) {
         let now = self.now;
-        if let Some(session) = self.sessions.get_mut(key) {
-            if let (Some(issued), Some(expires)) = (session.issued, session.expires) {
-                if expires <= now {
-                    session.expires = Some(now + expires.duration_since(issued));
-                    session.issued = Some(now);
-                }
-            }
+        if let Some(session) = self.sessions.get_mut(key)
+            && let (Some(issued), Some(expires)) = (session.issued, session.expires)
+            && expires <= now
+        {
+            session.expires = Some(now + expires.duration_since(issued));
+            session.issued = Some(now);
         }
     }
 
@@ -392,12 +439,18 @@ impl State {
     /// Some characters of an alphabet.
     pub fn draw(&mut self, length: usize, alphabet: &[u8]) -> String {
         let dice = &mut self.dice;
-        (0..length).filter_map(|_| dice.choice(alphabet)).map(|byte| char::from(*byte)).collect()
+        (0..length)
+            .filter_map(|_| dice.choice(alphabet))
+            .map(|byte| char::from(*byte))
+            .collect()
     }
 
     /// What happens to the next call of this action, if anything was arranged.
     pub fn mishap(&mut self, action: &str) -> Option<Wrong> {
-        let mishap = self.mishaps.iter_mut().find(|mishap| mishap.action == action && mishap.times > 0)?;
+        let mishap = self
+            .mishaps
+            .iter_mut()
+            .find(|mishap| mishap.action == action && mishap.times > 0)?;
         mishap.times -= 1;
         Some(mishap.what.clone())
     }

@@ -26,7 +26,12 @@ pub struct Refusal {
 impl Refusal {
     /// An error with a code and a message.
     pub fn new(status: u16, code: &str, message: &str) -> Self {
-        Self { status, code: code.to_owned(), message: message.to_owned(), more: Map::new() }
+        Self {
+            status,
+            code: code.to_owned(),
+            message: message.to_owned(),
+            more: Map::new(),
+        }
     }
 
     /// The same with a `Reason`.
@@ -71,7 +76,10 @@ enum Protocol {
 impl Asked {
     /// A parameter that is a string; empty if there is none.
     pub fn text(&self, name: &str) -> &str {
-        self.parameters.get(name).and_then(Value::as_str).unwrap_or_default()
+        self.parameters
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
     }
 
     /// `organizations:AttachPolicy`, as policies write it.
@@ -92,18 +100,36 @@ struct Scope<'a> {
 }
 
 fn scope(header: &str) -> Option<Scope<'_>> {
-    let credential = header.split("Credential=").nth(1)?.split([',', ' ']).next()?;
+    let credential = header
+        .split("Credential=")
+        .nth(1)?
+        .split([',', ' '])
+        .next()?;
     let mut parts = credential.split('/');
-    let (key, _date, region, service) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    Some(Scope { key, region, service })
+    let (key, _date, region, service) =
+        (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    Some(Scope {
+        key,
+        region,
+        service,
+    })
 }
 
 /// Answers a request; `None` breaks the connection.
 pub fn answer(state: &mut State, request: &http::Request<Bytes>) -> Option<http::Response<Bytes>> {
-    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let header = |name: &str| {
+        request
+            .headers()
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+    };
     let scope = header("authorization").and_then(scope);
     let Some(scope) = scope else {
-        let refusal = Refusal::new(403, "MissingAuthenticationToken", "Request is missing Authentication Token");
+        let refusal = Refusal::new(
+            403,
+            "MissingAuthenticationToken",
+            "Request is missing Authentication Token",
+        );
         return Some(respond(state, Protocol::Query, "Unknown", Err(refusal)));
     };
     let asked = understand(request, &scope);
@@ -113,47 +139,89 @@ pub fn answer(state: &mut State, request: &http::Request<Bytes>) -> Option<http:
         return None;
     }
     let result = match &mishap {
-        Some(Wrong::Error { status, code }) => Err(Refusal::new(*status, code, "This was arranged.")),
+        Some(Wrong::Error { status, code }) => {
+            Err(Refusal::new(*status, code, "This was arranged."))
+        }
         Some(Wrong::LoseAnswer | Wrong::GarbleAnswer | Wrong::LoseRequest) | None => {
             let session = gate::authenticate(state, scope.key, header("x-amz-security-token"));
             session.and_then(|session| perform(state, &session, &asked))
         }
     };
     let response = respond(state, asked.protocol, &asked.operation, result);
-    state.calls.push(Call { at: state.now, action, key: scope.key.to_owned(), status: response.status().as_u16() });
+    state.calls.push(Call {
+        at: state.now,
+        action,
+        key: scope.key.to_owned(),
+        status: response.status().as_u16(),
+    });
     match mishap {
         Some(Wrong::LoseAnswer) => None,
-        Some(Wrong::GarbleAnswer) => Some(http::Response::new(Bytes::from_static(b"<html><body>This network requires you to sign in.</body></html>"))),
+        Some(Wrong::GarbleAnswer) => Some(http::Response::new(Bytes::from_static(
+            b"<html><body>This network requires you to sign in.</body></html>",
+        ))),
         Some(Wrong::Error { .. } | Wrong::LoseRequest) | None => Some(response),
     }
 }
 
 fn understand(request: &http::Request<Bytes>, scope: &Scope<'_>) -> Asked {
-    let target = request.headers().get("x-amz-target").and_then(|value| value.to_str().ok());
+    let target = request
+        .headers()
+        .get("x-amz-target")
+        .and_then(|value| value.to_str().ok());
     let (protocol, operation, parameters) = match (target, scope.service) {
         (Some(target), _) => {
             let operation = target.rsplit('.').next().unwrap_or(target).to_owned();
-            (Protocol::Json, operation, serde_json::from_slice(request.body()).unwrap_or_default())
+            (
+                Protocol::Json,
+                operation,
+                serde_json::from_slice(request.body()).unwrap_or_default(),
+            )
         }
         (None, "sts" | "iam" | "ec2") => {
-            let form = form_urlencoded::parse(request.body()).map(|(name, value)| (name.into_owned(), Value::from(value.into_owned())));
+            let form = form_urlencoded::parse(request.body())
+                .map(|(name, value)| (name.into_owned(), Value::from(value.into_owned())));
             let parameters: Map<String, Value> = form.collect();
-            let operation = parameters.get("Action").and_then(Value::as_str).unwrap_or("Unknown").to_owned();
-            (if scope.service == "ec2" { Protocol::Ec2 } else { Protocol::Query }, operation, parameters)
+            let operation = parameters
+                .get("Action")
+                .and_then(Value::as_str)
+                .unwrap_or("Unknown")
+                .to_owned();
+            (
+                if scope.service == "ec2" {
+                    Protocol::Ec2
+                } else {
+                    Protocol::Query
+                },
+                operation,
+                parameters,
+            )
         }
         (None, service) => {
-            let (operation, mut parameters) = guardduty::route(request.method(), request.uri().path());
+            let (operation, mut parameters) =
+                guardduty::route(request.method(), request.uri().path());
             if let Ok(Value::Object(body)) = serde_json::from_slice(request.body()) {
                 parameters.extend(body);
             }
             match service {
-                "s3" if request.method() == http::Method::GET && request.uri().path() == "/" => (Protocol::RestXml, "ListBuckets".to_owned(), parameters),
-                "s3" => (Protocol::RestXml, format!("{} {}", request.method(), request.uri().path()), parameters),
+                "s3" if request.method() == http::Method::GET && request.uri().path() == "/" => {
+                    (Protocol::RestXml, "ListBuckets".to_owned(), parameters)
+                }
+                "s3" => (
+                    Protocol::RestXml,
+                    format!("{} {}", request.method(), request.uri().path()),
+                    parameters,
+                ),
                 _ => (Protocol::RestJson, operation, parameters),
             }
         }
     };
-    Asked { service: scope.service.to_owned(), operation, region: scope.region.to_owned(), parameters, protocol }
+    Asked {
+        service: scope.service.to_owned(),
+        operation,
+        region: scope.region.to_owned(),
+        parameters,
+        protocol,
+    }
 }
 
 /// The gate, then the operation.
@@ -162,13 +230,21 @@ fn perform(state: &mut State, session: &Session, asked: &Asked) -> Result<Answer
         "AssumeRole" => asked.text("RoleArn"),
         _ => "*",
     };
-    gate::authorize(state, session, &asked.action(), resource, &asked.region).map_err(|refusal| match asked.service.as_str() {
-        // The same refusal has another code in every family of services (aws-facts §6).
-        "ec2" if refusal.code == "AccessDenied" => Refusal { code: "UnauthorizedOperation".to_owned(), ..refusal },
-        "sts" | "iam" | "s3" => refusal,
-        _ if refusal.code == "AccessDenied" => Refusal { code: "AccessDeniedException".to_owned(), ..refusal },
-        _ => refusal,
-    })?;
+    gate::authorize(state, session, &asked.action(), resource, &asked.region).map_err(
+        |refusal| match asked.service.as_str() {
+            // The same refusal has another code in every family of services (aws-facts §6).
+            "ec2" if refusal.code == "AccessDenied" => Refusal {
+                code: "UnauthorizedOperation".to_owned(),
+                ..refusal
+            },
+            "sts" | "iam" | "s3" => refusal,
+            _ if refusal.code == "AccessDenied" => Refusal {
+                code: "AccessDeniedException".to_owned(),
+                ..refusal
+            },
+            _ => refusal,
+        },
+    )?;
     match asked.service.as_str() {
         "organizations" => organizations::perform(state, session, asked).map(Answer::Json),
         "sso" => directory::sso(state, session, asked).map(Answer::Json),
@@ -189,13 +265,23 @@ pub fn unsupported(asked: &Asked) -> Refusal {
         Protocol::RestXml => "NotImplemented",
         Protocol::Json | Protocol::RestJson => "UnknownOperationException",
     };
-    let message = format!("The practice range does not have {}:{}. It is not AWS.", asked.service, asked.operation);
+    let message = format!(
+        "The practice range does not have {}:{}. It is not AWS.",
+        asked.service, asked.operation
+    );
     Refusal::new(400, code, &message)
 }
 
-fn respond(state: &mut State, protocol: Protocol, operation: &str, result: Result<Answer, Refusal>) -> http::Response<Bytes> {
+fn respond(
+    state: &mut State,
+    protocol: Protocol,
+    operation: &str,
+    result: Result<Answer, Refusal>,
+) -> http::Response<Bytes> {
     let id = uuid(state);
-    let status = result.as_ref().map_or_else(|refusal| refusal.status, |_| 200);
+    let status = result
+        .as_ref()
+        .map_or_else(|refusal| refusal.status, |_| 200);
     let code = result.as_ref().err().map(|refusal| refusal.code.clone());
     let body = match result {
         Ok(Answer::Json(value)) => value.to_string(),
@@ -233,11 +319,16 @@ fn respond(state: &mut State, protocol: Protocol, operation: &str, result: Resul
         Protocol::RestJson => "application/json",
         Protocol::Query | Protocol::Ec2 | Protocol::RestXml => "text/xml",
     };
-    let mut builder = http::Response::builder().status(status).header("content-type", kind).header("x-amzn-requestid", &id);
+    let mut builder = http::Response::builder()
+        .status(status)
+        .header("content-type", kind)
+        .header("x-amzn-requestid", &id);
     if let Some(code) = code {
         builder = builder.header("x-amzn-errortype", code);
     }
-    if let Ok(date) = jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&state.now) {
+    if let Ok(date) =
+        jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&state.now)
+    {
         builder = builder.header("date", date);
     }
     // Only a header that is none could fail here, and these are ours.
@@ -246,7 +337,9 @@ fn respond(state: &mut State, protocol: Protocol, operation: &str, result: Resul
 
 /// The call that actors make: something that a policy can refuse, of whichever service.
 pub fn as_actor(key: &str, token: Option<&str>) -> http::Request<Bytes> {
-    let authorization = format!("AWS4-HMAC-SHA256 Credential={key}/20261122/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0");
+    let authorization = format!(
+        "AWS4-HMAC-SHA256 Credential={key}/20261122/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
+    );
     let mut builder = http::Request::get("/").header("authorization", authorization);
     if let Some(token) = token {
         builder = builder.header("x-amz-security-token", token);
@@ -256,22 +349,38 @@ pub fn as_actor(key: &str, token: Option<&str>) -> http::Request<Bytes> {
 
 /// Text inside XML.
 pub fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }
 
 /// One page of a list. A list longer than a page has an empty page in it, as AWS's may (aws-facts §8): a caller that
 /// stops at the first empty page sees too little here, too.
 pub fn page(asked: &Asked, name: &str, items: Vec<Value>, most: usize) -> Result<Value, Refusal> {
-    let size = asked.parameters.get("MaxResults").and_then(Value::as_u64).map_or(most, |n| usize::try_from(n).unwrap_or(most));
+    let size = asked
+        .parameters
+        .get("MaxResults")
+        .and_then(Value::as_u64)
+        .map_or(most, |n| usize::try_from(n).unwrap_or(most));
     if size == 0 || size > most {
-        return Err(Refusal::new(400, "InvalidInputException", "MaxResults is out of range.").because("INVALID_PAGINATION_TOKEN"));
+        return Err(
+            Refusal::new(400, "InvalidInputException", "MaxResults is out of range.")
+                .because("INVALID_PAGINATION_TOKEN"),
+        );
     }
     let (start, empty) = match asked.text("NextToken") {
         "" => (0, false),
         token => {
             let (kind, at) = token.split_once('-').unwrap_or_default();
             let at = at.parse::<usize>().ok().filter(|at| *at <= items.len());
-            let at = at.ok_or_else(|| Refusal::new(400, "InvalidInputException", "NextToken is not one of ours.").because("INVALID_NEXT_TOKEN"))?;
+            let at = at.ok_or_else(|| {
+                Refusal::new(
+                    400,
+                    "InvalidInputException",
+                    "NextToken is not one of ours.",
+                )
+                .because("INVALID_NEXT_TOKEN")
+            })?;
             (at, kind == "empty")
         }
     };
@@ -283,7 +392,10 @@ pub fn page(asked: &Asked, name: &str, items: Vec<Value>, most: usize) -> Result
     let mut answer = json!({ name: shown });
     if let (true, Some(object)) = (more, answer.as_object_mut()) {
         let kind = if start == 0 { "empty" } else { "page" };
-        object.insert("NextToken".to_owned(), json!(format!("{kind}-{}", start + size)));
+        object.insert(
+            "NextToken".to_owned(),
+            json!(format!("{kind}-{}", start + size)),
+        );
     }
     Ok(answer)
 }
@@ -292,5 +404,12 @@ pub fn page(asked: &Asked, name: &str, items: Vec<Value>, most: usize) -> Result
 pub fn uuid(state: &mut State) -> String {
     let hex = state.draw(32, b"0123456789abcdef");
     let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
-    format!("{}-{}-{}-{}-{}", part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32))
+    format!(
+        "{}-{}-{}-{}-{}",
+        part(0, 8),
+        part(8, 12),
+        part(12, 16),
+        part(16, 20),
+        part(20, 32)
+    )
 }

@@ -9,8 +9,8 @@ use jiff::SignedDuration;
 
 use crate::facts::Known;
 use crate::journal::Event;
-use crate::playbook::ByHand;
 use crate::plan::StepName;
+use crate::playbook::ByHand;
 use crate::report::*;
 use crate::signal::{Finding, Suspect, Who};
 
@@ -40,7 +40,12 @@ pub fn duration(duration: SignedDuration) -> String {
 
 /// The banner over everything that did not happen on AWS.
 pub fn practice(host: Option<&String>) -> String {
-    host.map_or(String::new(), |host| format!("PRACTICE: {} is not AWS. Nothing here reaches a real organization.\n\n", clean(host)))
+    host.map_or(String::new(), |host| {
+        format!(
+            "PRACTICE: {} is not AWS. Nothing here reaches a real organization.\n\n",
+            clean(host)
+        )
+    })
 }
 
 /// The plan.
@@ -50,22 +55,62 @@ pub fn plan(report: &PlanReport) -> String {
         Known::Known(id) => format!("user {id}"),
         Known::Unknown(why) => format!("no user id: {why}"),
     };
-    let names: Vec<&str> = report.session_names.iter().map(SessionName::as_str).collect();
+    let names: Vec<&str> = report
+        .session_names
+        .iter()
+        .map(SessionName::as_str)
+        .collect();
     let put = |text: &mut String, label: &str, value: &str| {
         let _ = writeln!(text, "  {label:<10}{}", clean(value));
     };
-    let _ = writeln!(text, "Plan {} (digest {})\n", report.incident, report.digest);
-    put(&mut text, "who", &format!("{} ({user_id})", report.principal));
-    put(&mut text, "sessions", &format!("named {}; the longest lives {}", if names.is_empty() { "by nothing".to_owned() } else { names.join(", ") }, report.longest_session));
+    let _ = writeln!(
+        text,
+        "Plan {} (digest {})\n",
+        report.incident, report.digest
+    );
+    put(
+        &mut text,
+        "who",
+        &format!("{} ({user_id})", report.principal),
+    );
+    put(
+        &mut text,
+        "sessions",
+        &format!(
+            "named {}; the longest lives {}",
+            if names.is_empty() {
+                "by nothing".to_owned()
+            } else {
+                names.join(", ")
+            },
+            report.longest_session
+        ),
+    );
     put(&mut text, "can enter", &listed(&report.reach));
-    put(&mut text, "where", &format!("{} of organization {}", report.target, report.organization));
+    put(
+        &mut text,
+        "where",
+        &format!("{} of organization {}", report.target, report.organization),
+    );
     put(&mut text, "you", &report.operator);
     text.push('\n');
     for (i, step) in report.steps.iter().enumerate() {
         let already = if step.already { " (already so)" } else { "" };
-        let _ = writeln!(text, "  {}. {}{already}; a release will {}", i + 1, clean(&step.does), step.undone_by);
+        let _ = writeln!(
+            text,
+            "  {}. {}{already}; a release will {}",
+            i + 1,
+            clean(&step.does),
+            step.undone_by
+        );
     }
-    let _ = writeln!(text, "\nThe deny, {} of {} characters:\n\n{}", report.characters, crate::policy::MOST_CHARACTERS, clean(&report.document.pretty()));
+    let _ = writeln!(
+        text,
+        "\nThe deny, {} of {} characters:\n\n{}",
+        report.characters,
+        crate::policy::MOST_CHARACTERS,
+        clean(&report.document.pretty())
+    );
     section(&mut text, "Warning", &report.warnings);
     section(&mut text, "Not covered", &report.not_covered);
     section(&mut text, "REFUSED", &report.refusals);
@@ -77,30 +122,58 @@ pub fn contain(report: &ContainReport) -> String {
     let mut text = practice(report.practice.as_ref());
     let who = clean(report.principal.as_str());
     if let Some(management) = &report.not_contained_in {
-        let _ = writeln!(text, "{who} is NOT CONTAINED in the management account {management}: remove their assignments there by hand, now.");
+        let _ = writeln!(
+            text,
+            "{who} is NOT CONTAINED in the management account {management}: remove their assignments there by hand, now."
+        );
     }
     let (id, target) = (&report.incident, &report.target);
     let _ = match report.state {
-        Stage::Proven => writeln!(text, "{who} is refused everywhere we looked. Incident {id}, proven {} after approval.", ms(report.proven_ms)),
-        Stage::GettingThrough => writeln!(text, "{who} is STILL GETTING THROUGH. The deny is attached to {target} (incident {id}) and does not hold everywhere."),
+        Stage::Proven => writeln!(
+            text,
+            "{who} is refused everywhere we looked. Incident {id}, proven {} after approval.",
+            ms(report.proven_ms)
+        ),
+        Stage::GettingThrough => writeln!(
+            text,
+            "{who} is STILL GETTING THROUGH. The deny is attached to {target} (incident {id}) and does not hold everywhere."
+        ),
         Stage::Accepted | Stage::NotAttached | Stage::Released => {
-            writeln!(text, "The deny is attached to {target} (incident {id}), and NOT PROVEN: see the accounts below.")
+            writeln!(
+                text,
+                "The deny is attached to {target} (incident {id}), and NOT PROVEN: see the accounts below."
+            )
         }
     };
-    let _ = writeln!(text, "\n  policy    {}\n  target    {target}\n  accepted  {} after approval", report.policy_id, ms(Some(report.accepted_ms)));
+    let _ = writeln!(
+        text,
+        "\n  policy    {}\n  target    {target}\n  accepted  {} after approval",
+        report.policy_id,
+        ms(Some(report.accepted_ms))
+    );
     text.push_str(&accounts(&report.accounts));
     section(&mut text, "Not covered", &report.not_covered);
     text.push_str(&checklist(&report.by_hand));
     text.push_str("\nNext\n");
     if report.proof_not_recorded {
-        let _ = writeln!(text, "  quell verify {id}     # the proof could not be written on the policy; without it no release clock runs");
+        let _ = writeln!(
+            text,
+            "  quell verify {id}     # the proof could not be written on the policy; without it no release clock runs"
+        );
     }
     match (report.state, report.release_not_before) {
         (Stage::Proven, Some(until)) => {
-            let _ = writeln!(text, "  quell status {id}\n  quell release {id}    # not before {until}", until = second(until));
+            let _ = writeln!(
+                text,
+                "  quell status {id}\n  quell release {id}    # not before {until}",
+                until = second(until)
+            );
         }
         _ => {
-            let _ = writeln!(text, "  quell verify {id}     # until it is proven; the wait for the release begins then");
+            let _ = writeln!(
+                text,
+                "  quell verify {id}     # until it is proven; the wait for the release begins then"
+            );
         }
     }
     text
@@ -111,19 +184,30 @@ pub fn verify(report: &VerifyReport) -> String {
     let mut text = practice(report.practice.as_ref());
     let id = &report.incident;
     if report.reaches_management {
-        text.push_str("NOT CONTAINED in the management account: no service control policy applies there.\n");
+        text.push_str(
+            "NOT CONTAINED in the management account: no service control policy applies there.\n",
+        );
     }
     let _ = match report.state {
         Stage::Proven => writeln!(text, "Incident {id}: refused everywhere we looked."),
         Stage::GettingThrough => writeln!(text, "Incident {id}: STILL GETTING THROUGH."),
-        Stage::Accepted | Stage::NotAttached | Stage::Released => writeln!(text, "Incident {id}: NOT PROVEN."),
+        Stage::Accepted | Stage::NotAttached | Stage::Released => {
+            writeln!(text, "Incident {id}: NOT PROVEN.")
+        }
     };
     text.push_str(&accounts(&report.accounts));
     if report.proof_not_recorded {
-        let _ = writeln!(text, "\nThe proof could not be written on the policy: run `quell verify {id}` again, for the wait begins with it.");
+        let _ = writeln!(
+            text,
+            "\nThe proof could not be written on the policy: run `quell verify {id}` again, for the wait begins with it."
+        );
     }
     if let Some(until) = report.release_not_before {
-        let _ = writeln!(text, "\nNext\n  quell release {id}    # not before {}", second(until));
+        let _ = writeln!(
+            text,
+            "\nNext\n  quell release {id}    # not before {}",
+            second(until)
+        );
     }
     text
 }
@@ -135,7 +219,12 @@ pub fn status(report: &StatusReport) -> String {
         text.push_str("No incident: no policy of this organization is one of quell's.\n");
     }
     for incident in &report.incidents {
-        let who = incident.principal.as_ref().map_or("an unknown principal".to_owned(), |name| clean(name.as_str()));
+        let who = incident
+            .principal
+            .as_ref()
+            .map_or("an unknown principal".to_owned(), |name| {
+                clean(name.as_str())
+            });
         let targets: Vec<&str> = incident.attached_to.iter().map(TargetId::as_str).collect();
         let state = match incident.state {
             Stage::NotAttached => "NOT ATTACHED: contain it again, or release it".to_owned(),
@@ -144,13 +233,24 @@ pub fn status(report: &StatusReport) -> String {
             Stage::Proven => format!("attached to {}, proven", targets.join(", ")),
             Stage::Released => "released".to_owned(),
         };
-        let _ = writeln!(text, "{}  {who}\n  state     {state}\n  policy    {}", incident.incident, incident.policy_id);
+        let _ = writeln!(
+            text,
+            "{}  {who}\n  state     {state}\n  policy    {}",
+            incident.incident, incident.policy_id
+        );
         if let Some(opened) = incident.opened {
-            let _ = writeln!(text, "  opened    {} by {}", second(opened), clean(incident.operator.as_deref().unwrap_or("somebody")));
+            let _ = writeln!(
+                text,
+                "  opened    {} by {}",
+                second(opened),
+                clean(incident.operator.as_deref().unwrap_or("somebody"))
+            );
         }
         let _ = match (incident.release_not_before, incident.due, &incident.wait) {
             (Some(until), true, _) => writeln!(text, "  release   due since {}", second(until)),
-            (Some(until), false, Some(wait)) => writeln!(text, "  release   not before {}, in {wait}", second(until)),
+            (Some(until), false, Some(wait)) => {
+                writeln!(text, "  release   not before {}, in {wait}", second(until))
+            }
             _ => writeln!(text, "  release   the wait begins when the deny is proven"),
         };
     }
@@ -164,12 +264,23 @@ pub fn release(report: &ReleaseReport) -> String {
         text.push_str("Nothing is due.\n");
     }
     for released in &report.released {
-        let who = released.principal.as_ref().map_or("the principal".to_owned(), |name| clean(name.as_str()));
+        let who = released
+            .principal
+            .as_ref()
+            .map_or("the principal".to_owned(), |name| clean(name.as_str()));
         let id = &released.incident;
         let _ = if released.allowed_again {
-            writeln!(text, "Incident {id} is released: the policy {} is gone, and {who} is allowed again.", released.policy_id)
+            writeln!(
+                text,
+                "Incident {id} is released: the policy {} is gone, and {who} is allowed again.",
+                released.policy_id
+            )
         } else {
-            writeln!(text, "Incident {id} is released: the policy {} is gone. That {who} is allowed again is NOT SHOWN.", released.policy_id)
+            writeln!(
+                text,
+                "Incident {id} is released: the policy {} is gone. That {who} is allowed again is NOT SHOWN.",
+                released.policy_id
+            )
         };
         if let Some(gate) = &released.forced_past {
             let _ = writeln!(text, "FORCED past a closed gate: {gate}.");
@@ -209,7 +320,10 @@ pub fn finding(finding: &Finding) -> String {
             let _ = writeln!(text, "  {label:<10}{}", clean(&value));
         }
     };
-    put("severity", finding.severity.map(|severity| severity.to_string()));
+    put(
+        "severity",
+        finding.severity.map(|severity| severity.to_string()),
+    );
     put("account", finding.account.as_ref().map(ToString::to_string));
     put("region", finding.region.as_ref().map(ToString::to_string));
     put("last seen", finding.last_seen.map(second));
@@ -232,13 +346,23 @@ pub fn finding(finding: &Finding) -> String {
 pub fn suspect(suspect: &Suspect) -> String {
     match suspect {
         Suspect::Named { name } => format!("Identity Center user {name}"),
-        Suspect::PermissionSetSession { session, role, account, .. } => {
-            let place = account.as_ref().map_or(String::new(), |account| format!(" in account {account}"));
+        Suspect::PermissionSetSession {
+            session,
+            role,
+            account,
+            ..
+        } => {
+            let place = account
+                .as_ref()
+                .map_or(String::new(), |account| format!(" in account {account}"));
             format!("Identity Center user {session}, in a session of {role}{place}")
         }
         Suspect::RoleSession { session, role, .. } => format!("session {session} of role {role}"),
         Suspect::IamUser { name, principal_id } => format!("IAM user {name} ({principal_id})"),
-        Suspect::Root { account } => format!("root user of account {}", account.as_ref().map_or("unknown", AccountId::as_str)),
+        Suspect::Root { account } => format!(
+            "root user of account {}",
+            account.as_ref().map_or("unknown", AccountId::as_str)
+        ),
         Suspect::FederatedUser { principal_id } => format!("federated user {principal_id}"),
     }
 }
@@ -254,20 +378,36 @@ pub fn event(event: &Event) -> Option<String> {
             StepName::DetachPolicy => "detaching the policy…".to_owned(),
             StepName::DeletePolicy => "deleting it…".to_owned(),
         },
-        Event::Done { step, policy, found } => {
+        Event::Done {
+            step,
+            policy,
+            found,
+        } => {
             let found = if *found { " (found so)" } else { "" };
             match step {
                 StepName::CreatePolicy => format!("created {policy}{found}"),
-                StepName::AttachPolicy => format!("ACCEPTED: {policy} is attached{found}; asking the canaries whether it holds…"),
-                StepName::RecordProof => "the proof is written on the policy; the wait for the release begins".to_owned(),
+                StepName::AttachPolicy => format!(
+                    "ACCEPTED: {policy} is attached{found}; asking the canaries whether it holds…"
+                ),
+                StepName::RecordProof => {
+                    "the proof is written on the policy; the wait for the release begins".to_owned()
+                }
                 StepName::DetachPolicy => format!("detached {policy}{found}"),
                 StepName::DeletePolicy => format!("deleted {policy}{found}; asking the canaries…"),
             }
         }
         Event::Failed { why, .. } => format!("failed: {why}"),
         Event::Unsettled { why, .. } => format!("no answer that can be read: {why}"),
-        Event::Looked { account, verdict, first_refusal } => match first_refusal {
-            Some(after) => format!("{account}: {} (first refusal after {})", verdict.replace('_', " "), duration(*after)),
+        Event::Looked {
+            account,
+            verdict,
+            first_refusal,
+        } => match first_refusal {
+            Some(after) => format!(
+                "{account}: {} (first refusal after {})",
+                verdict.replace('_', " "),
+                duration(*after)
+            ),
             None => format!("{account}: {}", verdict.replace('_', " ")),
         },
         Event::Proven => "PROVEN: refused everywhere we looked".to_owned(),
@@ -280,10 +420,18 @@ pub fn event(event: &Event) -> Option<String> {
 pub fn checklist(items: &[ByHand]) -> String {
     let mut text = String::new();
     if !items.is_empty() {
-        text.push_str("\nBy hand, in this order (AWS has no interface for it, or quell does not do it yet)\n");
+        text.push_str(
+            "\nBy hand, in this order (AWS has no interface for it, or quell does not do it yet)\n",
+        );
     }
     for (i, item) in items.iter().enumerate() {
-        let _ = writeln!(text, "  {}. {}\n     {}", i + 1, clean(&item.what), clean(&item.link));
+        let _ = writeln!(
+            text,
+            "  {}. {}\n     {}",
+            i + 1,
+            clean(&item.what),
+            clean(&item.link)
+        );
     }
     text
 }
@@ -327,7 +475,9 @@ fn listed(accounts: &BTreeSet<AccountId>) -> String {
 }
 
 fn ms(millis: Option<i64>) -> String {
-    millis.map_or("never".to_owned(), |millis| duration(SignedDuration::from_millis(millis)))
+    millis.map_or("never".to_owned(), |millis| {
+        duration(SignedDuration::from_millis(millis))
+    })
 }
 
 /// A moment to the second, in UTC.
@@ -341,16 +491,34 @@ mod tests {
 
     #[test]
     fn nothing_from_outside_can_move_the_cursor_or_turn_the_text_around() {
-        for hostile in ["\u{1b}[2J", "a\rb", "a\u{202e}b", "a\u{2066}b", "\u{9b}2J", "a\u{0}b", "tab\there"] {
+        for hostile in [
+            "\u{1b}[2J",
+            "a\rb",
+            "a\u{202e}b",
+            "a\u{2066}b",
+            "\u{9b}2J",
+            "a\u{0}b",
+            "tab\there",
+        ] {
             let shown = clean(hostile);
-            assert!(shown.chars().all(|c| !c.is_control() && !('\u{202a}'..='\u{202e}').contains(&c) && !('\u{2066}'..='\u{2069}').contains(&c)), "{shown:?}");
+            assert!(
+                shown.chars().all(|c| !c.is_control()
+                    && !('\u{202a}'..='\u{202e}').contains(&c)
+                    && !('\u{2066}'..='\u{2069}').contains(&c)),
+                "{shown:?}"
+            );
         }
         assert_eq!(clean("Zoë O'Neil 日本\n"), "Zoë O'Neil 日本\n");
     }
 
     #[test]
     fn durations_have_two_units_at_most() {
-        for (seconds, shown) in [(0.08, "0.1s"), (4.12, "4.1s"), (61.0, "1m 1s"), (41_340.0, "11h 29m")] {
+        for (seconds, shown) in [
+            (0.08, "0.1s"),
+            (4.12, "4.1s"),
+            (61.0, "1m 1s"),
+            (41_340.0, "11h 29m"),
+        ] {
             assert_eq!(duration(SignedDuration::from_secs_f64(seconds)), shown);
         }
     }

@@ -1,1 +1,30 @@
+//! Stories of quell, told against the range: in memory through the command line's own code, and over a socket with the
+//! built binary. What the range itself says is judged elsewhere, by other people's clients and emulators
+//! (`tests/peers`).
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests may"
+)]
+
+mod practice;
+
+mod bad_input;
+
+mod binary;
+
+mod containing;
+
+mod drills;
+
+mod layers;
+
+mod mishaps;
+
+mod range;
+
+mod releasing;
+
+mod verifying;

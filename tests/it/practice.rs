@@ -1,0 +1,283 @@
+//! A practice organization with quell's command line in front of it, in this process.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use jiff::SignedDuration;
+use quell::aws::{Aws, retries, wire};
+use quell::cli::exit::Exit;
+use quell::cli::ui::{NoAnswer, Prompt};
+use quell::cli::{self, Outside};
+use quell::cloud::ConnectError;
+use quell::ids::*;
+use quell::range::build::{self, Blueprint, Built, Hero, OPERATOR_KEY, SECRET};
+use quell::range::state::{Mishap, Session, Wrong};
+use quell::range::{Call, Range, Time};
+use serde_json::Value;
+
+/// The organization, a state directory of its own, and whoever sits at the terminal.
+pub(crate) struct Practice {
+    pub(crate) range: Range,
+    pub(crate) built: BuiltParts,
+    pub(crate) state_dir: PathBuf,
+    key: RefCell<(String, Option<String>)>,
+    typed: RefCell<Option<String>>,
+}
+
+pub(crate) struct BuiltParts {
+    pub(crate) hero_sessions: Vec<(AccountId, String, String)>,
+    pub(crate) finding: (DetectorId, FindingId),
+}
+
+/// What a run of quell came to.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) exit: Exit,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Ran {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error} in {self:?}"))
+    }
+
+    #[track_caller]
+    pub(crate) fn expect(self, exit: Exit) -> Self {
+        assert_eq!(
+            self.exit, exit,
+            "stdout:\n{}\nstderr:\n{}",
+            self.out, self.err
+        );
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn says(self, text: &str) -> Self {
+        assert!(
+            self.err.contains(text) || self.out.contains(text),
+            "no {text:?} in stdout:\n{}\nstderr:\n{}",
+            self.out,
+            self.err
+        );
+        self
+    }
+}
+
+impl Practice {
+    pub(crate) fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    pub(crate) fn with(arrange: impl FnOnce(&mut Blueprint)) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let mut blueprint = Blueprint {
+            seed: 7,
+            now: "2026-11-22T03:00:00Z".parse().unwrap(),
+            hero: Hero::default(),
+            identity_center: Region::parse("eu-west-1").unwrap(),
+            alive: false,
+            propagation: SignedDuration::from_secs(20),
+        };
+        arrange(&mut blueprint);
+        let Built {
+            state,
+            hero_sessions,
+            finding,
+        } = build::build(&blueprint).unwrap();
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let state_dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+            .join(format!("{}-{number}", std::process::id()));
+        Self {
+            range: Range::new(state, Time::Virtual),
+            built: BuiltParts {
+                hero_sessions,
+                finding,
+            },
+            state_dir,
+            key: RefCell::new((OPERATOR_KEY.to_owned(), None)),
+            typed: RefCell::new(None),
+        }
+    }
+
+    /// Somebody at the terminal will type this at the next prompts.
+    pub(crate) fn types(&self, text: &str) {
+        *self.typed.borrow_mut() = Some(text.to_owned());
+    }
+
+    /// quell runs with this session from now on.
+    pub(crate) fn signs_with(&self, key: &str, session: Session) {
+        let token = session.token.clone();
+        self.range
+            .with(|state| state.sessions.insert(key.to_owned(), session));
+        *self.key.borrow_mut() = (key.to_owned(), token);
+    }
+
+    /// quell runs with a key that AWS does not know.
+    pub(crate) fn signs_with_nothing_valid(&self) {
+        *self.key.borrow_mut() = ("AKIANOBODYKNOWSTHIS0".to_owned(), None);
+    }
+
+    pub(crate) fn operator_session(&self) -> Session {
+        self.range
+            .with(|state| state.sessions[OPERATOR_KEY].clone())
+    }
+
+    /// Runs a command line, as a person would type it.
+    pub(crate) async fn quell(&self, line: &str) -> Ran {
+        self.run(line.split_whitespace().map(str::to_owned).collect())
+            .await
+    }
+
+    pub(crate) async fn run(&self, arguments: Vec<String>) -> Ran {
+        let all = [
+            "quell".to_owned(),
+            "--state-dir".to_owned(),
+            self.state_dir.display().to_string(),
+        ];
+        let all = all.into_iter().chain(arguments).map(Into::into);
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let exit = cli::run(all, self, self, &mut out, &mut err).await;
+        Ran {
+            exit,
+            out: String::from_utf8(out).unwrap(),
+            err: String::from_utf8(err).unwrap(),
+        }
+    }
+
+    /// The incident that is open; there must be exactly one.
+    pub(crate) async fn incident(&self) -> String {
+        let status = self
+            .quell("status --output json")
+            .await
+            .expect(Exit::Done)
+            .json();
+        let incidents = status["incidents"].as_array().unwrap();
+        assert_eq!(incidents.len(), 1, "{incidents:?}");
+        incidents[0]["incident"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn goes_wrong(&self, action: &str, times: u32, what: Wrong) {
+        self.range.with(|state| {
+            state.mishaps.push(Mishap {
+                action: action.to_owned(),
+                times,
+                what,
+            })
+        });
+    }
+
+    pub(crate) fn calls(&self) -> Vec<Call> {
+        self.range.with(|state| state.calls.clone())
+    }
+
+    /// The changes that were asked for, in order.
+    pub(crate) fn mutations(&self) -> Vec<String> {
+        self.calls()
+            .into_iter()
+            .filter(Call::mutates)
+            .map(|call| call.action)
+            .collect()
+    }
+
+    /// The policies of ours that are there, with what they are attached to.
+    pub(crate) fn ours(&self) -> Vec<(String, Vec<TargetId>)> {
+        self.range.with(|state| {
+            let own = state
+                .policies
+                .iter()
+                .filter(|(_, policy)| policy.name.starts_with("quell-"));
+            own.map(|(id, policy)| {
+                let targets = state
+                    .attachments
+                    .iter()
+                    .filter(|(_, attached)| attached.contains(id))
+                    .map(|(target, _)| target.clone());
+                (policy.name.clone(), targets.collect())
+            })
+            .collect()
+        })
+    }
+
+    /// Nothing was asked to change, and nothing was written here.
+    #[track_caller]
+    pub(crate) fn nothing_happened(&self) {
+        assert_eq!(self.mutations(), Vec::<String>::new());
+        assert!(
+            !self.state_dir.exists(),
+            "{} was written",
+            self.state_dir.display()
+        );
+    }
+
+    /// Whether a call with this session is answered: by its HTTP status.
+    pub(crate) fn call_as(&self, key: &str) -> u16 {
+        let token = self.range.with(|state| state.sessions[key].token.clone());
+        self.range
+            .answer(&quell::range::wire::as_actor(key, token.as_deref()))
+            .map_or(0, |answer| answer.status().as_u16())
+    }
+
+    /// The sessions whose call is refused, but for the hero's and the canaries'.
+    pub(crate) fn refused_bystanders(&self) -> Vec<String> {
+        let own: Vec<&str> = self
+            .built
+            .hero_sessions
+            .iter()
+            .map(|(_, key, _)| key.as_str())
+            .collect();
+        let hero = format!(":{}", build::HERO);
+        let others: Vec<(String, String)> = self.range.with(|state| {
+            let others = state.sessions.iter().filter(|(key, session)| {
+                !own.contains(&key.as_str())
+                    && !session.user_id.ends_with(&hero)
+                    && session.policy.is_none()
+            });
+            others
+                .map(|(key, session)| (key.clone(), session.arn.clone()))
+                .collect()
+        });
+        assert!(others.len() > 10, "too few bystanders to show anything");
+        others
+            .into_iter()
+            .filter(|(key, _)| self.call_as(key) != 200)
+            .map(|(_, arn)| arn)
+            .collect()
+    }
+}
+
+impl Outside for Practice {
+    type World = Aws<Range>;
+
+    async fn connect(
+        &self,
+        _: Option<&str>,
+        region: Option<&Region>,
+    ) -> Result<Self::World, ConnectError> {
+        let region = region
+            .cloned()
+            .unwrap_or_else(|| Region::parse("us-east-1").unwrap());
+        let (key, token) = self.key.borrow().clone();
+        let config = self
+            .range
+            .sdk_config(&key, SECRET, token.as_deref(), &region, retries());
+        Ok(Aws::over(
+            config,
+            SharedHttpClient::new(self.range.clone()),
+            wire::Seen::default(),
+            self.range.clone(),
+        ))
+    }
+
+    async fn interrupted(&self) {
+        std::future::pending().await
+    }
+}
+
+impl Prompt for Practice {
+    fn ask(&self, _: &str) -> Result<String, NoAnswer> {
+        self.typed.borrow().clone().ok_or(NoAnswer::NoTerminal)
+    }
+}

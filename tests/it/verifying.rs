@@ -1,0 +1,198 @@
+//! Proof, and what is not one.
+
+use std::sync::Arc;
+
+use quell::cli::exit::Exit;
+use quell::ids::*;
+use quell::policy::document::Document;
+use quell::range::state::Policy;
+
+use crate::practice::Practice;
+
+/// Attaches somebody else's SCP to the root.
+fn attach(practice: &Practice, content: &str) {
+    practice.range.with(|state| {
+        let id = PolicyId::parse("p-somebodyelse").unwrap();
+        let policy = Policy {
+            name: "somebody-else".to_owned(),
+            description: String::new(),
+            content: content.to_owned(),
+            document: Arc::new(Document::parse(content).unwrap()),
+            tags: Default::default(),
+            aws_managed: false,
+        };
+        state.policies.insert(id.clone(), policy);
+        let root = state.root.clone();
+        state.attachments.entry(root).or_default().insert(0, id);
+        state.settle();
+    });
+}
+
+#[tokio::test]
+async fn attached_and_not_enforced_is_getting_through() {
+    let practice = Practice::new();
+    let ran = practice
+        .quell("contain test-user --yes --verify-timeout 1s --output json")
+        .await
+        .expect(Exit::GettingThrough);
+    let report = ran.json();
+    assert_eq!(report["state"], "getting_through");
+    assert!(report["proven_ms"].is_null() && report["release_not_before"].is_null());
+    assert_eq!(practice.ours().len(), 1, "it stays contained");
+    let incident = practice.incident().await;
+    practice
+        .quell(&format!("verify {incident}"))
+        .await
+        .expect(Exit::Done)
+        .says("refused everywhere we looked");
+}
+
+#[tokio::test]
+async fn refused_by_somebody_elses_policy_is_no_proof() {
+    let practice = Practice::new();
+    attach(
+        &practice,
+        r#"{"Version":"2012-10-17","Statement":{"Effect":"Deny","Action":"*","Resource":"*","Condition":{"StringLike":{"aws:userid":"*:test-user"}}}}"#,
+    );
+    let report = practice
+        .quell("contain test-user --yes --verify-timeout 1m --output json")
+        .await
+        .expect(Exit::NotProven)
+        .json();
+    assert_eq!(report["accounts"][0]["verdict"], "refused_by_other");
+    assert!(
+        report["accounts"][0]["detail"]
+            .as_str()
+            .unwrap()
+            .contains("p-somebodyelse"),
+        "{report}"
+    );
+}
+
+#[tokio::test]
+async fn when_the_control_is_refused_too_nothing_is_shown() {
+    let practice = Practice::new();
+    attach(
+        &practice,
+        r#"{"Version":"2012-10-17","Statement":{"Effect":"Deny","Action":"iam:*","Resource":"*"}}"#,
+    );
+    let report = practice
+        .quell("contain test-user --yes --verify-timeout 1m --output json")
+        .await
+        .expect(Exit::NotProven)
+        .json();
+    assert_eq!(report["accounts"][0]["verdict"], "control_refused");
+}
+
+#[tokio::test]
+async fn an_account_without_a_canary_role_is_could_not_ask_and_never_fine() {
+    let practice = Practice::new();
+    let lost = AccountId::parse("222233334444").unwrap();
+    practice.range.with(|state| {
+        state
+            .accounts
+            .get_mut(&lost)
+            .unwrap()
+            .roles
+            .retain(|name, _| name.starts_with("AWSReserved"))
+    });
+    let report = practice
+        .quell("contain test-user --yes --output json")
+        .await
+        .expect(Exit::NotProven)
+        .json();
+    for account in report["accounts"].as_array().unwrap() {
+        let expected = if account["id"] == "222233334444" {
+            "could_not_ask"
+        } else {
+            "refused_by_us"
+        };
+        assert_eq!(account["verdict"], expected, "{account}");
+    }
+}
+
+#[tokio::test]
+async fn the_second_role_is_tried_when_the_first_is_not_there() {
+    let practice = Practice::new();
+    practice.range.with(|state| {
+        state
+            .accounts
+            .values_mut()
+            .for_each(|account| account.roles.retain(|name, _| name != "quell-canary"))
+    });
+    let report = practice
+        .quell("contain test-user --yes --output json")
+        .await
+        .expect(Exit::Done)
+        .json();
+    assert_eq!(
+        report["accounts"][0]["role"],
+        "OrganizationAccountAccessRole"
+    );
+    let incident = practice.incident().await;
+    practice
+        .quell(&format!("verify {incident} --canary-role quell-canary"))
+        .await
+        .expect(Exit::NotProven)
+        .says("could not ask");
+}
+
+#[tokio::test]
+async fn the_canary_asks_what_a_policy_can_refuse_under_the_users_name_and_a_neutral_one() {
+    let practice = Practice::new();
+    practice
+        .quell("contain test-user --yes")
+        .await
+        .expect(Exit::Done);
+    let probes = practice
+        .calls()
+        .iter()
+        .filter(|call| call.action == "iam:ListAccountAliases")
+        .count();
+    assert!(probes >= 12 * 2 * 3, "{probes}");
+    let identity = practice
+        .calls()
+        .iter()
+        .filter(|call| call.action == "sts:GetCallerIdentity")
+        .count();
+    assert_eq!(
+        identity, 1,
+        "GetCallerIdentity is answered despite any deny: it says who we are, and proves nothing"
+    );
+    let incident = practice.incident().await;
+    practice.range.with(|state| {
+        let canaries: Vec<&str> = state
+            .sessions
+            .values()
+            .filter(|session| session.policy.is_some())
+            .map(|session| session.user_id.split(':').nth(1).unwrap())
+            .collect();
+        let control = format!("quell-control-{incident}");
+        assert_eq!(
+            canaries.iter().filter(|name| **name == "test-user").count(),
+            12
+        );
+        assert_eq!(canaries.iter().filter(|name| **name == control).count(), 12);
+    });
+}
+
+#[tokio::test]
+async fn a_deny_that_somebody_detached_is_noticed() {
+    let practice = Practice::new();
+    practice
+        .quell("contain test-user --yes")
+        .await
+        .expect(Exit::Done);
+    let incident = practice.incident().await;
+    practice.range.with(|state| {
+        let root = state.root.clone();
+        state.attachments.get_mut(&root).unwrap().truncate(1);
+        state.settle();
+    });
+    practice
+        .quell(&format!("verify {incident} --verify-timeout 10s"))
+        .await
+        .expect(Exit::GettingThrough)
+        .says("STILL GETTING THROUGH");
+    practice.quell("status").await.says("NOT ATTACHED");
+}
