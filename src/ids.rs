@@ -101,17 +101,17 @@ ids! {
     PolicyArn: "a policy ARN", "arn:…:organizations::…:policy/…",
         |s| s.starts_with("arn:") && s.contains(":organizations::") && s.contains(":policy/");
 
-    /// An Identity Center identity store, `d-…` or a UUID.
-    IdentityStoreId: "an identity store id", "d- and 10 hex digits, or a UUID",
-        |s| tail(s, "d-", 10, 10, hex_digit) || is_uuid(s);
+    /// An Identity Center identity store, `d-…` or a UUID. Only ever handed back to AWS, so wider than AWS's own
+    /// ten hex digits: an unexpected letter is no reason to leave somebody in.
+    IdentityStoreId: "an identity store id", "d- and letters or digits, or a UUID",
+        |s| tail(s, "d-", 1, 62, lower) || is_uuid(s);
 
-    /// The ARN of an Identity Center instance, `arn:…:sso:::instance/ssoins-…`.
-    InstanceArn: "an Identity Center instance ARN", "arn:…:sso:::instance/…",
-        |s| s.starts_with("arn:") && s.contains(":sso:::instance/");
+    /// The ARN of an Identity Center instance, `arn:…:sso:::instance/ssoins-…`. Only ever handed back to AWS.
+    InstanceArn: "an Identity Center instance ARN", "arn:…:sso:…", |s| s.starts_with("arn:") && s.contains(":sso:");
 
-    /// The ARN of a permission set. A deleted and re-created set gets another.
-    PermissionSetArn: "a permission set ARN", "arn:…:sso:::permissionSet/…",
-        |s| s.starts_with("arn:") && s.contains(":sso:::permissionSet/");
+    /// The ARN of a permission set, `arn:…:sso:::permissionSet/…`. A deleted and re-created set gets another. Only ever
+    /// handed back to AWS.
+    PermissionSetArn: "a permission set ARN", "arn:…:sso:…", |s| s.starts_with("arn:") && s.contains(":sso:");
 
     /// An Identity Center user: a UUID, with ten hex digits before it in older stores. The one name of a
     /// person that no renaming changes.

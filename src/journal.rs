@@ -4,7 +4,7 @@
 //! [`State`], made by the one transition function, so replaying a journal and recording it are the same thing. Goes
 //! wrong: [`JournalError`]; then the call that was about to be made is not made.
 //!
-//! This module is pure; [`file`] puts the lines on a disk.
+//! This module is pure; [`mod@file`] puts the lines on a disk.
 
 pub mod file;
 

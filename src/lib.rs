@@ -1,4 +1,33 @@
-//! quell
+//! quell cuts off a compromised AWS identity across a whole organization, proves that it is cut off, and lets the person
+//! back in when it is safe.
+//!
+//! # One incident, end to end
+//!
+//! A GuardDuty finding arrives, or an operator types a username. That is the *signal*; [`signal`] reads it into a
+//! *suspect*, which is only a claim. [`survey`] asks AWS, with the reading capability of [`cloud`] alone, who that is and
+//! what stands in the organization; the answers are [`facts`]. [`principal`] joins claim and facts: every name that a
+//! session of theirs can have, every account they can enter, how long their longest session lives.
+//!
+//! [`policy`] drafts the *deny*: one statement for each key that can name them. [`plan`] puts it into ordered steps, each
+//! with its inverse, on an [`incident`] whose name, description and tags AWS will remember; how long to wait and what is
+//! left to people comes from a [`playbook`]. [`plan::preflight`] proves on the very document that the suspect is refused
+//! and that the operator is not. [`plan::approval`] binds a person's go-ahead to the plan's digest.
+//!
+//! [`respond`] is the driver. It records in the [`journal`], calls, and records again: [`contain`] creates the policy and
+//! attaches it, after which the deny is *accepted*. [`verify`] sends *canaries*, sessions of the suspect's name beside a
+//! neutral control, until each is refused by our policy several times in a row: then it is *proven*, and the clock of
+//! [`release`] starts. When no session can be alive any more, the same driver takes the deny away and asks the canaries
+//! whether everybody is let through again. [`report`] says what happened.
+//!
+//! The world is behind the ports of [`cloud`]. [`aws`] implements them with the AWS SDK. [`range`] is a practice
+//! organization that answers the same HTTP requests, in memory or over a loopback socket, so a [`drill`] runs the very
+//! same stages and adapters, with an attacker who calls all the time and a clock that moves when somebody waits. [`cli`]
+//! is the door.
+//!
+//! Each module imports only from those above it in this list; `tests/it/layers.rs` reads the `use` lines and keeps it so.
+
+// — what happened —
+
 pub mod ids;
 
 pub mod signal;
@@ -11,6 +40,8 @@ pub mod survey;
 
 pub mod principal;
 
+// — what we mean to do —
+
 pub mod playbook;
 
 pub mod policy;
@@ -18,6 +49,8 @@ pub mod policy;
 pub mod incident;
 
 pub mod plan;
+
+// — doing it —
 
 pub mod journal;
 
@@ -29,12 +62,18 @@ pub mod release;
 
 pub mod respond;
 
+// — telling —
+
 pub mod report;
+
+// — the world —
 
 pub mod aws;
 
 pub mod range;
 
 pub mod drill;
+
+// — the door —
 
 pub mod cli;

@@ -210,3 +210,14 @@ fn the_reader_of_imports_reads_them() {
         ["aws", "ids", "policy", "report"]
     );
 }
+
+#[test]
+fn no_second_http_and_tls_stack_comes_in() {
+    // The SDK's default features bring one, with open advisories; one careless dependency brings the defaults.
+    let lock =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock")).unwrap();
+    for (name, version) in [("hyper", "0.14."), ("h2", "0.3."), ("rustls", "0.21.")] {
+        let old = format!("name = \"{name}\"\nversion = \"{version}");
+        assert!(!lock.contains(&old), "{name} {version} is in the lock file");
+    }
+}
