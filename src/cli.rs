@@ -68,14 +68,16 @@ struct Arguments {
 
 const AFTER: &str = "\
 Examples:
-  quell drill                                  practise the whole story; touches nothing outside this process
-  quell plan alice@example.com                 show what containing would do; changes nothing
-  quell contain --finding-file finding.json    deny everything, after you typed the username
-  quell status                                 every incident of the organization, from any machine
-  quell release q-7f3a9c                       take the deny away when no session can be alive any more
+  quell drill                                practise the whole story in this process
+  quell plan alice@example.com               show what containing would do
+  quell contain --finding-file finding.json  deny everything, once you typed the name
+  quell status                               every incident, from any machine
+  quell release q-7f3a9c                     let the person in again when it is safe
 
-Exit codes: 0 done and proven, 1 failed and nothing changed, 2 usage, 3 refused, 4 changed and not proven,
-5 changed and still getting through, 6 partly changed, 130 interrupted.";
+Exit codes:
+  0 done and proven    1 failed, nothing changed    2 usage    3 refused
+  4 changed, not proven    5 changed, still getting through    6 partly changed
+  130 interrupted";
 
 /// What every verb takes.
 #[derive(Debug, Args)]
@@ -86,8 +88,14 @@ pub struct Common {
     /// Use this Region (default: AWS_REGION or the profile's)
     #[arg(long, global = true, value_name = "REGION")]
     region: Option<Region>,
-    /// Write results for people or as one JSON object
-    #[arg(long, global = true, value_name = "FORMAT", default_value = "human")]
+    /// Write results for people (human) or as one JSON object (json)
+    #[arg(
+        long,
+        global = true,
+        value_name = "FORMAT",
+        default_value = "human",
+        hide_possible_values = true
+    )]
     output: Format,
     /// Keep journals in this directory (default: $XDG_STATE_HOME/quell, or ~/.local/state/quell)
     #[arg(long, global = true, value_name = "DIR", env = "QUELL_STATE_DIR")]

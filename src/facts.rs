@@ -43,17 +43,6 @@ pub struct Caller {
     pub expires: Option<Timestamp>,
 }
 
-impl Caller {
-    /// The partition of our ARN (`aws`, `aws-cn`, `aws-us-gov`…), for the ARNs that we have to build.
-    pub fn partition(&self) -> &str {
-        self.arn
-            .split(':')
-            .nth(1)
-            .filter(|partition| !partition.is_empty())
-            .unwrap_or("aws")
-    }
-}
-
 /// The organization, from `organizations:DescribeOrganization`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Organization {

@@ -47,6 +47,8 @@ pub struct Incident {
     pub target: Option<TargetId>,
     /// The member accounts that the principal could enter, as far as they fit.
     pub accounts: BTreeSet<AccountId>,
+    /// How many more accounts they could enter that did not fit: a proof from the tags alone is not one of everywhere.
+    pub accounts_left_out: usize,
     /// Whether the principal could enter the management account, which the deny does not cover.
     pub reaches_management: bool,
     /// The longest session that could exist.
@@ -108,6 +110,12 @@ impl Incident {
         {
             put(&numbered("accounts", i), Some(some.join(" ")));
         }
+        let fit = ACCOUNTS_IN_A_TAG * ACCOUNT_TAGS;
+        let left_out = accounts.len().saturating_sub(fit) + self.accounts_left_out;
+        put(
+            "accounts-left-out",
+            (left_out > 0).then(|| left_out.to_string()),
+        );
         put(
             "reaches-management",
             Some(self.reaches_management.to_string()),
@@ -155,6 +163,9 @@ impl Incident {
                 .flat_map(|some| some.split(' '))
                 .filter_map(|id| AccountId::parse(id).ok())
                 .collect(),
+            accounts_left_out: get("accounts-left-out")
+                .and_then(|n| n.parse().ok())
+                .unwrap_or(0),
             reaches_management: get("reaches-management").as_deref() == Some("true"),
             longest_session: get("longest-session").and_then(|duration| duration.parse().ok()),
             margin: get("margin").and_then(|duration| duration.parse().ok()),
@@ -233,6 +244,7 @@ mod tests {
             accounts: (0..50)
                 .map(|i| AccountId::parse(format!("{:012}", 111_122_223_333_u64 + i)).unwrap())
                 .collect(),
+            accounts_left_out: 0,
             reaches_management: true,
             longest_session: Some(SignedDuration::from_hours(8)),
             margin: Some(SignedDuration::from_mins(30)),
@@ -273,6 +285,20 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn accounts_that_do_not_fit_are_counted_and_never_dropped_in_silence() {
+        let mut many = incident();
+        many.accounts = (0..400)
+            .map(|i| AccountId::parse(format!("{:012}", 111_122_223_333_u64 + i)).unwrap())
+            .collect();
+        let recalled = Incident::recall(&policy(&many)).unwrap();
+        assert_eq!(
+            (recalled.accounts.len(), recalled.accounts_left_out),
+            (380, 20)
+        );
+        assert!(many.tags().len() <= 50);
     }
 
     #[test]

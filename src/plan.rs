@@ -228,6 +228,7 @@ fn opened(facts: &Facts, principal: &Principal, playbook: &Playbook) -> Incident
         opened: Some(facts.asked_at),
         target: Some(facts.target.clone()),
         accounts: covered(facts, principal),
+        accounts_left_out: 0,
         reaches_management: principal.reaches_management,
         longest_session: Some(principal.session.longest),
         margin: Some(playbook.release.margin),
@@ -241,6 +242,8 @@ fn taken_up(mut incident: Incident, facts: &Facts, principal: &Principal) -> Inc
         .longest_session
         .max(Some(principal.session.longest));
     incident.accounts.extend(covered(facts, principal));
+    // The new survey saw every account again.
+    incident.accounts_left_out = 0;
     incident.reaches_management |= principal.reaches_management;
     incident
 }

@@ -32,6 +32,8 @@ impl Sessions {
             region if region.starts_with("eusc-") => "aws-eusc",
             region if region.starts_with("us-iso-") => "aws-iso",
             region if region.starts_with("us-isob-") => "aws-iso-b",
+            region if region.starts_with("eu-isoe-") => "aws-iso-e",
+            region if region.starts_with("us-isof-") => "aws-iso-f",
             _ => "aws",
         };
         Self {

@@ -144,8 +144,10 @@ pub async fn contain<O: Outside>(
         Ok((accepted, proof))
     };
     let done = tokio::select! {
-        done = work => Some(done),
+        // First, so that Ctrl-C is listened for before anything begins.
+        biased;
         () = outside.interrupted() => None,
+        done = work => Some(done),
     };
     let (accepted, proof) = match done {
         Some(Ok(done)) => done,

@@ -93,9 +93,11 @@ pub async fn range<O: Outside>(
     let (exports, say) = (|lines: &str| ui.text(lines), |line: &str| ui.say(line));
     let serving = drill::serve(*port, *seed, *propagation, &exports, &say);
     let served = tokio::select! {
-        served = serving => served,
+        // First, so that Ctrl-C is listened for before anything begins.
+        biased;
         // Ctrl-C is how it is meant to end.
         () = outside.interrupted() => Ok(()),
+        served = serving => served,
     };
     served.map(|()| Exit::Done).map_err(|error| {
         Failure::new(

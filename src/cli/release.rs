@@ -113,8 +113,10 @@ pub async fn release<O: Outside>(
                 .await
         };
         let done = tokio::select! {
-            done = work => Some(done),
+            // First, so that Ctrl-C is listened for before anything begins.
+            biased;
             () = outside.interrupted() => None,
+            done = work => Some(done),
         };
         let proof = match done {
             Some(Ok(proof)) => proof,

@@ -41,9 +41,9 @@ pub struct Terminal;
 
 impl Prompt for Terminal {
     fn ask(&self, question: &str) -> Result<String, NoAnswer> {
-        // dialoguer looks at stderr alone; with stdin piped it would read the terminal behind the pipe's back, and a
-        // script that pipes an answer in must be told to say --yes instead.
-        if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        // With standard input piped (`--finding-file -`) dialoguer reads the controlling terminal instead, so a person
+        // can still answer, and what a script pipes in is never taken for an approval.
+        if !std::io::stderr().is_terminal() {
             return Err(NoAnswer::NoTerminal);
         }
         let answer = dialoguer::Input::<String>::new()

@@ -45,6 +45,15 @@ pub async fn verify<O: Outside>(
     let (mut incident, policy) = given::incident(&world, &args.incident).await?;
     let mut question = respond::question(&incident, &policy.arn, &playbook, Aim::Refused);
     let chosen: BTreeSet<AccountId> = args.account.iter().cloned().collect();
+    if incident.accounts_left_out > 0 {
+        ui.say(&format!(
+            "note: {} more accounts did not fit on the policy; typing the `quell contain` command again looks at all of them.",
+            incident.accounts_left_out
+        ));
+    }
+    if world.read().targets(&policy.id).await?.is_empty() {
+        ui.say("note: the policy is attached to nothing; typing the `quell contain` command again attaches it.");
+    }
     let mut journal = open_journal(common, &args.incident)?;
     let watch = |event: &crate::journal::Event| {
         human::event(event)
@@ -54,17 +63,21 @@ pub async fn verify<O: Outside>(
     let work = async {
         let mut response = Response::new(&world, &mut journal, &watch);
         response.take_up(&incident, Purpose::Verify, &operator.arn, None)?;
-        if chosen.is_empty() {
+        if chosen.is_empty() && incident.accounts_left_out == 0 {
             response.verify(&mut incident, &policy.id, &question).await
         } else {
-            // Some accounts that were picked are not everywhere we know of, so they start no clock.
-            question.accounts = chosen;
+            // Accounts that were picked, or that happened to fit, are not everywhere, so they start no clock.
+            if !chosen.is_empty() {
+                question.accounts = chosen;
+            }
             response.look(&question).await
         }
     };
     let done = tokio::select! {
-        done = work => Some(done),
+        // First, so that Ctrl-C is listened for before anything begins.
+        biased;
         () = outside.interrupted() => None,
+        done = work => Some(done),
     };
     let proof = match done {
         Some(Ok(proof)) => proof,

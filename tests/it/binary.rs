@@ -249,7 +249,7 @@ fn contained_over_the_wire_by_one_process_and_released_by_another() {
 #[test]
 fn ctrl_c_says_what_is_done_and_the_same_command_goes_on() {
     // The deny takes long to arrive, so the interruption comes while the canaries are asked.
-    let served = Served::start(&["--propagation", "20s"]);
+    let served = Served::start(&["--propagation", "3s"]);
     let mut child = served
         .quell(&["contain", "test-user", "--yes"])
         .stdout(Stdio::null())

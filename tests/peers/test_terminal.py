@@ -1,10 +1,13 @@
 """A person at a terminal: the prompt is dialoguer's, the terminal a real pseudo-terminal."""
 
+import fcntl
+import json
 import os
 import pty
 import select
 import signal
 import subprocess
+import termios
 import time
 
 from conftest import QUELL, quick_playbook
@@ -13,12 +16,22 @@ from conftest import QUELL, quick_playbook
 class Person:
     """quell on a pseudo-terminal of its own, and somebody typing."""
 
-    def __init__(self, world, *arguments):
+    def __init__(self, world, *arguments, piped=None):
         # stdin and stderr are the terminal, as for somebody who redirects the report.
         self.terminal, other = pty.openpty()
-        self.process = subprocess.Popen([QUELL, *arguments], env={**world.env, "TERM": "xterm"}, stdin=other, stderr=other, stdout=subprocess.PIPE,
-                                        start_new_session=True, preexec_fn=lambda: __import__("fcntl").ioctl(other, __import__("termios").TIOCSCTTY, 0))
+        self.process = subprocess.Popen(
+            [QUELL, *arguments],
+            env={**world.env, "TERM": "xterm"},
+            stdin=other if piped is None else subprocess.PIPE,
+            stderr=other,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(other, termios.TIOCSCTTY, 0),
+        )
         os.close(other)
+        if piped is not None:
+            self.process.stdin.write(piped.encode())
+            self.process.stdin.close()
         self.seen = ""
 
     def reads_until(self, text):
@@ -64,6 +77,15 @@ def test_typing_the_username_contains(range_world):
     assert person.ends() == 0, person.seen
     assert "refused everywhere we looked" in person.out
     assert len(policies(range_world)) == 1
+
+
+def test_a_finding_is_piped_in_and_the_username_typed_on_the_terminal(range_world):
+    guardduty = range_world.client("guardduty")
+    findings = guardduty.get_findings(DetectorId=range_world.env["QUELL_PRACTICE_DETECTOR"], FindingIds=[range_world.env["QUELL_PRACTICE_FINDING"]])
+    piped = json.dumps({"Findings": findings["Findings"]}, default=str)
+    person = Person(range_world, "contain", "--finding-file", "-", "--playbook", quick_playbook(range_world.tmp), piped=piped)
+    person.reads_until("PRACTICE: type the username").types("test-user\r")
+    assert person.ends() == 0, person.seen
 
 
 def test_enter_alone_or_another_name_does_not(range_world):
