@@ -103,10 +103,7 @@ pub async fn run(
 
     let suspect = match suspect {
         Some(suspect) => {
-            tell(&format!(
-                "\nA finding accuses: {}.",
-                human::suspect(&suspect)
-            ));
+            tell("\nA finding comes in.");
             suspect
         }
         None => {
@@ -132,6 +129,7 @@ pub async fn run(
         }
     };
 
+    tell(&format!("  It accuses: {}.", human::suspect(&suspect)));
     tell("\nSurvey: who is it, what can they reach, what stands on the root?");
     let prepared = respond::prepare(&world, &suspect, playbook, None).await?;
     let plan = &prepared.plan;
@@ -142,9 +140,11 @@ pub async fn run(
         plan.principal.session.because
     ));
     tell(&format!(
-        "  The plan: {} statements of deny in one policy, attached to {}.",
-        plan.document.statements.len(),
+        "  The plan: one policy on the organization's root {} that refuses everything to whoever carries their user id,",
         plan.target
+    ));
+    tell(&format!(
+        "  is in a session named {hero}, or has {hero} as source identity; nobody else."
     ));
     if !prepared.preflight.refusals.is_empty() {
         return Err(DrillError::Refused(prepared.preflight.refusals));
@@ -406,7 +406,7 @@ fn blueprint(seed: u64, suspect: Option<&Suspect>) -> Result<Blueprint, DrillErr
         Some(_) | None => Hero::default(),
     };
     // Three in the morning, on a day of the range's own: the same drill tells the same story at any time.
-    let now = Timestamp::from_second(1_763_780_400).unwrap_or(Timestamp::UNIX_EPOCH);
+    let now = Timestamp::from_second(1_795_316_400).unwrap_or(Timestamp::UNIX_EPOCH);
     // Identity Center lives in another Region than the operator works in, as it may.
     Ok(Blueprint {
         seed,

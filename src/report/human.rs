@@ -28,11 +28,12 @@ pub fn clean(text: &str) -> String {
     clean
 }
 
-/// `11h 29m`, `4.1s`: two units at most, because nobody needs the milliseconds of a night.
+/// `11h 29m`, `4.1s`, `31ms`: two units at most, because nobody needs the milliseconds of a night.
 pub fn duration(duration: SignedDuration) -> String {
     let seconds = duration.as_secs();
     match seconds {
-        0..60 => format!("{:.1}s", duration.as_secs_f64()),
+        0 => format!("{}ms", duration.as_millis()),
+        1..60 => format!("{:.1}s", duration.as_secs_f64()),
         60..3600 => format!("{}m {}s", seconds / 60, seconds % 60),
         _ => format!("{}h {}m", seconds / 3600, seconds % 3600 / 60),
     }
@@ -514,7 +515,7 @@ mod tests {
     #[test]
     fn durations_have_two_units_at_most() {
         for (seconds, shown) in [
-            (0.08, "0.1s"),
+            (0.08, "80ms"),
             (4.12, "4.1s"),
             (61.0, "1m 1s"),
             (41_340.0, "11h 29m"),
