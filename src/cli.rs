@@ -36,8 +36,9 @@ use etcetera::BaseStrategy as _;
 
 use crate::cloud::{Cloud, ConnectError};
 use crate::ids::{IncidentId, Region};
-use crate::journal::Journal;
 use crate::journal::file::{self, JournalFile};
+use crate::journal::{Journal, Store};
+use crate::respond::Stopped;
 use exit::Exit;
 use failure::Failure;
 use ui::{Format, Prompt, Ui};
@@ -189,6 +190,29 @@ pub async fn run<O: Outside>(
             ui.failure(&failure);
             failure.exit
         }
+    }
+}
+
+/// Does the work unless Ctrl-C comes first, and says in either case what is and is not done.
+async fn do_or_say<O: Outside, S, T>(
+    outside: &O,
+    journal: &mut Journal<S>,
+    incident: &IncidentId,
+    work: impl AsyncFnOnce(&mut Journal<S>) -> Result<T, Stopped>,
+) -> Result<T, Failure>
+where
+    S: Store,
+{
+    let done = tokio::select! {
+        // First, so that Ctrl-C is listened for before anything begins.
+        biased;
+        () = outside.interrupted() => None,
+        done = work(&mut *journal) => Some(done),
+    };
+    match done {
+        Some(Ok(done)) => Ok(done),
+        Some(Err(stopped)) => Err(Failure::stopped(&stopped, journal.state(), incident)),
+        None => Err(Failure::interrupted(journal.state(), incident)),
     }
 }
 

@@ -126,7 +126,7 @@ pub struct State {
     pub incident: Option<IncidentId>,
     /// The policy, once known.
     pub policy: Option<PolicyId>,
-    /// Each step that was begun.
+    /// Each step that was begun since the incident was last approved or taken up.
     pub steps: BTreeMap<StepName, Status>,
     /// Whether the deny was proven.
     pub proven: bool,
@@ -157,6 +157,9 @@ impl State {
                     )));
                 }
                 self.incident = Some(incident.clone());
+                // What is told after a failure is what this run did: the steps of an earlier one are not its.
+                self.steps.clear();
+                self.released = false;
             }
             Event::Started { step } => {
                 if self.incident.is_none() {
@@ -188,7 +191,7 @@ impl State {
         }
     }
 
-    /// Whether something may have been changed that a release has not undone.
+    /// Whether something may have been changed since then that a release has not undone.
     pub fn changed(&self) -> bool {
         !self.released
             && self

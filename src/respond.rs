@@ -229,28 +229,40 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
         let proof = self.look(question).await?;
         if proof.overall == Overall::Shown {
             self.record(Event::Proven)?;
-            // The earliest proof starts the clock; proving again later does not move it.
-            if incident.proven.is_none() {
-                // Up to the whole second: tags and people read it.
-                incident.proven = Some(whole_second(proof.ended));
-                self.record(Event::Started {
-                    step: StepName::RecordProof,
-                })?;
-                match self
-                    .cloud
-                    .change()
-                    .tag_policy(policy, &incident.tags())
-                    .await
-                {
-                    Ok(()) => self.settled(StepName::RecordProof, Outcome::Done(()), policy)?,
-                    Err(trouble) => {
-                        incident.proven = None;
-                        self.settled(StepName::RecordProof, Outcome::Failed(trouble), policy)?;
-                    }
-                }
-            }
+            self.remember(incident, policy, proof.ended).await?;
         }
         Ok(proof)
+    }
+
+    /// Writes the proof on the policy, and whatever else a later survey added to what must be remembered.
+    async fn remember(
+        &mut self,
+        incident: &mut Incident,
+        policy: &PolicyId,
+        proven: Timestamp,
+    ) -> Result<(), Stopped> {
+        let known = incident.proven;
+        // The earliest proof starts the clock, and proving again later does not move it. Up to the whole second: tags
+        // and people read it.
+        incident.proven = Some(known.unwrap_or_else(|| whole_second(proven)));
+        let remembered = self.cloud.read().tags(policy).await.unwrap_or_default();
+        let tags = incident.tags();
+        if tags
+            .iter()
+            .all(|(key, value)| remembered.get(key) == Some(value))
+        {
+            return Ok(());
+        }
+        self.record(Event::Started {
+            step: StepName::RecordProof,
+        })?;
+        match self.cloud.change().tag_policy(policy, &tags).await {
+            Ok(()) => self.settled(StepName::RecordProof, Outcome::Done(()), policy),
+            Err(trouble) => {
+                incident.proven = known;
+                self.settled(StepName::RecordProof, Outcome::Failed(trouble), policy)
+            }
+        }
     }
 
     /// Takes the deny away: detach from everything it is attached to, delete. The gate is the caller's.
@@ -265,8 +277,8 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
         forced_past: Option<String>,
     ) -> Result<(), Stopped> {
         let (read, change, clock) = (self.cloud.read(), self.cloud.change(), self.cloud.clock());
-        let targets = read.targets(policy).await.map_err(Stopped::Read)?;
         self.take_up(incident, Purpose::Release, operator, forced_past)?;
+        let targets = read.targets(policy).await.map_err(Stopped::Read)?;
         for target in &targets {
             self.record(Event::Started {
                 step: StepName::DetachPolicy,

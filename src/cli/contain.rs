@@ -9,7 +9,7 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::given::SignalArgs;
 use crate::cli::ui::{NoAnswer, Ui};
-use crate::cli::{Common, Outside, open_journal};
+use crate::cli::{Common, Outside, do_or_say, open_journal};
 use crate::cloud::{Clock as _, Cloud};
 use crate::ids::{RoleName, TargetId};
 use crate::plan::Plan;
@@ -133,8 +133,8 @@ pub async fn contain<O: Outside>(
             .for_each(|line| ui.say(&line))
     };
     let mut remembered = approved.plan.incident.clone();
-    let work = async {
-        let mut response = Response::new(&world, &mut journal, &watch);
+    let (accepted, proof) = do_or_say(outside, &mut journal, incident, async |journal| {
+        let mut response = Response::new(&world, journal, &watch);
         let accepted = response.contain(&approved, operator).await?;
         let question =
             respond::question(&remembered, &accepted.policy.arn, &playbook, Aim::Refused);
@@ -142,18 +142,8 @@ pub async fn contain<O: Outside>(
             .verify(&mut remembered, &accepted.policy.id, &question)
             .await?;
         Ok((accepted, proof))
-    };
-    let done = tokio::select! {
-        // First, so that Ctrl-C is listened for before anything begins.
-        biased;
-        () = outside.interrupted() => None,
-        done = work => Some(done),
-    };
-    let (accepted, proof) = match done {
-        Some(Ok(done)) => done,
-        Some(Err(stopped)) => return Err(Failure::stopped(&stopped, journal.state(), incident)),
-        None => return Err(Failure::interrupted(journal.state(), incident)),
-    };
+    })
+    .await?;
     let report = ContainReport::of(
         &prepared,
         &remembered,

@@ -8,7 +8,7 @@ use crate::cli::contain::{CanaryArgs, playbook};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::{NoAnswer, Ui};
-use crate::cli::{Common, Outside, given, open_journal};
+use crate::cli::{Common, Outside, do_or_say, given, open_journal};
 use crate::cloud::{Clock as _, Cloud as _, Read as _};
 use crate::facts::PolicySummary;
 use crate::ids::IncidentId;
@@ -93,8 +93,8 @@ pub async fn release<O: Outside>(
                 .into_iter()
                 .for_each(|line| ui.say(&line))
         };
-        let work = async {
-            let mut response = Response::new(&world, &mut journal, &watch);
+        let proof = do_or_say(outside, &mut journal, &incident.id, async |journal| {
+            let mut response = Response::new(&world, journal, &watch);
             response
                 .release(
                     &incident,
@@ -111,20 +111,8 @@ pub async fn release<O: Outside>(
                     Aim::Allowed,
                 ))
                 .await
-        };
-        let done = tokio::select! {
-            // First, so that Ctrl-C is listened for before anything begins.
-            biased;
-            () = outside.interrupted() => None,
-            done = work => Some(done),
-        };
-        let proof = match done {
-            Some(Ok(proof)) => proof,
-            Some(Err(stopped)) => {
-                return Err(Failure::stopped(&stopped, journal.state(), &incident.id));
-            }
-            None => return Err(Failure::interrupted(journal.state(), &incident.id)),
-        };
+        })
+        .await?;
         released.push(ReleasedReport {
             incident: incident.id,
             principal: incident.principal,

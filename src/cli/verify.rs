@@ -9,7 +9,7 @@ use crate::cli::contain::{CanaryArgs, playbook};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::Ui;
-use crate::cli::{Common, Outside, given, open_journal};
+use crate::cli::{Common, Outside, do_or_say, given, open_journal};
 use crate::cloud::{Cloud as _, Read as _};
 use crate::ids::{AccountId, IncidentId};
 use crate::journal::Purpose;
@@ -60,8 +60,8 @@ pub async fn verify<O: Outside>(
             .into_iter()
             .for_each(|line| ui.say(&line))
     };
-    let work = async {
-        let mut response = Response::new(&world, &mut journal, &watch);
+    let proof = do_or_say(outside, &mut journal, &args.incident, async |journal| {
+        let mut response = Response::new(&world, journal, &watch);
         response.take_up(&incident, Purpose::Verify, &operator.arn, None)?;
         if chosen.is_empty() && incident.accounts_left_out == 0 {
             response.verify(&mut incident, &policy.id, &question).await
@@ -72,20 +72,8 @@ pub async fn verify<O: Outside>(
             }
             response.look(&question).await
         }
-    };
-    let done = tokio::select! {
-        // First, so that Ctrl-C is listened for before anything begins.
-        biased;
-        () = outside.interrupted() => None,
-        done = work => Some(done),
-    };
-    let proof = match done {
-        Some(Ok(proof)) => proof,
-        Some(Err(stopped)) => {
-            return Err(Failure::stopped(&stopped, journal.state(), &args.incident));
-        }
-        None => return Err(Failure::interrupted(journal.state(), &args.incident)),
-    };
+    })
+    .await?;
     let mut report = VerifyReport::of(&incident, &proof, world.practice());
     report.proof_not_recorded &= args.account.is_empty();
     ui.result(&report, human::verify);

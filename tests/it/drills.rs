@@ -142,6 +142,16 @@ async fn a_drill_whose_proof_comes_too_early_or_whose_wait_is_too_short_fails() 
 }
 
 #[tokio::test]
+async fn the_drill_in_the_readme_is_the_drill() {
+    let readme =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let recorded = readme.split("$ quell drill\n").nth(1).unwrap();
+    let recorded = recorded.split("\n```").next().unwrap();
+    let ran = Practice::new().quell("drill").await.expect(Exit::Done);
+    assert_eq!(ran.out.trim_end(), recorded, "record it again");
+}
+
+#[tokio::test]
 async fn the_story_can_be_followed_by_somebody_who_never_saw_quell() {
     let ran = Practice::new().quell("drill").await.expect(Exit::Done);
     for part in [
