@@ -144,11 +144,12 @@ impl Reader {
         };
         let credentials = provider.provide_credentials().await.map_err(|error| {
             let none = matches!(error, CredentialsError::CredentialsNotLoaded(_));
-            let why = if none {
-                "no credentials are configured".to_owned()
+            let first = if none {
+                "no credentials were found"
             } else {
-                trouble::chain(&error)
+                "the credentials cannot be used"
             };
+            let why = format!("{first} ({})", trouble::chain(&error));
             trouble(TroubleKind::Credentials, why)
         })?;
         Ok(credentials
@@ -181,5 +182,9 @@ impl<K: Clock> Cloud for Aws<K> {
 
     fn practice(&self) -> Option<String> {
         self.seen.not_aws()
+    }
+
+    fn mixed(&self) -> Option<(String, String)> {
+        self.seen.aws().zip(self.seen.not_aws())
     }
 }

@@ -166,23 +166,17 @@ pub async fn run<O: Outside>(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Exit {
-    let arguments = match Arguments::try_parse_from(arguments) {
-        Ok(arguments) => arguments,
-        Err(error) => return misused(&error, out, err),
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let arguments = match Arguments::try_parse_from(&arguments) {
+        Ok(parsed) => parsed,
+        Err(error) => return misused(&error, &arguments, prompt, out, err),
     };
-    let common = &arguments.common;
-    let ui = Ui::new(out, err, prompt, common.output);
-    let done = match &arguments.verb {
-        Verb::Plan(args) => contain::plan(args, common, outside, &ui).await,
-        Verb::Contain(args) => contain::contain(args, common, outside, &ui).await,
-        Verb::Verify(args) => verify::verify(args, common, outside, &ui).await,
-        Verb::Status(args) => status::status(args, common, outside, &ui).await,
-        Verb::Release(args) => release::release(args, common, outside, &ui).await,
-        Verb::Drill(args) => drill::drill(args, &ui).await,
-        Verb::Range(verb) => drill::range(verb, outside, &ui).await,
-        Verb::Signal(verb) => signal::signal(verb, &ui),
-        Verb::Policy(verb) => policy::policy(verb, &ui),
-        Verb::Playbook(verb) => playbook::playbook(verb, &ui),
+    let ui = Ui::new(out, err, prompt, arguments.common.output);
+    let done = tokio::select! {
+        // A verb that has changed something hears Ctrl-C by itself, and says what is and is not done.
+        biased;
+        done = dispatch(&arguments, outside, &ui) => done,
+        () = outside.interrupted() => Err(Failure::new(Exit::Interrupted, "interrupted")),
     };
     match done {
         Ok(exit) => exit,
@@ -216,15 +210,53 @@ where
     }
 }
 
+async fn dispatch<O: Outside>(
+    arguments: &Arguments,
+    outside: &O,
+    ui: &Ui<'_>,
+) -> Result<Exit, Failure> {
+    let common = &arguments.common;
+    match &arguments.verb {
+        Verb::Plan(args) => contain::plan(args, common, outside, ui).await,
+        Verb::Contain(args) => contain::contain(args, common, outside, ui).await,
+        Verb::Verify(args) => verify::verify(args, common, outside, ui).await,
+        Verb::Status(args) => status::status(args, common, outside, ui).await,
+        Verb::Release(args) => release::release(args, common, outside, ui).await,
+        Verb::Drill(args) => drill::drill(args, ui).await,
+        Verb::Range(verb) => drill::range(verb, outside, ui).await,
+        Verb::Signal(verb) => signal::signal(verb, ui),
+        Verb::Policy(verb) => policy::policy(verb, ui),
+        Verb::Playbook(verb) => playbook::playbook(verb, ui),
+    }
+}
+
 /// Help and version on stdout, anything that was misspelt on stderr.
-fn misused(error: &clap::Error, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
+fn misused(
+    error: &clap::Error,
+    arguments: &[OsString],
+    prompt: &dyn Prompt,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Exit {
     let text = error.render().to_string();
-    let asked_for = !error.use_stderr();
-    // Whoever closed the pipe does not want the rest.
-    let _ = if asked_for {
-        out.write_all(text.as_bytes())
-    } else {
-        err.write_all(text.as_bytes())
-    };
-    if asked_for { Exit::Done } else { Exit::Usage }
+    if !error.use_stderr() {
+        // Whoever closed the pipe does not want the rest.
+        let _ = out.write_all(text.as_bytes());
+        return Exit::Done;
+    }
+    let _ = err.write_all(text.as_bytes());
+    let json = arguments
+        .windows(2)
+        .any(|pair| matches!(pair, [flag, value] if flag == "--output" && value == "json"))
+        || arguments.iter().any(|argument| argument == "--output=json");
+    if json {
+        let first = text
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .trim_start_matches("error: ");
+        Ui::new(out, err, prompt, Format::Json)
+            .object(&Failure::usage(first).hint("See `quell --help`."));
+    }
+    Exit::Usage
 }

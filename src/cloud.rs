@@ -293,4 +293,7 @@ pub trait Cloud {
     fn clock(&self) -> &Self::Clock;
     /// The host that answered, when it is not AWS: then everything is PRACTICE.
     fn practice(&self) -> Option<String>;
+    /// A host of AWS's and one that is none, when both answered: then nothing may be called practice, and nothing
+    /// proven.
+    fn mixed(&self) -> Option<(String, String)>;
 }

@@ -5,6 +5,8 @@
 //! is what a lost reply looks like the second time. Both directions live here, because the release runs the inverses by
 //! the same rules.
 
+use std::collections::BTreeMap;
+
 use jiff::SignedDuration;
 
 use crate::cloud::{Change, Clock, CreateError, NewPolicy, Read, Trouble, TroubleKind};
@@ -37,37 +39,25 @@ pub async fn create(
     clock: &impl Clock,
     policy: &NewPolicy,
 ) -> Outcome<PolicySummary> {
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        let trouble = match change.create_policy(policy).await {
-            Ok(summary) => return Outcome::Done(summary),
-            Err(CreateError::Trouble(trouble))
-                if trouble.kind == TroubleKind::Busy && tries < PATIENCE =>
-            {
-                clock.sleep(SignedDuration::from_secs(1)).await;
-                continue;
-            }
-            Err(CreateError::Trouble(trouble)) if !trouble.may_have_happened() => {
-                return Outcome::Failed(trouble);
-            }
-            Err(CreateError::Trouble(trouble)) => trouble,
-            Err(CreateError::NameTaken) => Trouble {
-                operation: "organizations:CreatePolicy",
-                kind: TroubleKind::Refused,
-                detail: format!("a policy named {} exists already", policy.name),
-            },
-        };
-        // The name carries the incident's id, so a policy of that name is ours.
-        return match read.policies().await {
-            Ok(policies) => match policies.into_iter().find(|known| known.name == policy.name) {
-                Some(summary) => Outcome::Found(summary),
-                None if tries < AGAIN => continue,
-                None => Outcome::Failed(trouble),
-            },
-            Err(_) => Outcome::Unsettled(trouble),
-        };
-    }
+    // The name carries the incident's id, so a policy of that name is ours.
+    let look = || async {
+        let policies = read.policies().await?;
+        Ok(policies.into_iter().find(|known| known.name == policy.name))
+    };
+    let call = || async {
+        change
+            .create_policy(policy)
+            .await
+            .map_err(|error| match error {
+                CreateError::Trouble(trouble) => trouble,
+                CreateError::NameTaken => Trouble {
+                    operation: "organizations:CreatePolicy",
+                    kind: TroubleKind::Refused,
+                    detail: format!("a policy named {} exists already", policy.name),
+                },
+            })
+    };
+    settle(clock, call, look).await
 }
 
 /// Attaches the policy, unless it is attached.
@@ -79,10 +69,8 @@ pub async fn attach(
     target: &TargetId,
 ) -> Outcome<()> {
     let call = || change.attach_policy(policy, target);
-    settle(clock, call, || async {
-        Ok(read.targets(policy).await?.contains(target))
-    })
-    .await
+    let look = || async { Ok(read.targets(policy).await?.contains(target).then_some(())) };
+    settle(clock, call, look).await
 }
 
 /// Detaches the policy, unless it is not attached.
@@ -94,10 +82,8 @@ pub async fn detach(
     target: &TargetId,
 ) -> Outcome<()> {
     let call = || change.detach_policy(policy, target);
-    settle(clock, call, || async {
-        Ok(!read.targets(policy).await?.contains(target))
-    })
-    .await
+    let look = || async { Ok((!read.targets(policy).await?.contains(target)).then_some(())) };
+    settle(clock, call, look).await
 }
 
 /// Deletes the policy, unless it is gone.
@@ -108,35 +94,58 @@ pub async fn delete(
     policy: &PolicyId,
 ) -> Outcome<()> {
     let call = || change.delete_policy(policy);
-    settle(clock, call, || async {
-        Ok(read.content(policy).await?.is_none())
-    })
-    .await
+    let look = || async { Ok(read.content(policy).await?.is_none().then_some(())) };
+    settle(clock, call, look).await
 }
 
-/// Asks for a change; while AWS is busy with another, asks again; when the answer is lost, looks.
-async fn settle<C, L>(clock: &impl Clock, call: impl Fn() -> C, look: impl Fn() -> L) -> Outcome<()>
+/// Writes tags on the policy, unless they are there.
+pub async fn tag(
+    read: &impl Read,
+    change: &impl Change,
+    clock: &impl Clock,
+    policy: &PolicyId,
+    tags: &BTreeMap<String, String>,
+) -> Outcome<()> {
+    let call = || change.tag_policy(policy, tags);
+    let look = || async {
+        let there = read.tags(policy).await?;
+        Ok(tags
+            .iter()
+            .all(|(key, value)| there.get(key) == Some(value))
+            .then_some(()))
+    };
+    settle(clock, call, look).await
+}
+
+/// Asks for a change; while AWS is busy with another, asks again; and looks before it calls anything failed.
+///
+/// Also a clear refusal is looked behind: the SDK tries again by itself, so what it reports is the *last* attempt's end,
+/// and an earlier one may have been done with its answer lost.
+async fn settle<T, C, L>(
+    clock: &impl Clock,
+    call: impl Fn() -> C,
+    look: impl Fn() -> L,
+) -> Outcome<T>
 where
-    C: Future<Output = Result<(), Trouble>>,
-    L: Future<Output = Result<bool, Trouble>>,
+    C: Future<Output = Result<T, Trouble>>,
+    L: Future<Output = Result<Option<T>, Trouble>>,
 {
     let mut tries = 0;
     loop {
         tries += 1;
-        match call().await {
-            Ok(()) => return Outcome::Done(()),
-            Err(trouble) if trouble.kind == TroubleKind::Busy && tries < PATIENCE => {
-                clock.sleep(SignedDuration::from_secs(1)).await
-            }
-            Err(trouble) if !trouble.may_have_happened() => return Outcome::Failed(trouble),
-            Err(trouble) => {
-                return match look().await {
-                    Ok(true) => Outcome::Found(()),
-                    Ok(false) if tries < AGAIN => continue,
-                    Ok(false) => Outcome::Failed(trouble),
-                    Err(_) => Outcome::Unsettled(trouble),
-                };
-            }
+        let trouble = match call().await {
+            Ok(value) => return Outcome::Done(value),
+            Err(trouble) => trouble,
+        };
+        let ambiguous = trouble.may_have_happened();
+        match (look().await, trouble.kind) {
+            (Ok(Some(value)), _) => return Outcome::Found(value),
+            (_, TroubleKind::Busy) if tries < PATIENCE => {}
+            (Ok(None), _) if ambiguous && tries < AGAIN => {}
+            (Err(_), _) if ambiguous => return Outcome::Unsettled(trouble),
+            // Read several times, with pauses: what was not there then did not happen.
+            (Ok(None) | Err(_), _) => return Outcome::Failed(trouble),
         }
+        clock.sleep(SignedDuration::from_secs(1)).await;
     }
 }

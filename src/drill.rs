@@ -157,10 +157,14 @@ pub async fn run(
         Approval::flag(plan, world.clock().now()).of(plan.clone(), world.clock().now())?;
     tell(&format!("\nApproved. Incident {}.", plan.incident.id));
     let mut journal = Journal::after(&[], Vec::new())?;
-    let watch = |event: &Event| {
-        human::event(event)
-            .into_iter()
-            .for_each(|line| tell(&format!("  {line}")))
+    tell(
+        "  (Canaries are sessions that quell mints itself: one named like the suspect's, which must be refused, and a",
+    );
+    tell("  neutral one beside it, the control, which must not.)");
+    // Progress is for people who wait; here nobody does.
+    let watch = |event: &Event| match human::event(event) {
+        Some(line) if !matches!(event, Event::Looking { .. }) => tell(&format!("  {line}")),
+        Some(_) | None => {}
     };
     let mut response = Response::new(&world, &mut journal, &watch);
     let accepted = response
@@ -168,9 +172,10 @@ pub async fn run(
         .await?;
     let mut incident = plan.incident.clone();
     let question = respond::question(&incident, &accepted.policy.arn, playbook, Aim::Refused);
-    let proof = response
+    let proved = response
         .verify(&mut incident, &accepted.policy.id, &question)
         .await?;
+    let proof = proved.proof;
     let proven = (proof.overall == Overall::Shown).then_some(proof.ended);
     let slipped = sightings(&range, None)
         .allowed_before
@@ -181,6 +186,10 @@ pub async fn run(
 
     let faults = match proven {
         Some(_) => {
+            tell(
+                "  By hand, meanwhile: assignments, portal sessions, the identity provider. quell prints the checklist; a drill",
+            );
+            tell("  has nobody to work through it, and its attacker no way to sign in again.");
             drain(&range, &world, &incident, tell).await;
             release(
                 &mut response,
@@ -460,13 +469,13 @@ pub async fn serve(
     let (listener, address) = socket::bind(port).await?;
 
     let mut lines = format!(
-        "# PRACTICE organization {address}: nothing here is AWS. The operator, in the management account {management}:\nexport AWS_ENDPOINT_URL=http://{address}\nexport AWS_REGION={region}\nexport AWS_DEFAULT_REGION={region}\nexport AWS_ACCESS_KEY_ID={OPERATOR_KEY}\nexport AWS_SECRET_ACCESS_KEY={SECRET}\n"
+        "# PRACTICE organization {address}: nothing here is AWS. The operator, in the management account {management}:\nunset AWS_SESSION_TOKEN AWS_PROFILE\nexport AWS_ENDPOINT_URL=http://{address}\nexport AWS_REGION={region}\nexport AWS_DEFAULT_REGION={region}\nexport AWS_ACCESS_KEY_ID={OPERATOR_KEY}\nexport AWS_SECRET_ACCESS_KEY={SECRET}\n"
     );
     lines.push_str(&format!("# A GuardDuty finding about {hero}: detector and id.\nexport QUELL_PRACTICE_DETECTOR={}\nexport QUELL_PRACTICE_FINDING={}\n", finding.0, finding.1));
     lines.push_str(&format!("# A running session of {hero} in each account, to be watched being refused:\n#   AWS_ACCESS_KEY_ID=$TEST_USER_<account>_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY={SECRET} AWS_SESSION_TOKEN=$TEST_USER_<account>_SESSION_TOKEN aws s3 ls\n"));
     for (account, key, token) in &hero_sessions {
         if *account == management {
-            lines.push_str("# The management account, where no SCP applies:\n");
+            lines.push_str("# The management account, where no SCP applies: a session of an assignment that was taken away since.\n");
         }
         lines.push_str(&format!("export TEST_USER_{account}_ACCESS_KEY_ID={key}\nexport TEST_USER_{account}_SECRET_ACCESS_KEY={SECRET}\nexport TEST_USER_{account}_SESSION_TOKEN={token}\n"));
     }

@@ -155,7 +155,7 @@ pub struct Directory {
     /// The user; unknown when a finding names somebody whom the directory no longer has.
     pub user: Known<User>,
     /// Every way into an account, direct and through groups.
-    pub assignments: BTreeSet<Assignment>,
+    pub assignments: Known<BTreeSet<Assignment>>,
     /// The permission sets of those assignments.
     pub permission_sets: BTreeMap<PermissionSetArn, PermissionSet>,
 }

@@ -125,10 +125,18 @@ impl Incident {
             self.longest_session.map(|duration| duration.to_string()),
         );
         put("margin", self.margin.map(|duration| duration.to_string()));
-        put("proven", self.proven.map(|moment| moment.to_string()));
+        // Written also when there is none: an empty value stops a clock that an earlier proof had started.
+        put(
+            "proven",
+            Some(
+                self.proven
+                    .map_or(String::new(), |moment| moment.to_string()),
+            ),
+        );
+        let until = self.release_not_before();
         put(
             "release-not-before",
-            self.release_not_before().map(|moment| moment.to_string()),
+            Some(until.map_or(String::new(), |moment| moment.to_string())),
         );
         tags
     }

@@ -8,8 +8,6 @@
 
 pub mod file;
 
-use std::collections::BTreeMap;
-
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -89,6 +87,15 @@ pub enum Event {
         /// The first refusal that was not followed by an allowed call, counted from the first question.
         first_refusal: Option<SignedDuration>,
     },
+    /// The canaries are still being asked. Shown, and not recorded: it changes nothing.
+    Looking {
+        /// Accounts that have settled.
+        settled: usize,
+        /// Of so many.
+        of: usize,
+        /// Until the time is up.
+        left: SignedDuration,
+    },
     /// Refused everywhere we looked.
     Proven,
     /// The deny is gone.
@@ -127,7 +134,7 @@ pub struct State {
     /// The policy, once known.
     pub policy: Option<PolicyId>,
     /// Each step that was begun since the incident was last approved or taken up.
-    pub steps: BTreeMap<StepName, Status>,
+    pub steps: Vec<(StepName, Status)>,
     /// Whether the deny was proven.
     pub proven: bool,
     /// Whether the deny is gone.
@@ -167,7 +174,7 @@ impl State {
                         "{step:?} was started without an approval"
                     )));
                 }
-                self.steps.insert(*step, Status::Started);
+                self.steps.push((*step, Status::Started));
             }
             Event::Done { step, policy, .. } => {
                 self.outcome(*step, Status::Done)?;
@@ -175,7 +182,7 @@ impl State {
             }
             Event::Failed { step, .. } => self.outcome(*step, Status::Failed)?,
             Event::Unsettled { step, .. } => self.outcome(*step, Status::Unsettled)?,
-            Event::Looked { .. } => {}
+            Event::Looked { .. } | Event::Looking { .. } => {}
             Event::Proven => self.proven = true,
             Event::Released => self.released = true,
         }
@@ -183,21 +190,22 @@ impl State {
     }
 
     fn outcome(&mut self, step: StepName, status: Status) -> Result<(), Impossible> {
-        match self.steps.insert(step, status) {
-            Some(Status::Started) => Ok(()),
-            Some(Status::Done | Status::Failed | Status::Unsettled) | None => Err(Impossible(
-                format!("{step:?} has an outcome and was not started"),
-            )),
+        match self.steps.last_mut() {
+            Some((last, begun @ Status::Started)) if *last == step => {
+                *begun = status;
+                Ok(())
+            }
+            Some(_) | None => Err(Impossible(format!(
+                "{step:?} has an outcome and was not started"
+            ))),
         }
     }
 
-    /// Whether something may have been changed since then that a release has not undone.
+    /// Whether anything was or may have been changed since then.
     pub fn changed(&self) -> bool {
-        !self.released
-            && self
-                .steps
-                .iter()
-                .any(|(_, status)| *status != Status::Failed)
+        self.steps
+            .iter()
+            .any(|(_, status)| *status != Status::Failed)
     }
 }
 
@@ -241,6 +249,9 @@ pub enum JournalError {
     /// The store failed.
     #[error("the journal cannot be written: {0}")]
     Store(String),
+    /// What is there is no journal that this version can go on with.
+    #[error("the journal cannot be read: {0}")]
+    Unreadable(String),
 }
 
 /// A journal being written.
@@ -264,14 +275,12 @@ impl<S: Store> Journal<S> {
             previous: hash(""),
         };
         for line in lines {
-            let entry: Entry = serde_json::from_str(line).map_err(|error| {
-                JournalError::Store(format!("line {}: {error}", journal.next + 1))
-            })?;
+            let number = journal.next + 1;
+            let entry: Entry = serde_json::from_str(line)
+                .map_err(|error| JournalError::Unreadable(format!("line {number}: {error}")))?;
             if entry.previous != journal.previous || entry.seq != journal.next {
-                return Err(JournalError::Store(format!(
-                    "line {} does not follow the line before it",
-                    journal.next + 1
-                )));
+                let why = format!("line {number} does not follow the line before it");
+                return Err(JournalError::Unreadable(why));
             }
             journal.state = std::mem::take(&mut journal.state).then(&entry.event)?;
             journal.next += 1;
@@ -360,7 +369,10 @@ mod tests {
     fn replaying_a_journal_is_recording_it() {
         let (lines, state) = written();
         assert_eq!(Journal::after(&lines, Vec::new()).unwrap().state, state);
-        assert_eq!(state.steps[&StepName::DeletePolicy], Status::Failed);
+        assert_eq!(
+            state.steps.last(),
+            Some(&(StepName::DeletePolicy, Status::Failed))
+        );
     }
 
     #[test]

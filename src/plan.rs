@@ -37,6 +37,9 @@ pub struct Plan {
     pub target: TargetId,
     /// In this order.
     pub steps: Vec<Step>,
+    /// Set when an earlier run's proof no longer holds, because its policy was detached since: the release's clock is
+    /// stopped before the deny is attached again.
+    pub stops_clock: bool,
     /// When the facts it rests on were asked for.
     pub surveyed_at: Timestamp,
 }
@@ -129,14 +132,22 @@ impl Plan {
             let incident = Incident::recall(policy)?;
             is_of(&incident, &principal, &facts.target).then(|| (incident, policy.summary.clone()))
         });
-        let (incident, already) = match open {
-            Some((incident, summary)) => (taken_up(incident, facts, &principal), Some(summary)),
+        let mut principal = principal;
+        let (mut incident, already) = match open {
+            Some((incident, summary)) => {
+                // The policy names every spelling that was ever seen; what is judged is that document.
+                principal
+                    .session_names
+                    .extend(incident.session_names.iter().cloned());
+                (taken_up(incident, facts, &principal), Some(summary))
+            }
             None => (opened(facts, &principal, playbook), None),
         };
         let document = policy::draft(&principal, &incident.id)?;
         let attached = already
             .as_ref()
             .is_some_and(|own| facts.attached.iter().any(|policy| policy.id == own.id));
+        let stops_clock = !attached && incident.proven.take().is_some();
         let policy = Box::new(NewPolicy {
             name: incident.id.policy_name(),
             description: incident.description(),
@@ -156,6 +167,7 @@ impl Plan {
             document,
             target: facts.target.clone(),
             steps,
+            stops_clock,
             surveyed_at: facts.asked_at,
         })
     }
@@ -175,6 +187,10 @@ impl Plan {
                     feed("create");
                     feed(&policy.name);
                     feed(&policy.content);
+                    for (key, value) in &policy.tags {
+                        feed(key);
+                        feed(value);
+                    }
                     feed(already.as_ref().map_or("", |policy| policy.id.as_str()));
                 }
                 Step::AttachPolicy { target, already } => {

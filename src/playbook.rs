@@ -28,7 +28,7 @@ pub struct Playbook {
     /// Where the deny is attached.
     pub target: Target,
     /// `aws:userid` values that no deny may hit.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "userids")]
     pub break_glass: Vec<String>,
     /// How the deny is proven.
     pub verify: Verify,
@@ -104,6 +104,13 @@ impl Playbook {
                 "`verify.canary_roles` is empty: without a role nothing can be proven".to_owned(),
             ));
         }
+        let row =
+            playbook.verify.every * i32::try_from(playbook.verify.in_a_row).unwrap_or(i32::MAX);
+        if playbook.verify.every.is_zero() || row > playbook.verify.timeout {
+            return Err(PlaybookError(
+                "`verify` can never prove anything: `in_a_row` rounds, one each `every`, must fit into `timeout`, and `every` must be more than nothing".to_owned(),
+            ));
+        }
         Ok(playbook)
     }
 
@@ -176,6 +183,25 @@ impl From<Target> for String {
             Target::Id(id) => id.into(),
         }
     }
+}
+
+/// `aws:userid` values. An ARN or a bare name is never one, and would spare nobody in silence.
+fn userids<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let values = Vec::<String>::deserialize(deserializer)?;
+    for value in &values {
+        let session = value.split_once(':').is_some_and(|(id, name)| {
+            (RoleId::parse(id).is_ok() || AccountId::parse(id).is_ok())
+                && SessionName::parse(name).is_ok()
+        });
+        let user = value.starts_with("AIDA") && value.bytes().all(|b| b.is_ascii_alphanumeric());
+        if !(session || user || AccountId::parse(value.clone()).is_ok()) {
+            let error = format!(
+                "`{value}` is not an aws:userid: expected AROA…:session-name, AIDA…, or an account id for its root"
+            );
+            return Err(serde::de::Error::custom(error));
+        }
+    }
+    Ok(values)
 }
 
 fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
@@ -275,6 +301,11 @@ mod tests {
             ("timeout = \"15m\"", "timeout = \"-15m\""),
             ("[\"quell-canary\"", "[\"quell canary\""),
             ("target = \"root\"", "target = \"everywhere\""),
+            ("break_glass = []", "break_glass = [\"*\"]"),
+            (
+                "break_glass = []",
+                "break_glass = [\"arn:aws:iam::111122223333:role/BreakGlass\"]",
+            ),
         ] {
             let error = changed(from, to).unwrap_err().to_string();
             assert!(error.contains(&line_of(from)), "{to}: {error}");
@@ -292,6 +323,19 @@ mod tests {
             error.to_string().contains("nothing can be proven"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn waits_in_which_nothing_can_be_proven_are_refused() {
+        for (from, to) in [
+            ("every = \"2s\"", "every = \"0s\""),
+            ("every = \"2s\"", "every = \"1h\""),
+            ("in_a_row = 3", "in_a_row = 99999"),
+            ("timeout = \"15m\"", "timeout = \"0s\""),
+        ] {
+            let error = changed(from, to).unwrap_err().to_string();
+            assert!(error.contains("can never prove"), "{to}: {error}");
+        }
     }
 
     #[test]

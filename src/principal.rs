@@ -36,6 +36,8 @@ pub struct Principal {
     pub unspellable: Option<String>,
     /// The accounts they can enter.
     pub reach: BTreeSet<AccountId>,
+    /// Set when AWS did not tell what they can enter, with the reason: then the accounts above are only some of them.
+    pub reach_unknown: Option<String>,
     /// Whether the management account, where no SCP applies, is among what they can enter (R16).
     pub reaches_management: bool,
     /// How long a session of theirs can live.
@@ -112,7 +114,9 @@ impl Principal {
         let session_names = own_name.iter().chain(claimed).cloned().collect();
         let mut reach: BTreeSet<AccountId> = directory
             .assignments
-            .iter()
+            .known()
+            .into_iter()
+            .flatten()
             .map(|assignment| assignment.account.clone())
             .collect();
         if let Suspect::PermissionSetSession {
@@ -127,6 +131,10 @@ impl Principal {
             user_id: match &directory.user {
                 Known::Known(user) => Known::Known(user.id.clone()),
                 Known::Unknown(why) => Known::Unknown(why.clone()),
+            },
+            reach_unknown: match &directory.assignments {
+                Known::Known(_) => None,
+                Known::Unknown(why) => Some(why.clone()),
             },
             reaches_management: reach.contains(&facts.organization.management),
             session: session_life(suspect, directory),
@@ -146,6 +154,9 @@ fn session_life(suspect: &Suspect, directory: &Directory) -> SessionLife {
     };
     if let Known::Unknown(why) = &directory.user {
         return unknown(why.clone());
+    }
+    if let Known::Unknown(why) = &directory.assignments {
+        return unknown(format!("what they can enter is unknown ({why})"));
     }
     if let Suspect::PermissionSetSession { role, .. } = suspect {
         let held = directory
@@ -176,7 +187,7 @@ fn session_life(suspect: &Suspect, directory: &Directory) -> SessionLife {
                     set.name
                 ));
             }
-            Known::Known(duration) if *duration > life.longest => {
+            Known::Known(duration) if *duration >= life.longest => {
                 life = SessionLife {
                     longest: *duration,
                     because: format!("{duration:#} from permission set {}", set.name),

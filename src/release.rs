@@ -34,9 +34,9 @@ impl Closed {
     pub fn hint(&self, incident: &Incident) -> String {
         let id = &incident.id;
         match self {
-            Closed::NeverProven => {
-                format!("Prove it with `quell verify {id}`: the wait begins then.")
-            }
+            Closed::NeverProven => format!(
+                "Prove it with `quell verify {id}`: the wait begins then. Where no canary can show it, wait 12 hours and use `quell release {id} --force`."
+            ),
             Closed::NoClock => format!(
                 "When you know that no session of the user can be alive: `quell release {id} --force`."
             ),

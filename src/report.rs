@@ -14,10 +14,11 @@ use serde_json::Value;
 use crate::facts::Known;
 use crate::ids::*;
 use crate::incident::Incident;
+use crate::plan::preflight;
 use crate::playbook::{ByHand, Playbook};
 use crate::policy::document::Document;
 use crate::release::Closed;
-use crate::respond::{Accepted, Prepared};
+use crate::respond::{Accepted, Prepared, Proved};
 use crate::verify::{AccountProof, Overall, Proof};
 
 /// The plan, before anybody approves it. Of `quell plan`.
@@ -113,13 +114,15 @@ pub struct ContainReport {
     pub accounts: Vec<AccountReport>,
     /// The management account, if the principal can enter it: NOT CONTAINED THERE.
     pub not_contained_in: Option<AccountId>,
+    /// Member accounts that the principal can enter and that are not under the target.
+    pub outside_target: Vec<AccountId>,
     /// Full sentences.
     pub not_covered: Vec<String>,
     /// What only people can do.
     pub by_hand: Vec<ByHand>,
     /// Before this a release is refused; `null` until proven.
     pub release_not_before: Option<Timestamp>,
-    /// Set when the proof could not be written on the policy: without it no release clock runs.
+    /// Set when what was shown could not be written on the policy: without it no release clock runs.
     pub proof_not_recorded: bool,
 }
 
@@ -153,6 +156,8 @@ pub struct VerifyReport {
     pub incident: IncidentId,
     /// How far it is.
     pub state: Stage,
+    /// False when only some of the accounts were looked at.
+    pub complete: bool,
     /// Account by account.
     pub accounts: Vec<AccountReport>,
     /// The management account is in reach, and not contained.
@@ -208,8 +213,21 @@ pub struct ReleaseReport {
     pub schema: &'static str,
     /// The host that answered, when it is not AWS.
     pub practice: Option<String>,
-    /// Each that was to be released.
+    /// Each that was released.
     pub released: Vec<ReleasedReport>,
+    /// Each that was due and could not be.
+    pub failed: Vec<NotReleasedReport>,
+}
+
+/// One release that did not happen.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NotReleasedReport {
+    /// The incident.
+    pub incident: IncidentId,
+    /// Why.
+    pub failure: String,
+    /// The exit code that it would have had alone.
+    pub exit: u8,
 }
 
 /// One release.
@@ -329,9 +347,10 @@ impl ContainReport {
         playbook: &Playbook,
         approved_at: Timestamp,
         accepted: &Accepted,
-        proof: &Proof,
+        proved: &Proved,
         practice: Option<String>,
     ) -> Self {
+        let proof = &proved.proof;
         let proven = proof.overall == Overall::Shown;
         Self {
             schema: "quell.contain/1",
@@ -347,26 +366,45 @@ impl ContainReport {
             not_contained_in: incident
                 .reaches_management
                 .then(|| prepared.facts.organization.management.clone()),
+            outside_target: preflight::outside(&prepared.facts, &prepared.plan),
             not_covered: prepared.preflight.not_covered.clone(),
             by_hand: playbook.by_hand.clone(),
             release_not_before: incident.release_not_before(),
-            proof_not_recorded: proven && incident.proven.is_none(),
+            proof_not_recorded: !proved.recorded,
         }
     }
 }
 
 impl VerifyReport {
-    /// Of a proof.
-    pub fn of(incident: &Incident, proof: &Proof, practice: Option<String>) -> Self {
+    /// Of a proof of everywhere.
+    pub fn of(incident: &Incident, proved: &Proved, practice: Option<String>) -> Self {
         Self {
             schema: "quell.verify/1",
             practice,
             incident: incident.id.clone(),
-            state: stage(proof),
-            accounts: accounts(proof),
+            state: stage(&proved.proof),
+            complete: true,
+            accounts: accounts(&proved.proof),
             reaches_management: incident.reaches_management,
             release_not_before: incident.release_not_before(),
-            proof_not_recorded: proof.overall == Overall::Shown && incident.proven.is_none(),
+            proof_not_recorded: !proved.recorded,
+        }
+    }
+
+    /// Of a look at some accounts, which by itself proves nothing of the others.
+    pub fn of_some(incident: &Incident, proof: &Proof, practice: Option<String>) -> Self {
+        let state = match (stage(proof), incident.proven) {
+            (Stage::Proven, None) => Stage::Accepted,
+            (stage, _) => stage,
+        };
+        let proved = Proved {
+            proof: proof.clone(),
+            recorded: true,
+        };
+        Self {
+            state,
+            complete: false,
+            ..Self::of(incident, &proved, practice)
         }
     }
 }
@@ -382,10 +420,15 @@ impl IncidentReport {
         let release_not_before = incident.release_not_before();
         let wait =
             release_not_before.map(|until| until.duration_since(now).max(SignedDuration::ZERO));
-        let state = match (attached_to.is_empty(), incident.proven) {
-            (true, _) => Stage::NotAttached,
-            (false, None) => Stage::Accepted,
-            (false, Some(_)) => Stage::Proven,
+        // Attached to something else than where it belongs is not attached: the proof was made with it there.
+        let attached = match &incident.target {
+            Some(target) => attached_to.contains(target),
+            None => !attached_to.is_empty(),
+        };
+        let state = match (attached, incident.proven) {
+            (false, _) => Stage::NotAttached,
+            (true, None) => Stage::Accepted,
+            (true, Some(_)) => Stage::Proven,
         };
         Self {
             due: wait.is_some_and(|wait| wait.is_zero()),

@@ -4,9 +4,9 @@
 //! stays contained and stops (R9): nothing is unwound by reflex, and what remains to be done is said. From approval to
 //! accepted there are two calls and nothing between them (R11).
 
-use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
+use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 
-use crate::cloud::{Change as _, Clock as _, Cloud, Read as _, Trouble};
+use crate::cloud::{Clock as _, Cloud, Read as _, Trouble};
 use crate::contain::{self, Outcome};
 use crate::facts::{Facts, PolicySummary};
 use crate::ids::*;
@@ -17,10 +17,14 @@ use crate::plan::preflight::{self, Preflight};
 use crate::plan::{Plan, Step, StepName};
 use crate::playbook::{Playbook, Target};
 use crate::policy::NothingToDeny;
+use crate::policy::document::Document;
 use crate::principal::{self, NotCovered, Principal};
 use crate::signal::Suspect;
 use crate::survey::{self, SurveyError};
 use crate::verify::{AccountProof, Aim, Overall, Proof, Proving, Question};
+
+/// Nobody watches a silent screen for a quarter of an hour.
+const TELL_EVERY: SignedDuration = SignedDuration::from_secs(10);
 
 /// What there is to approve: the facts, the plan they lead to, and the judgement of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,6 +49,19 @@ pub enum NotPrepared {
     /// Nothing in a policy can name the principal.
     #[error(transparent)]
     NothingToDeny(#[from] NothingToDeny),
+    /// The incident's policy is not what quell would write, so nothing that was proven of the one holds of the other.
+    #[error(
+        "the policy {policy} of incident {incident} was changed by somebody else: it is not the deny that quell writes"
+    )]
+    Altered {
+        /// The incident.
+        incident: IncidentId,
+        /// Its policy.
+        policy: PolicyId,
+    },
+    /// The incident's policy could not be read.
+    #[error(transparent)]
+    Trouble(#[from] Trouble),
 }
 
 /// Survey → principal → plan → preflight, with the reading capability only.
@@ -64,6 +81,18 @@ pub async fn prepare<C: Cloud>(
     });
     let facts = survey::survey(cloud.read(), cloud.clock(), suspect, target).await?;
     let plan = Plan::containment(&facts, Principal::of(suspect, &facts), playbook)?;
+    if let Some(Step::CreatePolicy {
+        already: Some(policy),
+        ..
+    }) = plan.steps.first()
+    {
+        // Preflight and approval are about the very document that will be attached, so one that exists is read.
+        let content = cloud.read().content(&policy.id).await?.unwrap_or_default();
+        if Document::parse(&content).ok().as_ref() != Some(&plan.document) {
+            let (incident, policy) = (plan.incident.id, policy.id.clone());
+            return Err(NotPrepared::Altered { incident, policy });
+        }
+    }
     let preflight = preflight::check(&facts, &plan, playbook);
     Ok(Prepared {
         facts,
@@ -99,6 +128,15 @@ pub struct Accepted {
     pub policy: PolicySummary,
     /// When it was attached.
     pub at: Timestamp,
+}
+
+/// What the canaries showed, and whether it could be written on the policy.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Proved {
+    /// What they showed.
+    pub proof: Proof,
+    /// Whether AWS remembers it.
+    pub recorded: bool,
 }
 
 /// Why the driver stopped. What was and was not changed is in the journal's state.
@@ -169,6 +207,16 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
         })?;
         let (read, change, clock) = (self.cloud.read(), self.cloud.change(), self.cloud.clock());
         let mut created: Option<PolicySummary> = None;
+        if let (
+            true,
+            Some(Step::CreatePolicy {
+                already: Some(policy),
+                ..
+            }),
+        ) = (plan.stops_clock, plan.steps.first())
+        {
+            self.remember(&plan.incident, &policy.id).await?;
+        }
         for step in &plan.steps {
             self.record(Event::Started { step: step.name() })?;
             match step {
@@ -196,10 +244,14 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
                 Step::AttachPolicy { target, already } => {
                     // INVARIANT: a plan creates before it attaches.
                     let Some(policy) = &created else { continue };
-                    let outcome = if *already {
-                        Outcome::Found(())
-                    } else {
-                        contain::attach(read, change, clock, &policy.id, target).await
+                    // Called also where the survey saw it attached: that was minutes ago, and it is safe to repeat.
+                    let outcome = contain::attach(read, change, clock, &policy.id, target).await;
+                    let outcome = match outcome {
+                        Outcome::Done(()) if *already => Outcome::Found(()),
+                        outcome @ (Outcome::Done(())
+                        | Outcome::Found(())
+                        | Outcome::Failed(_)
+                        | Outcome::Unsettled(_)) => outcome,
                     };
                     self.settled(step.name(), outcome, &policy.id)?;
                 }
@@ -216,7 +268,8 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
         }
     }
 
-    /// Asks the canaries, and writes a first proof on the policy: the release's clock starts with it.
+    /// Asks the canaries, and writes what they showed on the policy: a first proof starts the release's clock, and
+    /// getting through stops it.
     ///
     /// # Errors
     /// [`Stopped`]; the proof itself is then lost, and verifying again is safe.
@@ -225,42 +278,57 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
         incident: &mut Incident,
         policy: &PolicyId,
         question: &Question,
-    ) -> Result<Proof, Stopped> {
+    ) -> Result<Proved, Stopped> {
         let proof = self.look(question).await?;
-        if proof.overall == Overall::Shown {
-            self.record(Event::Proven)?;
-            self.remember(incident, policy, proof.ended).await?;
+        match proof.overall {
+            Overall::Shown => {
+                self.record(Event::Proven)?;
+                // The earliest proof counts, and proving again later does not move it. Up to the whole second: tags and
+                // people read it.
+                incident
+                    .proven
+                    .get_or_insert_with(|| whole_second(proof.ended));
+            }
+            Overall::Opposite => incident.proven = None,
+            Overall::Open => {
+                return Ok(Proved {
+                    proof,
+                    recorded: true,
+                });
+            }
         }
-        Ok(proof)
+        let recorded = self.remember(incident, policy).await?;
+        if !recorded && proof.overall == Overall::Shown {
+            incident.proven = None;
+        }
+        Ok(Proved { proof, recorded })
     }
 
-    /// Writes the proof on the policy, and whatever else a later survey added to what must be remembered.
-    async fn remember(
-        &mut self,
-        incident: &mut Incident,
-        policy: &PolicyId,
-        proven: Timestamp,
-    ) -> Result<(), Stopped> {
-        let known = incident.proven;
-        // The earliest proof starts the clock, and proving again later does not move it. Up to the whole second: tags
-        // and people read it.
-        incident.proven = Some(known.unwrap_or_else(|| whole_second(proven)));
-        let remembered = self.cloud.read().tags(policy).await.unwrap_or_default();
+    /// Writes on the policy whatever of the incident is not there yet; whether it is there now.
+    async fn remember(&mut self, incident: &Incident, policy: &PolicyId) -> Result<bool, Stopped> {
+        let (read, change, clock) = (self.cloud.read(), self.cloud.change(), self.cloud.clock());
+        let there = read.tags(policy).await.unwrap_or_default();
         let tags = incident.tags();
         if tags
             .iter()
-            .all(|(key, value)| remembered.get(key) == Some(value))
+            .all(|(key, value)| there.get(key) == Some(value))
         {
-            return Ok(());
+            return Ok(true);
         }
-        self.record(Event::Started {
-            step: StepName::RecordProof,
-        })?;
-        match self.cloud.change().tag_policy(policy, &tags).await {
-            Ok(()) => self.settled(StepName::RecordProof, Outcome::Done(()), policy),
-            Err(trouble) => {
-                incident.proven = known;
-                self.settled(StepName::RecordProof, Outcome::Failed(trouble), policy)
+        let step = StepName::RecordProof;
+        self.record(Event::Started { step })?;
+        match contain::tag(read, change, clock, policy, &tags).await {
+            outcome @ (Outcome::Done(()) | Outcome::Found(())) => {
+                self.settled(step, outcome, policy)?;
+                Ok(true)
+            }
+            // Not written is no reason to stop: the deny stands, and whoever asked is told.
+            Outcome::Failed(trouble) | Outcome::Unsettled(trouble) => {
+                self.record(Event::Failed {
+                    step,
+                    why: trouble.to_string(),
+                })?;
+                Ok(false)
             }
         }
     }
@@ -320,6 +388,7 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
     pub async fn look(&mut self, question: &Question) -> Result<Proof, Stopped> {
         let (canaries, clock) = (self.cloud.canaries(), self.cloud.clock());
         let mut proving = Proving::begin(question, clock.now());
+        let mut told = clock.now();
         loop {
             let settled = proving.round(canaries, clock).await;
             for account in &settled {
@@ -327,6 +396,11 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
             }
             if proving.is_over(clock.now()) {
                 break;
+            }
+            if clock.now().duration_since(told) >= TELL_EVERY {
+                told = clock.now();
+                let (settled, of, left) = proving.progress(told);
+                (self.watch)(&Event::Looking { settled, of, left });
             }
             clock.sleep(question.every).await;
         }
@@ -371,13 +445,6 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
                 policy: policy.clone(),
                 found: true,
             }),
-            // A proof that could not be written down is still a proof: the caller says so, the run goes on.
-            Outcome::Failed(trouble) if step == StepName::RecordProof => {
-                self.record(Event::Failed {
-                    step,
-                    why: trouble.to_string(),
-                })
-            }
             outcome @ (Outcome::Failed(_) | Outcome::Unsettled(_)) => self.unsettled(step, outcome),
         }
     }

@@ -70,14 +70,24 @@ pub async fn survey(
     target: Option<&TargetId>,
 ) -> Result<Facts, SurveyError> {
     // Who we are comes first: with no credentials every other question would only fail more slowly.
-    let caller = read.caller().await?;
-    let (estate, directory) = join!(estate(read, &caller, target), directory(read, suspect));
+    let (caller, organization) = join!(read.caller(), read.organization());
+    let caller = caller?;
+    let organization = organization.map_err(|error| match error {
+        OrganizationError::NotInUse => SurveyError::NoOrganization {
+            account: caller.account.clone(),
+        },
+        OrganizationError::Trouble(trouble) => SurveyError::Trouble(trouble),
+    })?;
+    let (estate, directory) = join!(
+        estate(read, &caller, &organization, target),
+        directory(read, &organization, suspect)
+    );
     // What is wrong with the organization explains what is wrong with the directory, so it is said first.
     let (estate, directory) = (estate?, directory?);
     Ok(Facts {
         asked_at: clock.now(),
         caller,
-        organization: estate.organization,
+        organization,
         root: estate.root,
         target: estate.target,
         under_target: estate.under_target,
@@ -106,7 +116,6 @@ pub async fn remembered(read: &impl Read) -> Result<Vec<TaggedPolicy>, Trouble> 
 
 /// The organization's half of the facts.
 struct Estate {
-    organization: Organization,
     root: Root,
     target: TargetId,
     under_target: Option<BTreeSet<AccountId>>,
@@ -117,16 +126,10 @@ struct Estate {
 async fn estate(
     read: &impl Read,
     caller: &Caller,
+    organization: &Organization,
     target: Option<&TargetId>,
 ) -> Result<Estate, SurveyError> {
-    let (organization, root, remembered) =
-        join!(read.organization(), read.root(), remembered(read));
-    let organization = organization.map_err(|error| match error {
-        OrganizationError::NotInUse => SurveyError::NoOrganization {
-            account: caller.account.clone(),
-        },
-        OrganizationError::Trouble(trouble) => SurveyError::Trouble(trouble),
-    })?;
+    let (root, remembered) = join!(read.root(), remembered(read));
     let not_ours = |trouble: Trouble| {
         if trouble.kind == TroubleKind::Denied && caller.account != organization.management {
             SurveyError::NotManagement {
@@ -151,28 +154,26 @@ async fn estate(
     Ok(Estate {
         attached: attached?,
         under_target: under_target?,
-        organization,
         root,
         target,
         remembered,
     })
 }
 
-async fn directory(read: &impl Read, suspect: &Suspect) -> Result<Directory, SurveyError> {
-    let instances = read.instances().await?;
-    let mut found = BTreeMap::new();
-    let mut chosen = None;
-    // There is one organization instance; account instances can stand beside it. The one that knows the user is it.
-    for instance in instances {
-        for (id, user) in users(read, &instance, suspect).await? {
-            found.insert(id, user);
-            chosen.get_or_insert_with(|| instance.clone());
-        }
-        chosen.get_or_insert(instance);
-    }
-    let Some(instance) = chosen else {
+async fn directory(
+    read: &impl Read,
+    organization: &Organization,
+    suspect: &Suspect,
+) -> Result<Directory, SurveyError> {
+    // The organization's instance belongs to the management account; a member may have one of its own beside it, whose
+    // users enter nothing but that member (aws-facts §9).
+    let instances = read.instances().await?.into_iter();
+    let of_ours = |owner: &AccountId| *owner == organization.management;
+    let mut own = instances.filter(|instance| instance.owner.as_ref().is_none_or(of_ours));
+    let Some(instance) = own.next() else {
         return Err(SurveyError::NoIdentityCenter);
     };
+    let found = users(read, &instance, suspect).await?;
     let mut users: Vec<User> = found.into_values().collect();
     let user = match (users.pop(), suspect) {
         (Some(user), _) if users.is_empty() => user,
@@ -194,14 +195,21 @@ async fn directory(read: &impl Read, suspect: &Suspect) -> Result<Directory, Sur
             return Ok(Directory {
                 instance,
                 user: Known::Unknown(format!("the directory has no user {}", name_of(suspect))),
-                assignments: BTreeSet::new(),
+                assignments: Known::Unknown("the directory has lost the user".to_owned()),
                 permission_sets: BTreeMap::new(),
             });
         }
     };
-    let assignments = assignments(read, &instance, &user.id).await?;
+    // The deny does not need to know what they can enter; the proof and the wait do. So trouble here (a delegate may lack
+    // the right) is an unknown in the plan, and never a reason to leave somebody in.
+    let assignments = match assignments(read, &instance, &user.id).await {
+        Ok(assignments) => Known::Known(assignments),
+        Err(trouble) => Known::Unknown(trouble.to_string()),
+    };
     let sets: BTreeSet<PermissionSetArn> = assignments
-        .iter()
+        .known()
+        .into_iter()
+        .flatten()
         .map(|assignment| assignment.permission_set.clone())
         .collect();
     let permission_sets = join_all(sets.into_iter().map(|arn| {

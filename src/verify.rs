@@ -60,7 +60,7 @@ pub enum Aim {
 pub enum Verdict {
     /// Every name refused by our policy, often enough in a row, the control allowed throughout.
     RefusedByUs,
-    /// Refused by our policy, but not yet often enough in a row.
+    /// As hoped, but not yet often enough in a row.
     NotSettled,
     /// A name is allowed.
     Allowed,
@@ -77,7 +77,7 @@ impl Verdict {
     pub fn says(self) -> &'static str {
         match self {
             Verdict::RefusedByUs => "refused by our policy; the control is allowed",
-            Verdict::NotSettled => "refused by our policy, but not yet often enough in a row",
+            Verdict::NotSettled => "not settled: as hoped, but not yet often enough in a row",
             Verdict::Allowed => "allowed",
             Verdict::RefusedByOther => "refused, but not by our policy",
             Verdict::ControlRefused => "inconclusive: the control is refused too",
@@ -206,6 +206,16 @@ impl<S> Proving<S> {
             || spent + self.question.every > self.question.timeout
     }
 
+    /// How many accounts have settled, of how many, and how long the others may still take.
+    pub fn progress(&self, now: Timestamp) -> (usize, usize, SignedDuration) {
+        let left = self.question.timeout - now.duration_since(self.began);
+        (
+            self.watches.len() - self.open().count(),
+            self.watches.len(),
+            left.max(SignedDuration::ZERO),
+        )
+    }
+
     /// The accounts that have not settled.
     pub fn open(&self) -> impl Iterator<Item = &AccountProof> {
         self.watches
@@ -227,11 +237,18 @@ impl<S> Proving<S> {
     }
 }
 
+impl Aim {
+    /// The verdict that is hoped for, and its opposite.
+    fn verdicts(self) -> (Verdict, Verdict) {
+        match self {
+            Aim::Refused => (Verdict::RefusedByUs, Verdict::Allowed),
+            Aim::Allowed => (Verdict::Allowed, Verdict::RefusedByUs),
+        }
+    }
+}
+
 fn overall(aim: Aim, accounts: &[AccountProof]) -> Overall {
-    let (hoped, opposite) = match aim {
-        Aim::Refused => (Verdict::RefusedByUs, Verdict::Allowed),
-        Aim::Allowed => (Verdict::Allowed, Verdict::RefusedByUs),
-    };
+    let (hoped, opposite) = aim.verdicts();
     if accounts.iter().any(|account| account.verdict == opposite) {
         Overall::Opposite
     } else if !accounts.is_empty() && accounts.iter().all(|account| account.verdict == hoped) {
@@ -279,15 +296,14 @@ impl<S> Watch<S> {
                 self.proof.first_refusal = None;
                 self.proof.last_allowed = Some(now);
             }
-            Verdict::RefusedByUs | Verdict::RefusedByOther => {
+            Verdict::RefusedByUs => {
                 self.proof.first_refusal.get_or_insert(now);
             }
+            // Refused by another policy first: the time of that is not ours.
+            Verdict::RefusedByOther => self.proof.first_refusal = None,
             Verdict::NotSettled | Verdict::ControlRefused | Verdict::CouldNotAsk => {}
         }
-        let hoped = match question.aim {
-            Aim::Refused => Verdict::RefusedByUs,
-            Aim::Allowed => Verdict::Allowed,
-        };
+        let (hoped, _) = question.aim.verdicts();
         self.in_a_row = if verdict == hoped {
             self.in_a_row + 1
         } else {
@@ -299,7 +315,7 @@ impl<S> Watch<S> {
             Aim::Allowed => question.in_a_row,
         };
         self.settled |= self.in_a_row >= enough;
-        self.proof.verdict = if verdict == Verdict::RefusedByUs && !self.settled {
+        self.proof.verdict = if verdict == hoped && !self.settled {
             Verdict::NotSettled
         } else {
             verdict
@@ -309,6 +325,9 @@ impl<S> Watch<S> {
 
     /// Asks as the control, then under each name, and reads the table.
     async fn look<C: Canaries<Session = S>>(&mut self, canaries: &C, question: &Question) -> Seen {
+        if question.names.is_empty() {
+            return Seen::NoWay("the suspect has no name that a session can have".to_owned());
+        }
         if self.sessions.is_none() {
             match mint(canaries, &self.id, question).await {
                 Ok((control, suspects, role)) => {
@@ -325,21 +344,16 @@ impl<S> Watch<S> {
             return Seen::Shows(Verdict::CouldNotAsk, None);
         };
         let control = canaries.probe(control).await;
-        // After a release nobody may be refused, the control as little as the suspect (R21).
-        if let (Aim::Allowed, Probed::Refused { .. }) = (question.aim, &control) {
-            return Seen::Shows(Verdict::ControlRefused, None);
-        }
-        let mut worst: Option<(Verdict, Option<String>)> = None;
         let mut expired = control == Probed::SessionExpired;
+        let mut worst: Option<(Verdict, Option<String>)> = None;
         for suspect in suspects {
             let probed = canaries.probe(suspect).await;
             expired |= probed == Probed::SessionExpired;
-            let seen = table(&control, &probed, &question.policy);
-            // An allowed name outweighs everything, and whatever is not a clean refusal outweighs one.
+            let seen = table(question.aim, &control, &probed, &question.policy);
+            // The names of one account show what the worst of them shows.
             let outweighs = match &worst {
-                None | Some((Verdict::RefusedByUs, _)) => true,
-                Some((Verdict::Allowed, _)) => false,
-                Some(_) => seen.0 == Verdict::Allowed,
+                None => true,
+                Some((verdict, _)) => weight(question.aim, seen.0) > weight(question.aim, *verdict),
             };
             if outweighs {
                 worst = Some(seen);
@@ -356,9 +370,40 @@ impl<S> Watch<S> {
     }
 }
 
+/// How far a verdict is from what is hoped for: nothing weighs less than that, and the opposite weighs most.
+fn weight(aim: Aim, verdict: Verdict) -> u8 {
+    let (hoped, opposite) = aim.verdicts();
+    match verdict {
+        verdict if verdict == hoped => 0,
+        verdict if verdict == opposite => 2,
+        Verdict::RefusedByUs
+        | Verdict::NotSettled
+        | Verdict::Allowed
+        | Verdict::RefusedByOther
+        | Verdict::ControlRefused
+        | Verdict::CouldNotAsk => 1,
+    }
+}
+
 /// The decision table: what one probe of the suspect shows, beside the control's.
-fn table(control: &Probed, suspect: &Probed, ours: &PolicyArn) -> (Verdict, Option<String>) {
+fn table(
+    aim: Aim,
+    control: &Probed,
+    suspect: &Probed,
+    ours: &PolicyArn,
+) -> (Verdict, Option<String>) {
     match (suspect, control) {
+        // After a release nobody may be refused, the control as little as the suspect (R21).
+        (Probed::Allowed, Probed::Refused { .. }) if aim == Aim::Allowed => {
+            (Verdict::ControlRefused, None)
+        }
+        (Probed::Allowed, Probed::NoAnswer(why)) if aim == Aim::Allowed => {
+            (Verdict::CouldNotAsk, Some(why.clone()))
+        }
+        (Probed::Allowed, Probed::SessionExpired) if aim == Aim::Allowed => (
+            Verdict::CouldNotAsk,
+            Some("the canary session expired".to_owned()),
+        ),
         // An allowed call is an allowed call, whatever the control says.
         (Probed::Allowed, _) => (Verdict::Allowed, None),
         (Probed::SessionExpired, _) | (_, Probed::SessionExpired) => (
@@ -515,7 +560,7 @@ mod tests {
         ];
         for (suspect, control, expected) in cases {
             assert_eq!(
-                table(&control, &suspect, &ours).0,
+                table(Aim::Refused, &control, &suspect, &ours).0,
                 expected,
                 "suspect {suspect:?}, control {control:?}"
             );

@@ -177,7 +177,17 @@ impl Reader {
             .send();
         let mut tags = BTreeMap::new();
         while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| trouble::of(CALL, &error))?;
+            let page = match page {
+                // Gone since it was listed: somebody released it, and that is nobody else's trouble.
+                Err(error)
+                    if error
+                        .as_service_error()
+                        .is_some_and(|error| error.is_target_not_found_exception()) =>
+                {
+                    break;
+                }
+                page => page.map_err(|error| trouble::of(CALL, &error))?,
+            };
             tags.extend(
                 page.tags()
                     .iter()

@@ -77,6 +77,8 @@ fn of_code(code: &str, status: u16) -> TroubleKind {
         | "ThrottlingException"
         | "RequestLimitExceeded"
         | "SlowDown" => TroubleKind::Throttled,
+        // Its answer is not known: the request may have arrived late, and whole.
+        "RequestTimeout" | "RequestTimeoutException" => TroubleKind::Unreachable,
         "ConcurrentModificationException" | "PolicyChangesInProgressException" => TroubleKind::Busy,
         _ if status >= 500 => TroubleKind::Unreadable,
         _ => TroubleKind::Refused,

@@ -80,6 +80,7 @@ pub struct Seen(Arc<Mutex<Sight>>);
 
 #[derive(Debug, Default)]
 struct Sight {
+    aws: Option<String>,
     not_aws: Option<String>,
     ahead: SignedDuration,
 }
@@ -88,6 +89,11 @@ impl Seen {
     /// A host that we talked to and that is not AWS's.
     pub fn not_aws(&self) -> Option<String> {
         self.with(|sight| sight.not_aws.clone())
+    }
+
+    /// A host of AWS's that we talked to.
+    pub fn aws(&self) -> Option<String> {
+        self.with(|sight| sight.aws.clone())
     }
 
     fn with<T>(&self, look: impl FnOnce(&mut Sight) -> T) -> T {
@@ -99,13 +105,19 @@ impl Seen {
             return;
         };
         let host = uri.host().unwrap_or_default();
-        if !AWS_HOSTS.iter().any(|suffix| host.ends_with(suffix)) {
-            let shown = uri
-                .authority()
-                .map_or(host, http::uri::Authority::as_str)
-                .to_owned();
-            self.with(|sight| sight.not_aws.get_or_insert(shown).len());
-        }
+        let shown = uri
+            .authority()
+            .map_or(host, http::uri::Authority::as_str)
+            .to_owned();
+        self.with(|sight| {
+            let ours = AWS_HOSTS.iter().any(|suffix| host.ends_with(suffix));
+            let of_its_kind = if ours {
+                &mut sight.aws
+            } else {
+                &mut sight.not_aws
+            };
+            of_its_kind.get_or_insert(shown);
+        });
     }
 
     fn answered(&self, date: Option<&str>) {

@@ -12,12 +12,11 @@ use crate::cli::ui::{NoAnswer, Ui};
 use crate::cli::{Common, Outside, do_or_say, open_journal};
 use crate::cloud::{Clock as _, Cloud};
 use crate::ids::{RoleName, TargetId};
-use crate::plan::Plan;
 use crate::plan::approval::Approval;
 use crate::playbook::{Playbook, parse_duration};
-use crate::report::{ContainReport, PlanReport, human};
+use crate::report::{ContainReport, PlanReport, Stage, human};
 use crate::respond::{self, Prepared, Response};
-use crate::verify::{Aim, Overall};
+use crate::verify::Aim;
 
 /// What `quell plan` takes.
 #[derive(Debug, Args)]
@@ -101,7 +100,9 @@ pub async fn plan<O: Outside>(
     if prepared.preflight.refusals.is_empty() {
         Ok(Exit::Done)
     } else {
-        Err(Failure::refused(&prepared.preflight.refusals))
+        // The plan is the result, refusals and all; what to do about them goes beside it.
+        ui.complain(&Failure::refused(&prepared.preflight.refusals));
+        Ok(Exit::Refused)
     }
 }
 
@@ -117,11 +118,17 @@ pub async fn contain<O: Outside>(
     }
     let playbook = args.canary.over(playbook(args.plan.playbook.as_ref())?);
     let (world, prepared) = prepare(&args.plan, &playbook, common, outside, ui).await?;
+    if let Some((aws, other)) = world.mixed() {
+        let both = format!(
+            "some calls went to AWS ({aws}) and some to {other}: neither practice nor proof would be true"
+        );
+        return Err(Failure::new(Exit::Refused, both).hint("Unset AWS_ENDPOINT_URL and every AWS_ENDPOINT_URL_<SERVICE> (also in the profile), or set AWS_ENDPOINT_URL alone."));
+    }
     ui.say(&human::plan(&PlanReport::of(&prepared, world.practice())));
     if !prepared.preflight.refusals.is_empty() {
         return Err(Failure::refused(&prepared.preflight.refusals));
     }
-    let approval = approve(&prepared.plan, &world, args.yes, ui)?;
+    let approval = approve(&prepared, &world, args.yes, ui)?;
     let approved = approval.of(prepared.plan.clone(), world.clock().now())?;
 
     let incident = &approved.plan.incident.id;
@@ -133,15 +140,15 @@ pub async fn contain<O: Outside>(
             .for_each(|line| ui.say(&line))
     };
     let mut remembered = approved.plan.incident.clone();
-    let (accepted, proof) = do_or_say(outside, &mut journal, incident, async |journal| {
+    let (accepted, proved) = do_or_say(outside, &mut journal, incident, async |journal| {
         let mut response = Response::new(&world, journal, &watch);
         let accepted = response.contain(&approved, operator).await?;
         let question =
             respond::question(&remembered, &accepted.policy.arn, &playbook, Aim::Refused);
-        let proof = response
+        let proved = response
             .verify(&mut remembered, &accepted.policy.id, &question)
             .await?;
-        Ok((accepted, proof))
+        Ok((accepted, proved))
     })
     .await?;
     let report = ContainReport::of(
@@ -150,18 +157,27 @@ pub async fn contain<O: Outside>(
         &playbook,
         approved.at,
         &accepted,
-        &proof,
+        &proved,
         world.practice(),
     );
     ui.result(&report, human::contain);
-    Ok(match proof.overall {
-        Overall::Opposite => Exit::GettingThrough,
+    Ok(exit_of(
+        report.state,
+        remembered.reaches_management,
+        proved.recorded,
+    ))
+}
+
+/// How a run ended that looked whether a deny holds.
+pub fn exit_of(state: Stage, reaches_management: bool, recorded: bool) -> Exit {
+    match state {
         // No SCP applies in the management account: whoever can enter it still gets through there (R16).
-        Overall::Shown if remembered.reaches_management => Exit::GettingThrough,
-        Overall::Shown if report.proof_not_recorded => Exit::Partly,
-        Overall::Shown => Exit::Done,
-        Overall::Open => Exit::NotProven,
-    })
+        _ if reaches_management => Exit::GettingThrough,
+        Stage::GettingThrough => Exit::GettingThrough,
+        Stage::Proven if !recorded => Exit::Partly,
+        Stage::Proven => Exit::Done,
+        Stage::NotAttached | Stage::Accepted | Stage::Released => Exit::NotProven,
+    }
 }
 
 async fn prepare<O: Outside>(
@@ -190,9 +206,25 @@ async fn prepare<O: Outside>(
 }
 
 /// The go-ahead: `--yes`, or the username typed on a terminal.
-fn approve<C: Cloud>(plan: &Plan, world: &C, yes: bool, ui: &Ui<'_>) -> Result<Approval, Failure> {
+fn approve<C: Cloud>(
+    prepared: &Prepared,
+    world: &C,
+    yes: bool,
+    ui: &Ui<'_>,
+) -> Result<Approval, Failure> {
+    let plan = &prepared.plan;
     if yes {
         return Ok(Approval::flag(plan, world.clock().now()));
+    }
+    let principal = &plan.principal;
+    ui.say(&format!(
+        "In short: {} can enter {} accounts; everything they do is to be refused under {}, and nobody else's.",
+        human::clean(principal.username.as_str()),
+        principal.reach.len(),
+        plan.target
+    ));
+    for warning in &prepared.preflight.warnings {
+        ui.say(&format!("WARNING: {}", human::clean(warning)));
     }
     let practice = if world.practice().is_some() {
         "PRACTICE: type"

@@ -14,6 +14,7 @@ use crate::plan::preflight::Refusal;
 use crate::playbook::PlaybookError;
 use crate::policy::NothingToDeny;
 use crate::principal::NotCovered;
+use crate::report::human::{clean, clean_lines};
 use crate::respond::{NotPrepared, Stopped};
 use crate::signal::{Nobody, ReadError};
 use crate::survey::SurveyError;
@@ -41,7 +42,7 @@ impl Failure {
         Self {
             schema: "quell.error/1",
             exit,
-            error: error.to_string(),
+            error: clean(&error.to_string()),
             changed: NOTHING.to_owned(),
             hints: Vec::new(),
         }
@@ -64,6 +65,11 @@ impl Failure {
         if state.changed() {
             self.exit = Exit::Partly;
             let policy = incident.policy_name();
+            if state.released {
+                self.exit = Exit::NotProven;
+                self.hints = vec!["The deny is gone; that the person is let in again was not shown. Try a call of theirs.".to_owned()];
+                return self;
+            }
             self.hints
                 .push(format!("See what AWS has: `quell status {incident}`."));
             self.hints.push(format!("Take it away: `quell release {incident} --force` (or by hand: detach and delete the policy {policy})."));
@@ -82,7 +88,7 @@ impl Failure {
             | Stopped::Read(trouble) => Self::from(trouble.clone()),
         };
         Self {
-            error: stopped.to_string(),
+            error: clean(&stopped.to_string()),
             ..failure
         }
         .after(state, incident)
@@ -174,6 +180,9 @@ impl From<NotPrepared> for Failure {
             NotPrepared::NotCovered(error) => error.into(),
             NotPrepared::Survey(error) => error.into(),
             NotPrepared::NothingToDeny(error) => error.into(),
+            NotPrepared::Trouble(trouble) => trouble.into(),
+            NotPrepared::Altered { ref incident, .. } => Self::new(Exit::Refused, &error)
+                .hint(format!("Take that incident away, then contain again: `quell release {incident} --force`.")),
         }
     }
 }
@@ -235,8 +244,16 @@ impl From<NotAnId> for Failure {
 
 impl From<PlaybookError> for Failure {
     fn from(error: PlaybookError) -> Self {
-        Self::usage(format!("the playbook is not usable: {error}"))
-            .hint("See a sound one: `quell playbook show identity-center-user`.")
+        // The one error of several lines: it shows the line of the file.
+        let error = format!(
+            "the playbook is not usable: {}",
+            clean_lines(&error.to_string())
+        );
+        Self {
+            error,
+            ..Self::usage("")
+        }
+        .hint("See a sound one: `quell playbook show identity-center-user`.")
     }
 }
 
@@ -249,6 +266,12 @@ impl From<NotApproved> for Failure {
 
 impl From<JournalError> for Failure {
     fn from(error: JournalError) -> Self {
-        Self::new(Exit::Failed, error).hint("quell changes nothing that it cannot record. Name a directory that can be written: `--state-dir <directory>`.")
+        let unreadable = matches!(error, JournalError::Unreadable(_));
+        let failure = Self::new(Exit::Failed, error);
+        if unreadable {
+            failure.hint("Leave it as evidence, and keep a new journal beside it: `--state-dir <directory>`. AWS remembers the incident.")
+        } else {
+            failure.hint("quell changes nothing that it cannot record. Name a directory that can be written: `--state-dir <directory>`.")
+        }
     }
 }

@@ -15,7 +15,7 @@ use crate::incident::Incident;
 use crate::playbook::Playbook;
 use crate::policy;
 use crate::policy::document::Document;
-use crate::report::human;
+use crate::report::human::{self, clean};
 use crate::signal::{self, Finding, Suspect, Who};
 use crate::survey;
 
@@ -146,12 +146,20 @@ pub fn one_suspect(
             }
             Who::Nobody(why) => nobody = Some(why),
         }
-        if !playbook.answers(&finding.kind) {
-            ui.say(&format!("note: the playbook {} does not answer findings of type {}; going on because you asked.", playbook.name, finding.kind));
-        }
     }
     match (suspects.as_slice(), nobody) {
-        ([one], _) => Ok((*one).clone()),
+        ([one], _) => {
+            for finding in findings
+                .iter()
+                .filter(|finding| !playbook.answers(&finding.kind))
+            {
+                ui.say(&format!(
+                    "note: the playbook {} does not answer findings of type {}; going on because you asked.",
+                    playbook.name, clean(&finding.kind)
+                ));
+            }
+            Ok((*one).clone())
+        }
         ([], Some(nobody)) => Err(nobody.clone().into()),
         ([], None) => Err(signal::ReadError::NoFindings.into()),
         (several, _) => {

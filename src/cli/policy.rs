@@ -55,6 +55,7 @@ pub fn policy(verb: &PolicyVerb, ui: &Ui<'_>) -> Result<Exit, Failure> {
         session_names: name.iter().cloned().collect(),
         unspellable: name.err().map(|error| error.to_string()),
         reach: BTreeSet::new(),
+        reach_unknown: None,
         reaches_management: false,
         session: SessionLife {
             longest: LONGEST_SESSION,

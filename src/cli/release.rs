@@ -13,8 +13,9 @@ use crate::cloud::{Clock as _, Cloud as _, Read as _};
 use crate::facts::PolicySummary;
 use crate::ids::IncidentId;
 use crate::incident::Incident;
+use crate::playbook::Playbook;
 use crate::release;
-use crate::report::{self, ReleaseReport, ReleasedReport, human};
+use crate::report::{self, NotReleasedReport, ReleaseReport, ReleasedReport, human};
 use crate::respond::{self, Response};
 use crate::verify::{Aim, Overall};
 
@@ -66,17 +67,89 @@ pub async fn release<O: Outside>(
             .filter(|(incident, _)| release::gate(incident, now).is_ok())
             .collect(),
     };
-    let mut released = Vec::new();
+    let (mut released, mut failed) = (Vec::new(), Vec::new());
     for (incident, policy) in chosen {
-        let forced_past = match release::gate(&incident, now) {
+        let id = incident.id.clone();
+        let one = One {
+            args,
+            playbook: &playbook,
+            incident,
+            policy,
+            operator: &operator.arn,
+        };
+        match one.release(&world, common, outside, ui).await {
+            Ok(report) => released.push(report),
+            // Of many, one that fails keeps none of the others in.
+            Err(failure) if args.which.due && failure.exit != Exit::Interrupted => {
+                ui.complain(&failure);
+                failed.push(NotReleasedReport {
+                    incident: id,
+                    failure: failure.error,
+                    exit: failure.exit.code(),
+                });
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    let worst = failed.iter().map(|failed| failed.exit).max();
+    let all_shown = released
+        .iter()
+        .all(|released: &ReleasedReport| released.allowed_again);
+    let practice = world.practice();
+    ui.result(
+        &ReleaseReport {
+            schema: "quell.release/1",
+            practice,
+            released,
+            failed,
+        },
+        human::release,
+    );
+    Ok(match worst {
+        None if all_shown => Exit::Done,
+        None => Exit::NotProven,
+        Some(_) => Exit::Partly,
+    })
+}
+
+/// One incident to be released.
+struct One<'a> {
+    args: &'a ReleaseArgs,
+    playbook: &'a Playbook,
+    incident: Incident,
+    policy: PolicySummary,
+    operator: &'a str,
+}
+
+impl One<'_> {
+    /// Gate, approval, detach, delete, look.
+    async fn release<O: Outside>(
+        self,
+        world: &O::World,
+        common: &Common,
+        outside: &O,
+        ui: &Ui<'_>,
+    ) -> Result<ReleasedReport, Failure> {
+        let Self {
+            args,
+            playbook,
+            incident,
+            policy,
+            operator,
+        } = self;
+        // What is attached to nothing keeps nobody out, so taking it away lets nobody in.
+        let attached = !world.read().targets(&policy.id).await?.is_empty();
+        let gate = if attached {
+            release::gate(&incident, world.clock().now())
+        } else {
+            Ok(())
+        };
+        let forced_past = match gate {
             Ok(()) => None,
             Err(gate) if args.force => Some(gate),
             Err(gate) => {
-                return Err(Failure::new(
-                    Exit::Refused,
-                    format!("{} stays contained: {gate}", incident.id),
-                )
-                .hint(gate.hint(&incident)));
+                let stays = format!("{} stays contained: {gate}", incident.id);
+                return Err(Failure::new(Exit::Refused, stays).hint(gate.hint(&incident)));
             }
         };
         approve(
@@ -94,48 +167,24 @@ pub async fn release<O: Outside>(
                 .for_each(|line| ui.say(&line))
         };
         let proof = do_or_say(outside, &mut journal, &incident.id, async |journal| {
-            let mut response = Response::new(&world, journal, &watch);
+            let mut response = Response::new(world, journal, &watch);
+            let past = forced_past.as_ref().map(ToString::to_string);
             response
-                .release(
-                    &incident,
-                    &policy.id,
-                    &operator.arn,
-                    forced_past.as_ref().map(ToString::to_string),
-                )
+                .release(&incident, &policy.id, operator, past)
                 .await?;
-            response
-                .look(&respond::question(
-                    &incident,
-                    &policy.arn,
-                    &playbook,
-                    Aim::Allowed,
-                ))
-                .await
+            let question = respond::question(&incident, &policy.arn, playbook, Aim::Allowed);
+            response.look(&question).await
         })
         .await?;
-        released.push(ReleasedReport {
+        Ok(ReleasedReport {
             incident: incident.id,
             principal: incident.principal,
             policy_id: policy.id,
             forced_past,
             allowed_again: proof.overall == Overall::Shown,
             accounts: report::accounts(&proof),
-        });
+        })
     }
-    let all_shown = released.iter().all(|released| released.allowed_again);
-    ui.result(
-        &ReleaseReport {
-            schema: "quell.release/1",
-            practice: world.practice(),
-            released,
-        },
-        human::release,
-    );
-    Ok(if all_shown {
-        Exit::Done
-    } else {
-        Exit::NotProven
-    })
 }
 
 /// The go-ahead: `--yes`, or the incident's id typed on a terminal.

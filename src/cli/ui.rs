@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::cli::failure::Failure;
 use crate::report;
-use crate::report::human::clean;
+use crate::report::human::{clean, clean_lines};
 
 /// How results are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -86,7 +86,7 @@ impl<'a> Ui<'a> {
     pub fn result<R: Serialize>(&self, value: &R, human: impl Fn(&R) -> String) {
         match self.format {
             Format::Human => self.out(&human(value)),
-            Format::Json => self.out(&format!("{}\n", report::json(value))),
+            Format::Json => self.object(value),
         }
     }
 
@@ -98,7 +98,7 @@ impl<'a> Ui<'a> {
     /// A story: part of the result for people, beside it for programs.
     pub fn story(&self, line: &str) {
         match self.format {
-            Format::Human => self.out(&format!("{}\n", clean(line))),
+            Format::Human => self.out(&format!("{}\n", clean_lines(line))),
             Format::Json => self.say(line),
         }
     }
@@ -107,19 +107,29 @@ impl<'a> Ui<'a> {
     pub fn say(&self, line: &str) {
         let mut err = self.err.borrow_mut();
         // A closed stderr keeps nobody from containing.
-        let _ = writeln!(err, "{}", clean(line)).and_then(|()| err.flush());
+        let _ = writeln!(err, "{}", clean_lines(line)).and_then(|()| err.flush());
     }
 
-    /// What went wrong.
-    pub fn failure(&self, failure: &Failure) {
+    /// What went wrong, for people.
+    pub fn complain(&self, failure: &Failure) {
         self.say(&format!("error: {}", failure.error));
         self.say(&failure.changed);
         for hint in &failure.hints {
             self.say(&format!("hint: {hint}"));
         }
+    }
+
+    /// What went wrong, as the result.
+    pub fn failure(&self, failure: &Failure) {
+        self.complain(failure);
         if self.format == Format::Json {
-            self.out(&format!("{}\n", report::json(failure)));
+            self.object(failure);
         }
+    }
+
+    /// A JSON object on stdout, whatever was said beside it.
+    pub fn object<R: Serialize>(&self, value: &R) {
+        self.out(&format!("{}\n", report::json(value)));
     }
 
     /// Asks a person to type something.

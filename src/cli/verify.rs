@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::cli::contain::{CanaryArgs, playbook};
+use crate::cli::contain::{CanaryArgs, exit_of, playbook};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::Ui;
@@ -15,7 +15,7 @@ use crate::ids::{AccountId, IncidentId};
 use crate::journal::Purpose;
 use crate::report::{VerifyReport, human};
 use crate::respond::{self, Response};
-use crate::verify::{Aim, Overall};
+use crate::verify::Aim;
 
 /// What `quell verify` takes.
 #[derive(Debug, Args)]
@@ -51,8 +51,18 @@ pub async fn verify<O: Outside>(
             incident.accounts_left_out
         ));
     }
-    if world.read().targets(&policy.id).await?.is_empty() {
-        ui.say("note: the policy is attached to nothing; typing the `quell contain` command again attaches it.");
+    let attached = match &incident.target {
+        Some(target) => world.read().targets(&policy.id).await?.contains(target),
+        None => !world.read().targets(&policy.id).await?.is_empty(),
+    };
+    if !attached {
+        ui.say("note: the policy is not attached where it belongs; typing the `quell contain` command again attaches it.");
+    }
+    // Accounts that were picked, or that happened to fit, are not everywhere; and what refuses while our policy is not
+    // attached is not our policy. Neither proves, so neither starts the clock.
+    let complete = chosen.is_empty() && incident.accounts_left_out == 0 && attached;
+    if !chosen.is_empty() {
+        question.accounts = chosen;
     }
     let mut journal = open_journal(common, &args.incident)?;
     let watch = |event: &crate::journal::Event| {
@@ -60,28 +70,24 @@ pub async fn verify<O: Outside>(
             .into_iter()
             .for_each(|line| ui.say(&line))
     };
-    let proof = do_or_say(outside, &mut journal, &args.incident, async |journal| {
+    let report = do_or_say(outside, &mut journal, &args.incident, async |journal| {
         let mut response = Response::new(&world, journal, &watch);
         response.take_up(&incident, Purpose::Verify, &operator.arn, None)?;
-        if chosen.is_empty() && incident.accounts_left_out == 0 {
-            response.verify(&mut incident, &policy.id, &question).await
+        Ok(if complete {
+            let proved = response
+                .verify(&mut incident, &policy.id, &question)
+                .await?;
+            VerifyReport::of(&incident, &proved, world.practice())
         } else {
-            // Accounts that were picked, or that happened to fit, are not everywhere, so they start no clock.
-            if !chosen.is_empty() {
-                question.accounts = chosen;
-            }
-            response.look(&question).await
-        }
+            let proof = response.look(&question).await?;
+            VerifyReport::of_some(&incident, &proof, world.practice())
+        })
     })
     .await?;
-    let mut report = VerifyReport::of(&incident, &proof, world.practice());
-    report.proof_not_recorded &= args.account.is_empty();
     ui.result(&report, human::verify);
-    Ok(match proof.overall {
-        Overall::Opposite => Exit::GettingThrough,
-        Overall::Shown if incident.reaches_management => Exit::GettingThrough,
-        Overall::Shown if report.proof_not_recorded => Exit::Partly,
-        Overall::Shown => Exit::Done,
-        Overall::Open => Exit::NotProven,
-    })
+    Ok(exit_of(
+        report.state,
+        report.reaches_management,
+        !report.proof_not_recorded,
+    ))
 }

@@ -34,25 +34,30 @@ pub fn open(directory: &Path, incident: &IncidentId) -> Result<Journal<JournalFi
         )),
         TryLockError::Error(error) => failed(error),
     })?;
-    let mut text = String::new();
-    file.read_to_string(&mut text).map_err(failed)?;
-    // A crash in the middle of a write leaves a line without its end. What it announced was not yet called, so the
-    // line is cut off and the journal goes on.
-    let whole = text.rfind('\n').map_or(0, |end| end + 1);
-    if whole < text.len() {
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(failed)?;
+    // A crash in the middle of a write leaves a line without its end, perhaps in the middle of a character. What it
+    // announced was not yet called, so the line is cut off and the journal goes on.
+    let whole = bytes
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |end| end + 1);
+    if whole < bytes.len() {
         file.set_len(whole as u64).map_err(failed)?;
     }
-    let lines: Vec<String> = text
-        .get(..whole)
-        .unwrap_or_default()
-        .lines()
-        .map(str::to_owned)
-        .collect();
+    bytes.truncate(whole);
+    let text = String::from_utf8(bytes)
+        .map_err(|_| JournalError::Unreadable(format!("{}: not UTF-8", path.display())))?;
+    let lines: Vec<String> = text.lines().map(str::to_owned).collect();
     // The file's name must be as durable as its lines.
     File::open(directory)
         .and_then(|directory| directory.sync_all())
         .map_err(failed)?;
-    Journal::after(&lines, JournalFile { file, path })
+    let at = path.display().to_string();
+    Journal::after(&lines, JournalFile { file, path }).map_err(|error| match error {
+        JournalError::Unreadable(why) => JournalError::Unreadable(format!("{at}: {why}")),
+        JournalError::Impossible(_) | JournalError::Store(_) => error,
+    })
 }
 
 fn make_private(directory: &Path) -> std::io::Result<()> {
@@ -70,5 +75,48 @@ impl Store for JournalFile {
             .write_all(format!("{line}\n").as_bytes())
             .map_err(failed)?;
         self.file.sync_data().map_err(failed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_a_crash_cut_off_is_cut_off_and_the_journal_goes_on() {
+        let directory = std::env::temp_dir().join(format!("quell-torn-{}", std::process::id()));
+        let incident = IncidentId::from_bytes([1, 2, 3]);
+        let event = |text: &str| crate::journal::Event::TakenUp {
+            incident: IncidentId::from_bytes([1, 2, 3]),
+            purpose: crate::journal::Purpose::Verify,
+            operator: text.to_owned(),
+            forced_past: None,
+        };
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        open(&directory, &incident)
+            .unwrap()
+            .record(now, event("a"))
+            .unwrap();
+        let path = directory.join("q-010203.jsonl");
+        // In the middle of a character of two bytes.
+        OpenOptions::new()
+            .append(true)
+            .open(&path)
+            .unwrap()
+            .write_all(b"{\"operator\":\"Zo\xc3")
+            .unwrap();
+        open(&directory, &incident)
+            .unwrap()
+            .record(now, event("b"))
+            .unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text.lines().count(), 2, "{text}");
+        open(&directory, &incident).unwrap();
+        std::fs::write(&path, text.replace("\"a\"", "\"x\"")).unwrap();
+        assert!(matches!(
+            open(&directory, &incident),
+            Err(JournalError::Unreadable(_))
+        ));
+        std::fs::remove_dir_all(&directory).unwrap();
     }
 }

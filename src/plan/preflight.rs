@@ -229,6 +229,9 @@ fn warnings(facts: &Facts, plan: &Plan) -> Vec<String> {
             "The username cannot be a session name ({why}), and AWS does not document what it makes of one: the user id carries the deny, and canaries cannot show it."
         ));
     }
+    if let Some(why) = &plan.principal.reach_unknown {
+        warnings.push(format!("What the user can enter is unknown ({why}): only the accounts that are listed will be looked at, and the release waits for the longest session there is."));
+    }
     if let Known::Unknown(why) = &plan.principal.user_id {
         warnings.push(format!(
             "There is no user id to deny ({why}): the session name carries the deny."
@@ -247,38 +250,52 @@ fn warnings(facts: &Facts, plan: &Plan) -> Vec<String> {
     warnings
 }
 
+/// The member accounts that the principal can enter and that the deny will not cover.
+pub fn outside(facts: &Facts, plan: &Plan) -> Vec<AccountId> {
+    let covered = |account: &AccountId| {
+        facts
+            .under_target
+            .as_ref()
+            .is_none_or(|under| under.contains(account))
+    };
+    let reach = plan.principal.reach.iter();
+    reach
+        .filter(|account| !covered(account) && **account != facts.organization.management)
+        .cloned()
+        .collect()
+}
+
 /// What the deny does not cover, with the reason (aws-facts §2, §5, §10).
 fn not_covered(facts: &Facts, plan: &Plan) -> Vec<String> {
     let mut list = Vec::new();
     let management = &facts.organization.management;
-    list.push(if plan.principal.reaches_management {
-        format!("Management account {management}: the user can enter it, and no service control policy applies there. NOT CONTAINED THERE.")
-    } else {
-        format!("Management account {management}: no service control policy applies there. No assignment to it was seen; a session from an earlier one would live on.")
+    list.push(match (plan.principal.reaches_management, &plan.principal.reach_unknown) {
+        (true, _) => format!("Management account {management}: the user can enter it, and no service control policy applies there. NOT CONTAINED THERE."),
+        (false, Some(_)) => format!("Management account {management}: no service control policy applies there, and whether the user can enter it is unknown."),
+        (false, None) => format!("Management account {management}: no service control policy applies there. No permission set of the user's was seen there; a session from an earlier assignment would live on."),
     });
-    let outside: Vec<&str> = match &facts.under_target {
-        None => Vec::new(),
-        Some(under) => plan
-            .principal
-            .reach
-            .iter()
-            .filter(|account| !under.contains(*account) && *account != management)
-            .map(AccountId::as_str)
-            .collect(),
-    };
+    let outside = outside(facts, plan);
     if !outside.is_empty() {
+        let outside: Vec<&str> = outside.iter().map(AccountId::as_str).collect();
         list.push(format!(
             "Outside the target {}: the user can also enter {}.",
             facts.target,
             outside.join(", ")
         ));
     }
+    if plan.principal.reach_unknown.is_some() {
+        list.push("Accounts that nobody could be asked about: the deny covers them, and no canary looks at them.".to_owned());
+    }
+    list.push("Roles given through account access manager, which quell does not read: the deny covers their sessions, and those can live up to 12 hours, whatever the permission sets say.".to_owned());
+    list.push("Other services and Regions than the canary's: it asks IAM, and AWS gives no time within which every service follows.".to_owned());
     list.push("New sessions: the user can still mint them until the assignments are removed; they are refused while the deny is attached.".to_owned());
     list.push("Sessions chained into other roles before now, under another name and without the user's source identity.".to_owned());
     list.push("What was left behind: users, keys, roles, functions and instances that the attacker created act under their own names.".to_owned());
     list.push("Service-linked roles, and principals of other organizations that your resource policies let in: no SCP reaches them.".to_owned());
-    if let Known::Known(_) = plan.principal.user_id {
-        list.push("Proof of the UserId and SourceIdentity statements: a canary can carry neither the user's id nor, here, their source identity. The session name's statement is proven alone.".to_owned());
+    match (&plan.principal.user_id, plan.principal.session_names.is_empty()) {
+        (Known::Known(_), false) => list.push("Proof of the UserId and SourceIdentity statements: a canary can carry neither the user's id nor, here, their source identity. The session name's statement is proven alone.".to_owned()),
+        (Known::Known(_), true) => list.push("Proof: a canary cannot carry the user's id, which is all that this deny goes by. It can be attached, and not proven.".to_owned()),
+        (Known::Unknown(_), _) => list.push("Proof of the SourceIdentity statement: a canary does not carry the user's source identity here. The session name's statement is proven alone.".to_owned()),
     }
     list
 }

@@ -120,6 +120,7 @@ fn ground(blueprint: &Blueprint) -> Result<State, NotAnId> {
         instance: InstanceArn::parse("arn:aws:sso:::instance/ssoins-7223a1b2c3d4e5f6")?,
         store: IdentityStoreId::parse("d-9067a1b2c3")?,
         region: blueprint.identity_center.clone(),
+        account_instance: false,
         users: BTreeMap::new(),
         groups: BTreeMap::new(),
         sets: BTreeMap::new(),

@@ -20,12 +20,16 @@ pub(super) fn sso(state: &mut State, session: &Session, asked: &Asked) -> Result
             "Status": "ACTIVE",
             "PrimaryRegion": directory.region,
         });
-        return page(
-            asked,
-            "Instances",
-            seen.then_some(instance).into_iter().collect(),
-            100,
-        );
+        let of_a_member = json!({
+            "InstanceArn": "arn:aws:sso:::instance/ssoins-ofamember0000000",
+            "IdentityStoreId": "d-0000000000",
+            "OwnerAccountId": "333344445555",
+            "Status": "ACTIVE",
+            "PrimaryRegion": directory.region,
+        });
+        let member = directory.account_instance.then_some(of_a_member);
+        let listed = member.into_iter().chain([instance]).filter(|_| seen);
+        return page(asked, "Instances", listed.collect(), 100);
     }
     if session.account != state.management && !state.delegated.contains(&session.account) {
         return Err(Refusal::new(

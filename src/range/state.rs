@@ -128,6 +128,8 @@ pub struct Directory {
     pub store: IdentityStoreId,
     /// Where it lives.
     pub region: Region,
+    /// Whether a member account has an instance of its own, which is listed first.
+    pub account_instance: bool,
     /// Its users.
     pub users: BTreeMap<UserId, User>,
     /// Its groups, by id.

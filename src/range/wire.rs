@@ -10,6 +10,9 @@ use serde_json::{Map, Value, json};
 use crate::range::state::{Session, State, Wrong};
 use crate::range::{Call, directory, gate, guardduty, identity, organizations};
 
+/// Calls that are remembered: a range that is served for a week must not eat the machine.
+const MOST_CALLS: usize = 100_000;
+
 /// An error answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Refusal {
@@ -144,10 +147,15 @@ pub fn answer(state: &mut State, request: &http::Request<Bytes>) -> Option<http:
         }
         Some(Wrong::LoseAnswer | Wrong::GarbleAnswer | Wrong::LoseRequest) | None => {
             let session = gate::authenticate(state, scope.key, header("x-amz-security-token"));
-            session.and_then(|session| perform(state, &session, &asked))
+            session
+                .map_err(|refusal| of_family(refusal, &asked))
+                .and_then(|session| perform(state, &session, &asked))
         }
     };
     let response = respond(state, asked.protocol, &asked.operation, result);
+    if state.calls.len() >= MOST_CALLS {
+        state.calls.drain(..MOST_CALLS / 2);
+    }
     state.calls.push(Call {
         at: state.now,
         action,
@@ -230,21 +238,8 @@ fn perform(state: &mut State, session: &Session, asked: &Asked) -> Result<Answer
         "AssumeRole" => asked.text("RoleArn"),
         _ => "*",
     };
-    gate::authorize(state, session, &asked.action(), resource, &asked.region).map_err(
-        |refusal| match asked.service.as_str() {
-            // The same refusal has another code in every family of services (aws-facts §6).
-            "ec2" if refusal.code == "AccessDenied" => Refusal {
-                code: "UnauthorizedOperation".to_owned(),
-                ..refusal
-            },
-            "sts" | "iam" | "s3" => refusal,
-            _ if refusal.code == "AccessDenied" => Refusal {
-                code: "AccessDeniedException".to_owned(),
-                ..refusal
-            },
-            _ => refusal,
-        },
-    )?;
+    gate::authorize(state, session, &asked.action(), resource, &asked.region)
+        .map_err(|refusal| of_family(refusal, asked))?;
     match asked.service.as_str() {
         "organizations" => organizations::perform(state, session, asked).map(Answer::Json),
         "sso" => directory::sso(state, session, asked).map(Answer::Json),
@@ -255,6 +250,26 @@ fn perform(state: &mut State, session: &Session, asked: &Asked) -> Result<Answer
         "ec2" => identity::ec2(session, asked).map(Answer::Document),
         "s3" => identity::s3(session, asked).map(Answer::Document),
         _ => Err(unsupported(asked)),
+    }
+}
+
+/// The same refusal has another code in every family of services (aws-facts §6): what STS calls by one name, the JSON
+/// services call by another.
+fn of_family(refusal: Refusal, asked: &Asked) -> Refusal {
+    let json = matches!(asked.protocol, Protocol::Json | Protocol::RestJson);
+    let (status, code) = match (refusal.code.as_str(), asked.service.as_str()) {
+        ("AccessDenied", "ec2") => (403, "UnauthorizedOperation"),
+        ("AccessDenied", _) if json => (403, "AccessDeniedException"),
+        ("InvalidClientTokenId", _) if json => (400, "UnrecognizedClientException"),
+        ("ExpiredToken", _) if json => (400, "ExpiredTokenException"),
+        ("InvalidClientTokenId", "s3") => (403, "InvalidAccessKeyId"),
+        ("InvalidClientTokenId", "ec2") => (401, "AuthFailure"),
+        _ => return refusal,
+    };
+    Refusal {
+        status,
+        code: code.to_owned(),
+        ..refusal
     }
 }
 

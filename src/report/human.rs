@@ -14,8 +14,13 @@ use crate::playbook::ByHand;
 use crate::report::*;
 use crate::signal::{Finding, Suspect, Who};
 
-/// Text without control characters and without the marks that reorder what is read.
+/// One value: text without control characters, line breaks, and the marks that reorder what is read.
 pub fn clean(text: &str) -> String {
+    clean_lines(text).replace('\n', "\\n")
+}
+
+/// Text that we composed of lines; each value in it has passed [`clean`] by itself.
+pub fn clean_lines(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     for c in text.chars() {
         let reorders = matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
@@ -80,7 +85,7 @@ pub fn plan(report: &PlanReport) -> String {
         &format!(
             "named {}; the longest lives {}",
             if names.is_empty() {
-                "by nothing".to_owned()
+                "in ways that no policy can match".to_owned()
             } else {
                 names.join(", ")
             },
@@ -110,7 +115,7 @@ pub fn plan(report: &PlanReport) -> String {
         "\nThe deny, {} of {} characters:\n\n{}",
         report.characters,
         crate::policy::MOST_CHARACTERS,
-        clean(&report.document.pretty())
+        clean_lines(&report.document.pretty())
     );
     section(&mut text, "Warning", &report.warnings);
     section(&mut text, "Not covered", &report.not_covered);
@@ -130,6 +135,12 @@ pub fn contain(report: &ContainReport) -> String {
     }
     let (id, target) = (&report.incident, &report.target);
     let _ = match report.state {
+        Stage::Proven if !report.outside_target.is_empty() => writeln!(
+            text,
+            "PARTIAL: {who} is refused everywhere we looked under {target}, and can still enter {} accounts outside it. Incident {id}, proven {} after approval.",
+            report.outside_target.len(),
+            ms(report.proven_ms)
+        ),
         Stage::Proven => writeln!(
             text,
             "{who} is refused everywhere we looked. Incident {id}, proven {} after approval.",
@@ -192,6 +203,16 @@ pub fn verify(report: &VerifyReport) -> String {
     let _ = match report.state {
         Stage::Proven => writeln!(text, "Incident {id}: refused everywhere we looked."),
         Stage::GettingThrough => writeln!(text, "Incident {id}: STILL GETTING THROUGH."),
+        Stage::Accepted | Stage::NotAttached | Stage::Released if !report.complete => {
+            writeln!(
+                text,
+                "Incident {id}: only some accounts were looked at, which proves nothing of the others."
+            )
+        }
+        Stage::Accepted | Stage::NotAttached | Stage::Released if !report.complete => writeln!(
+            text,
+            "Incident {id}: this look at some accounts, or at a policy that is not attached, proves nothing."
+        ),
         Stage::Accepted | Stage::NotAttached | Stage::Released => {
             writeln!(text, "Incident {id}: NOT PROVEN.")
         }
@@ -203,7 +224,7 @@ pub fn verify(report: &VerifyReport) -> String {
             "\nThe proof could not be written on the policy: run `quell verify {id}` again, for the wait begins with it."
         );
     }
-    if let Some(until) = report.release_not_before {
+    if let (Some(until), Stage::Proven) = (report.release_not_before, report.state) {
         let _ = writeln!(
             text,
             "\nNext\n  quell release {id}    # not before {}",
@@ -261,7 +282,15 @@ pub fn status(report: &StatusReport) -> String {
 /// Releases.
 pub fn release(report: &ReleaseReport) -> String {
     let mut text = practice(report.practice.as_ref());
-    if report.released.is_empty() {
+    for failed in &report.failed {
+        let _ = writeln!(
+            text,
+            "Incident {} is NOT released: {}.",
+            failed.incident,
+            clean(&failed.failure)
+        );
+    }
+    if report.released.is_empty() && report.failed.is_empty() {
         text.push_str("Nothing is due.\n");
     }
     for released in &report.released {
@@ -411,6 +440,10 @@ pub fn event(event: &Event) -> Option<String> {
             ),
             None => format!("{account}: {}", verdict.replace('_', " ")),
         },
+        Event::Looking { settled, of, left } => format!(
+            "  {settled} of {of} accounts settled; asking for {} more at most…",
+            duration(*left)
+        ),
         Event::Proven => "PROVEN: refused everywhere we looked".to_owned(),
         Event::Released => "released".to_owned(),
     };
@@ -509,7 +542,9 @@ mod tests {
                 "{shown:?}"
             );
         }
-        assert_eq!(clean("Zoë O'Neil 日本\n"), "Zoë O'Neil 日本\n");
+        assert_eq!(clean("Zoë O'Neil 日本"), "Zoë O'Neil 日本");
+        // A line of its own would look like one of ours.
+        assert_eq!(clean("x\nNothing was changed."), "x\\nNothing was changed.");
     }
 
     #[test]

@@ -120,7 +120,7 @@ fn without_aws_it_says_what_is_missing_and_what_to_type() {
     let (code, _, err) = ran(&mut quell(&["plan", "alice", "--region", "eu-west-1"]));
     assert!(
         code == 1
-            && err.contains("no credentials")
+            && err.contains("credentials")
             && err.contains("aws sso login")
             && err.contains("Nothing was changed."),
         "{err}"

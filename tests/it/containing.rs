@@ -389,7 +389,7 @@ async fn a_name_that_no_session_can_have_is_denied_by_user_id_alone() {
     // What no canary can show is not called proven.
     practice
         .run(
-            ["contain", "Erin.O'Neil", "--yes", "--verify-timeout", "10s"]
+            ["contain", "Erin.O'Neil", "--yes"]
                 .map(str::to_owned)
                 .to_vec(),
         )
@@ -436,4 +436,125 @@ async fn the_policy_carries_the_incident_for_whoever_meets_it_in_the_console() {
         let sid = format!("Quell{}SessionName", incident.trim_start_matches("q-"));
         assert!(policy.content.contains(&sid), "{}", policy.content);
     });
+}
+
+#[tokio::test]
+async fn a_members_own_identity_center_is_not_the_organizations() {
+    let practice = Practice::new();
+    practice
+        .range
+        .with(|state| state.directory.account_instance = true);
+    let plan = practice
+        .quell("plan test-user --output json")
+        .await
+        .expect(Exit::Done)
+        .json();
+    assert_eq!(plan["reach"].as_array().unwrap().len(), 12);
+}
+
+#[tokio::test]
+async fn what_the_deny_does_not_need_to_know_keeps_nobody_in() {
+    use quell::range::state::Wrong;
+    let practice = Practice::new();
+    let denied = Wrong::Error {
+        status: 400,
+        code: "AccessDeniedException".to_owned(),
+    };
+    practice.goes_wrong("sso:ListAccountAssignmentsForPrincipal", 99, denied);
+    practice
+        .quell("contain test-user --yes")
+        .await
+        .expect(Exit::NotProven)
+        .says("What the user can enter is unknown")
+        .says("none could be looked at");
+    practice.range.advance(jiff::SignedDuration::from_secs(60));
+    assert_eq!(practice.call_as(&practice.built.hero_sessions[0].1), 403);
+}
+
+#[tokio::test]
+async fn a_deny_that_was_detached_and_attached_again_waits_from_its_new_proof() {
+    let practice = Practice::new();
+    let first = practice
+        .quell("contain test-user --yes --output json")
+        .await
+        .expect(Exit::Done)
+        .json();
+    practice.range.advance(jiff::SignedDuration::from_hours(10));
+    practice.range.with(|state| {
+        let root = state.root.clone();
+        state.attachments.get_mut(&root).unwrap().truncate(1);
+        state.policies_changed();
+    });
+    practice.range.advance(jiff::SignedDuration::from_hours(10));
+    let again = practice
+        .quell("contain test-user --yes --output json")
+        .await
+        .expect(Exit::Done)
+        .json();
+    assert_eq!(first["incident"], again["incident"]);
+    let incident = again["incident"].as_str().unwrap();
+    practice
+        .quell(&format!("release {incident} --yes"))
+        .await
+        .expect(Exit::Refused)
+        .says("may still be alive");
+    // The old clock was stopped before the deny was attached, not after.
+    let mutations = practice.mutations();
+    let tail: Vec<&str> = mutations[3..].iter().map(String::as_str).collect();
+    assert_eq!(
+        tail,
+        [
+            "organizations:TagResource",
+            "organizations:AttachPolicy",
+            "organizations:TagResource"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_policy_that_somebody_changed_is_not_taken_for_the_deny() {
+    let practice = Practice::new();
+    let report = practice
+        .quell("contain test-user --yes --output json")
+        .await
+        .expect(Exit::Done)
+        .json();
+    practice.range.with(|state| {
+        let id = PolicyId::parse(report["policy_id"].as_str().unwrap()).unwrap();
+        let policy = state.policies.get_mut(&id).unwrap();
+        policy.content = policy.content.replace("*:test-user", "*:*");
+    });
+    practice
+        .quell("contain test-user --yes")
+        .await
+        .expect(Exit::Refused)
+        .says("was changed by somebody else")
+        .says("--force");
+}
+
+#[tokio::test]
+async fn a_refused_plan_is_one_object_with_its_refusals() {
+    let practice = Practice::new();
+    practice.range.with(|state| state.scps_enabled = false);
+    let plan = practice
+        .quell("plan test-user --output json")
+        .await
+        .expect(Exit::Refused)
+        .says("hint:")
+        .json();
+    assert!(
+        plan["refusals"][0]
+            .as_str()
+            .unwrap()
+            .contains("switched off")
+    );
+    let usage = practice
+        .quell("contain --output json")
+        .await
+        .expect(Exit::Usage)
+        .json();
+    assert_eq!(
+        (&usage["schema"], &usage["exit"]),
+        (&json!("quell.error/1"), &json!(2))
+    );
 }

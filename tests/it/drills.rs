@@ -122,7 +122,12 @@ async fn a_drill_whose_proof_comes_too_early_or_whose_wait_is_too_short_fails() 
     let text = quell::playbook::Playbook::text_of("identity-center-user").unwrap();
     // No patience: some account has not seen the deny yet.
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("impatient.toml");
-    std::fs::write(&path, text.replace("timeout = \"15m\"", "timeout = \"1s\"")).unwrap();
+    std::fs::write(
+        &path,
+        text.replace("timeout = \"15m\"", "timeout = \"1s\"")
+            .replace("every = \"2s\"", "every = \"100ms\""),
+    )
+    .unwrap();
     let report = practice
         .quell(&format!(
             "drill --output json --playbook {}",

@@ -199,3 +199,18 @@ async fn a_second_quell_on_the_same_incident_waits_outside() {
         .expect(Exit::Failed)
         .says("another quell is working on this incident");
 }
+
+#[tokio::test]
+async fn done_with_its_answer_lost_and_then_throttled_is_done() {
+    // The SDK tries again by itself and reports the last attempt alone.
+    for action in ["organizations:CreatePolicy", "organizations:AttachPolicy"] {
+        let practice = Practice::new();
+        practice.goes_wrong(action, 1, Wrong::LoseAnswer);
+        practice.goes_wrong(action, 99, error(400, "TooManyRequestsException"));
+        practice
+            .quell("contain test-user --yes")
+            .await
+            .expect(Exit::Done);
+        assert_eq!(practice.ours()[0].1.len(), 1, "{action}");
+    }
+}

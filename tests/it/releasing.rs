@@ -174,3 +174,51 @@ async fn a_release_that_was_interrupted_goes_on() {
         .expect(Exit::Done);
     assert_eq!(practice.ours(), vec![]);
 }
+
+#[tokio::test]
+async fn of_several_that_are_due_one_that_cannot_be_released_keeps_no_other_in() {
+    let practice = Practice::new();
+    let stuck = practice
+        .quell("contain test-user --yes --output json")
+        .await
+        .json();
+    practice
+        .quell("contain test-user2 --yes")
+        .await
+        .expect(Exit::Done);
+    practice.range.advance(SignedDuration::from_hours(13));
+    let journal = format!("{}.jsonl", stuck["incident"].as_str().unwrap());
+    let held = std::fs::File::open(practice.state_dir.join(journal)).unwrap();
+    held.try_lock().unwrap();
+    let report = practice
+        .quell("release --due --yes --output json")
+        .await
+        .expect(Exit::Partly)
+        .json();
+    assert_eq!(report["released"][0]["principal"], "test-user2");
+    assert_eq!(report["failed"][0]["incident"], stuck["incident"]);
+    assert_eq!(
+        practice.incident().await,
+        stuck["incident"].as_str().unwrap()
+    );
+}
+
+#[tokio::test]
+async fn a_policy_that_is_attached_to_nothing_keeps_nobody_out_and_may_go() {
+    let practice = Practice::new();
+    practice
+        .quell("contain test-user --yes")
+        .await
+        .expect(Exit::Done);
+    let incident = practice.incident().await;
+    practice.range.with(|state| {
+        let root = state.root.clone();
+        state.attachments.get_mut(&root).unwrap().truncate(1);
+        state.settle();
+    });
+    practice
+        .quell(&format!("release {incident} --yes"))
+        .await
+        .expect(Exit::Done);
+    assert_eq!(practice.ours(), vec![]);
+}

@@ -97,10 +97,14 @@ def test_what_the_range_does_not_have_is_named(range_world):
 
 def test_a_key_that_nobody_has_is_refused(range_world):
     stranger = ("AKIANOBODYKNOWSTHIS0", "x", None)
-    for service, call in (("sts", "get_caller_identity"), ("organizations", "list_roots")):
+    for service, call, code in (
+        ("sts", "get_caller_identity", "InvalidClientTokenId"),
+        ("organizations", "list_roots", "UnrecognizedClientException"),
+        ("s3", "list_buckets", "InvalidAccessKeyId"),
+    ):
         with pytest.raises(ClientError) as refused:
             getattr(range_world.client(service, session=stranger), call)()
-        assert refused.value.response["Error"]["Code"] == "InvalidClientTokenId"
+        assert refused.value.response["Error"]["Code"] == code
 
 
 def test_quell_contains_and_boto3_looks_at_the_result(range_world):
