@@ -133,9 +133,17 @@ enum Verb {
 
 impl Common {
     async fn connect<O: Outside>(&self, outside: &O) -> Result<O::World, Failure> {
-        Ok(outside
-            .connect(self.profile.as_deref(), self.region.as_ref())
-            .await?)
+        self.connect_in(outside, None).await
+    }
+
+    /// Connects, in this Region if none was asked for.
+    async fn connect_in<O: Outside>(
+        &self,
+        outside: &O,
+        region: Option<&Region>,
+    ) -> Result<O::World, Failure> {
+        let region = self.region.as_ref().or(region);
+        Ok(outside.connect(self.profile.as_deref(), region).await?)
     }
 
     fn state_directory(&self) -> Result<PathBuf, Failure> {

@@ -131,7 +131,7 @@ pub async fn run(
 
     tell(&format!("  It accuses: {}.", human::suspect(&suspect)));
     tell("\nSurvey: who is it, what can they reach, what stands on the root?");
-    let prepared = respond::prepare(&world, &suspect, playbook, None).await?;
+    let prepared = respond::prepare(world.read(), world.clock(), &suspect, playbook, None).await?;
     let plan = &prepared.plan;
     tell(&format!(
         "  {} can enter {} accounts. The longest session lives {}.",

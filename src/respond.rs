@@ -6,7 +6,7 @@
 
 use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 
-use crate::cloud::{Clock as _, Cloud, Read as _, Trouble};
+use crate::cloud::{Clock, Cloud, Read, Trouble};
 use crate::contain::{self, Outcome};
 use crate::facts::{Facts, PolicySummary};
 use crate::ids::*;
@@ -64,12 +64,13 @@ pub enum NotPrepared {
     Trouble(#[from] Trouble),
 }
 
-/// Survey → principal → plan → preflight, with the reading capability only.
+/// Survey → principal → plan → preflight. It is handed the reading capability and cannot change anything (R6).
 ///
 /// # Errors
 /// [`NotPrepared`].
-pub async fn prepare<C: Cloud>(
-    cloud: &C,
+pub async fn prepare(
+    read: &impl Read,
+    clock: &impl Clock,
     suspect: &Suspect,
     playbook: &Playbook,
     target: Option<&TargetId>,
@@ -79,7 +80,7 @@ pub async fn prepare<C: Cloud>(
         Target::Root => None,
         Target::Id(id) => Some(id),
     });
-    let facts = survey::survey(cloud.read(), cloud.clock(), suspect, target).await?;
+    let facts = survey::survey(read, clock, suspect, target).await?;
     let plan = Plan::containment(&facts, Principal::of(suspect, &facts), playbook)?;
     if let Some(Step::CreatePolicy {
         already: Some(policy),
@@ -87,7 +88,7 @@ pub async fn prepare<C: Cloud>(
     }) = plan.steps.first()
     {
         // Preflight and approval are about the very document that will be attached, so one that exists is read.
-        let content = cloud.read().content(&policy.id).await?.unwrap_or_default();
+        let content = read.content(&policy.id).await?.unwrap_or_default();
         if Document::parse(&content).ok().as_ref() != Some(&plan.document) {
             let (incident, policy) = (plan.incident.id, policy.id.clone());
             return Err(NotPrepared::Altered { incident, policy });
@@ -290,12 +291,8 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
                     .get_or_insert_with(|| whole_second(proof.ended));
             }
             Overall::Opposite => incident.proven = None,
-            Overall::Open => {
-                return Ok(Proved {
-                    proof,
-                    recorded: true,
-                });
-            }
+            // Nothing new of the proof; what a later survey added is written all the same.
+            Overall::Open => {}
         }
         let recorded = self.remember(incident, policy).await?;
         if !recorded && proof.overall == Overall::Shown {

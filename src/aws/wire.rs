@@ -222,6 +222,7 @@ mod tests {
             let seen = Seen::default();
             seen.asked(uri);
             assert_eq!(seen.not_aws().as_deref(), foreign, "{uri}");
+            assert_eq!(seen.aws().is_some(), foreign.is_none(), "{uri}");
         }
     }
 

@@ -192,7 +192,8 @@ async fn prepare<O: Outside>(
     if let Some(suspect) = &offline {
         crate::principal::is_covered(suspect)?;
     }
-    let world = common.connect(outside).await?;
+    let region = args.signal.finding_region();
+    let world = common.connect_in(outside, region.as_ref()).await?;
     let suspect = match offline {
         Some(suspect) => suspect,
         None => {
@@ -201,7 +202,14 @@ async fn prepare<O: Outside>(
                 .await?
         }
     };
-    let prepared = respond::prepare(&world, &suspect, playbook, args.target.as_ref()).await?;
+    let prepared = respond::prepare(
+        world.read(),
+        world.clock(),
+        &suspect,
+        playbook,
+        args.target.as_ref(),
+    )
+    .await?;
     Ok((world, prepared))
 }
 

@@ -46,6 +46,12 @@ impl SignalArgs {
         }
     }
 
+    /// The Region in a finding's ARN: GuardDuty knows a finding there alone.
+    pub fn finding_region(&self) -> Option<Region> {
+        let arn = self.finding.as_deref()?.strip_prefix("arn:")?;
+        Region::parse(arn.split(':').nth(2)?).ok()
+    }
+
     /// The suspect of the finding that GuardDuty has.
     pub async fn fetched<C: Cloud>(
         &self,
