@@ -51,8 +51,9 @@ impl Prompt for Terminal {
             .allow_empty(true)
             .interact_text();
         answer.map_err(|_| {
-            // An interrupted prompt leaves the cursor hidden.
-            let _ = console::Term::stderr().show_cursor();
+            // An interrupted prompt leaves the cursor hidden, and in the middle of a line.
+            let term = console::Term::stderr();
+            let _ = term.show_cursor().and_then(|()| term.write_line(""));
             NoAnswer::Interrupted
         })
     }

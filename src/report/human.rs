@@ -493,8 +493,29 @@ fn section(text: &mut String, title: &str, lines: &[String]) {
         let _ = writeln!(text, "\n{title}");
     }
     for line in lines {
-        let _ = writeln!(text, "  - {}", clean(line));
+        let _ = writeln!(text, "  - {}", wrapped(&clean(line), "    "));
     }
+}
+
+/// Text in lines that are easily read; all but the first are indented.
+fn wrapped(text: &str, indent: &str) -> String {
+    const WIDTH: usize = 96;
+    let mut wrapped = String::new();
+    let mut column = 0;
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        if column > 0 && column + 1 + length > WIDTH {
+            wrapped.push('\n');
+            wrapped.push_str(indent);
+            column = 0;
+        } else if column > 0 {
+            wrapped.push(' ');
+            column += 1;
+        }
+        wrapped.push_str(word);
+        column += length;
+    }
+    wrapped
 }
 
 /// A few by name, many by number.
@@ -545,6 +566,18 @@ mod tests {
         assert_eq!(clean("Zoë O'Neil 日本"), "Zoë O'Neil 日本");
         // A line of its own would look like one of ours.
         assert_eq!(clean("x\nNothing was changed."), "x\\nNothing was changed.");
+    }
+
+    #[test]
+    fn long_lines_break_between_words_and_lose_none() {
+        let long = "word ".repeat(100);
+        let shown = wrapped(long.trim_end(), "  ");
+        assert!(
+            shown.lines().all(|line| line.chars().count() <= 98),
+            "{shown}"
+        );
+        assert_eq!(shown.split_whitespace().count(), 100);
+        assert_eq!(wrapped(&"x".repeat(300), "  "), "x".repeat(300));
     }
 
     #[test]
