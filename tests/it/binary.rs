@@ -274,8 +274,15 @@ fn ctrl_c_says_what_is_done_and_the_same_command_goes_on() {
     ] {
         assert!(rest.contains(part), "no {part:?} in {rest}");
     }
-    let (code, out, err) =
-        ran(&mut served.quell(&["contain", "test-user", "--yes", "--output", "json"]));
+    let (code, out, err) = ran(&mut served.quell(&[
+        "contain",
+        "test-user",
+        "--yes",
+        "--verify-timeout",
+        "1m",
+        "--output",
+        "json",
+    ]));
     assert_eq!(code, 0, "{out}{err}");
     let (_, out, _) = ran(&mut served.quell(&["status", "--output", "json"]));
     let status: serde_json::Value = serde_json::from_str(&out).unwrap();
