@@ -12,6 +12,7 @@ use crate::cli::ui::{NoAnswer, Ui};
 use crate::cli::{Common, Outside, do_or_say, open_journal};
 use crate::cloud::{Clock as _, Cloud};
 use crate::ids::{RoleName, TargetId};
+use crate::journal::Event;
 use crate::plan::approval::Approval;
 use crate::playbook::{Playbook, parse_duration};
 use crate::report::{ContainReport, PlanReport, Stage, human};
@@ -134,11 +135,7 @@ pub async fn contain<O: Outside>(
     let incident = &approved.plan.incident.id;
     let mut journal = open_journal(common, incident)?;
     let operator = &prepared.facts.caller.arn;
-    let watch = |event: &crate::journal::Event| {
-        human::event(event)
-            .into_iter()
-            .for_each(|line| ui.say(&line))
-    };
+    let watch = |event: &Event| ui.event(event);
     let mut remembered = approved.plan.incident.clone();
     let (accepted, proved) = do_or_say(outside, &mut journal, incident, async |journal| {
         let mut response = Response::new(&world, journal, &watch);

@@ -275,3 +275,83 @@ impl From<JournalError> for Failure {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::PolicyId;
+    use crate::journal::{Event, Purpose};
+
+    #[test]
+    fn after_a_release_nothing_says_that_nothing_was_changed() {
+        let incident = IncidentId::from_bytes([1, 2, 3]);
+        let policy = PolicyId::parse("p-abcdefgh").unwrap();
+        let mut state = State::default();
+        let taken_up = Event::TakenUp {
+            incident: incident.clone(),
+            purpose: Purpose::Release,
+            operator: String::new(),
+            forced_past: None,
+        };
+        state = state.then(&taken_up).unwrap();
+        assert_eq!(Failure::interrupted(&state, &incident).changed, NOTHING);
+        for step in [StepName::DetachPolicy, StepName::DeletePolicy] {
+            let (policy, found) = (policy.clone(), false);
+            state = state.then(&Event::Started { step }).unwrap();
+            let unknown = Failure::interrupted(&state, &incident).changed;
+            assert!(unknown.contains("UNKNOWN whether"), "{unknown}");
+            state = state
+                .then(&Event::Done {
+                    step,
+                    policy,
+                    found,
+                })
+                .unwrap();
+        }
+        state = state.then(&Event::Released).unwrap();
+        let failure = Failure::interrupted(&state, &incident);
+        assert!(
+            failure.changed.contains("p-abcdefgh was deleted"),
+            "{}",
+            failure.changed
+        );
+        assert!(
+            failure.hints.iter().all(|hint| !hint.contains("--force")),
+            "{:?}",
+            failure.hints
+        );
+    }
+
+    #[test]
+    fn a_detach_that_was_done_is_not_forgotten_when_the_next_one_fails() {
+        let incident = IncidentId::from_bytes([1, 2, 3]);
+        let step = StepName::DetachPolicy;
+        let done = Event::Done {
+            step,
+            policy: PolicyId::parse("p-abcdefgh").unwrap(),
+            found: false,
+        };
+        let failed = Event::Failed {
+            step,
+            why: String::new(),
+        };
+        let mut state = State {
+            incident: Some(incident.clone()),
+            ..State::default()
+        };
+        for event in [
+            Event::Started { step },
+            done,
+            Event::Started { step },
+            failed,
+        ] {
+            state = state.then(&event).unwrap();
+        }
+        let failure = Failure::interrupted(&state, &incident);
+        assert!(
+            failure.changed.contains("Done:") && failure.changed.contains("NOT done:"),
+            "{}",
+            failure.changed
+        );
+    }
+}

@@ -13,6 +13,7 @@ use crate::cloud::{Clock as _, Cloud as _, Read as _};
 use crate::facts::PolicySummary;
 use crate::ids::IncidentId;
 use crate::incident::Incident;
+use crate::journal::Event;
 use crate::playbook::Playbook;
 use crate::release;
 use crate::report::{self, NotReleasedReport, ReleaseReport, ReleasedReport, human};
@@ -161,11 +162,7 @@ impl One<'_> {
             ui,
         )?;
         let mut journal = open_journal(common, &incident.id)?;
-        let watch = |event: &crate::journal::Event| {
-            human::event(event)
-                .into_iter()
-                .for_each(|line| ui.say(&line))
-        };
+        let watch = |event: &Event| ui.event(event);
         let proof = do_or_say(outside, &mut journal, &incident.id, async |journal| {
             let mut response = Response::new(world, journal, &watch);
             let past = forced_past.as_ref().map(ToString::to_string);

@@ -6,8 +6,9 @@ use std::io::{IsTerminal as _, Write};
 use serde::Serialize;
 
 use crate::cli::failure::Failure;
+use crate::journal::Event;
 use crate::report;
-use crate::report::human::{clean, clean_lines};
+use crate::report::human::{self, clean, clean_lines};
 
 /// How results are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -109,6 +110,13 @@ impl<'a> Ui<'a> {
         let mut err = self.err.borrow_mut();
         // A closed stderr keeps nobody from containing.
         let _ = writeln!(err, "{}", clean_lines(line)).and_then(|()| err.flush());
+    }
+
+    /// An event of the driver, as it happens.
+    pub fn event(&self, event: &Event) {
+        if let Some(line) = human::event(event) {
+            self.say(&line);
+        }
     }
 
     /// What went wrong, for people.

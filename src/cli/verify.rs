@@ -12,7 +12,7 @@ use crate::cli::ui::Ui;
 use crate::cli::{Common, Outside, do_or_say, given, open_journal};
 use crate::cloud::{Cloud as _, Read as _};
 use crate::ids::{AccountId, IncidentId};
-use crate::journal::Purpose;
+use crate::journal::{Event, Purpose};
 use crate::report::{VerifyReport, human};
 use crate::respond::{self, Response};
 use crate::verify::Aim;
@@ -65,11 +65,7 @@ pub async fn verify<O: Outside>(
         question.accounts = chosen;
     }
     let mut journal = open_journal(common, &args.incident)?;
-    let watch = |event: &crate::journal::Event| {
-        human::event(event)
-            .into_iter()
-            .for_each(|line| ui.say(&line))
-    };
+    let watch = |event: &Event| ui.event(event);
     let report = do_or_say(outside, &mut journal, &args.incident, async |journal| {
         let mut response = Response::new(&world, journal, &watch);
         response.take_up(&incident, Purpose::Verify, &operator.arn, None)?;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::ids::*;
-use crate::range::state::{Session, State, User};
+use crate::range::state::{Assignment, Session, State, User};
 use crate::range::wire::{Asked, Refusal, page, unsupported};
 
 /// Answers one operation of sso-admin.
@@ -72,14 +72,7 @@ pub(super) fn sso(state: &mut State, session: &Session, asked: &Asked) -> Result
                 assignment.principal == asked.text("PrincipalId")
                     && assignment.kind == asked.text("PrincipalType")
             });
-            let shown = own.map(|assignment| {
-                json!({
-                    "AccountId": assignment.account,
-                    "PermissionSetArn": assignment.set,
-                    "PrincipalId": assignment.principal,
-                    "PrincipalType": assignment.kind,
-                })
-            });
+            let shown = own.map(listed);
             page(asked, "AccountAssignments", shown.collect(), 100)
         }
         "ListAccountAssignments" => {
@@ -87,14 +80,7 @@ pub(super) fn sso(state: &mut State, session: &Session, asked: &Asked) -> Result
                 assignment.account.as_str() == asked.text("AccountId")
                     && assignment.set.as_str() == asked.text("PermissionSetArn")
             });
-            let shown = there.map(|assignment| {
-                json!({
-                    "AccountId": assignment.account,
-                    "PermissionSetArn": assignment.set,
-                    "PrincipalId": assignment.principal,
-                    "PrincipalType": assignment.kind,
-                })
-            });
+            let shown = there.map(listed);
             page(asked, "AccountAssignments", shown.collect(), 100)
         }
         _ => Err(unsupported(asked)),
@@ -206,6 +192,15 @@ pub(super) fn store(state: &mut State, session: &Session, asked: &Asked) -> Resu
         }
         _ => Err(unsupported(asked)),
     }
+}
+
+fn listed(assignment: &Assignment) -> Value {
+    json!({
+        "AccountId": assignment.account,
+        "PermissionSetArn": assignment.set,
+        "PrincipalId": assignment.principal,
+        "PrincipalType": assignment.kind,
+    })
 }
 
 fn described(state: &State, id: &UserId, user: &User) -> Value {

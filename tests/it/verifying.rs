@@ -196,3 +196,31 @@ async fn a_deny_that_somebody_detached_is_noticed() {
         .says("STILL GETTING THROUGH");
     practice.quell("status").await.says("NOT ATTACHED");
 }
+
+#[tokio::test]
+async fn a_look_at_one_account_proves_nothing_of_the_others() {
+    let practice = Practice::new();
+    practice
+        .quell("contain test-user --yes --verify-timeout 1s")
+        .await
+        .expect(Exit::GettingThrough);
+    practice.range.advance(jiff::SignedDuration::from_mins(1));
+    let incident = practice.incident().await;
+    let report = practice
+        .quell(&format!(
+            "verify {incident} --account 444455556666 --output json"
+        ))
+        .await
+        .expect(Exit::NotProven)
+        .json();
+    assert_eq!(report["accounts"][0]["verdict"], "refused_by_us");
+    assert_eq!(
+        (&report["complete"], &report["state"]),
+        (&false.into(), &"accepted".into())
+    );
+    let status = practice.quell("status --output json").await.json();
+    assert!(
+        status["incidents"][0]["proven"].is_null(),
+        "it started the clock: {status}"
+    );
+}
