@@ -139,6 +139,12 @@ pub trait Read {
         instance: &Instance,
         id: &UserId,
     ) -> impl Future<Output = Result<Option<User>, Trouble>>;
+    /// The users of a directory, at most this many pages of 100; whether those are all of them.
+    fn users(
+        &self,
+        instance: &Instance,
+        pages: usize,
+    ) -> impl Future<Output = Result<(Vec<User>, bool), Trouble>>;
     /// The groups that a user is in.
     fn groups_of(
         &self,

@@ -158,6 +158,17 @@ pub struct Directory {
     pub assignments: Known<BTreeSet<Assignment>>,
     /// The permission sets of those assignments.
     pub permission_sets: BTreeMap<PermissionSetArn, PermissionSet>,
+    /// The directory's users, the suspect among them.
+    pub users: Listed,
+}
+
+/// The users of a directory, as far as they were listed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Listed {
+    /// Those we know of.
+    pub users: Vec<User>,
+    /// Why these are not all, if they are not.
+    pub cut: Option<String>,
 }
 
 /// Everything the survey learned. A value of one moment: the plan says when it was asked.

@@ -127,7 +127,19 @@ ids! {
     /// A role session's name, or a source identity: 2 to 64 of `[A-Za-z0-9_+=,.@-]`. Nothing else can be
     /// one (STS refuses it), so a text of this type needs no escape in a policy and holds no wildcard.
     SessionName: "a role session name", "2 to 64 of the characters A-Z a-z 0-9 _ + = , . @ -",
-        |s| (2..=64).contains(&s.len()) && s.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+=,.@-".contains(&b));
+        |s| (2..=64).contains(&s.len()) && s.bytes().all(nameable);
+
+    /// An IAM user's unique id, `AIDA…`: the `aws:userid` of the user and of their `GetSessionToken` sessions.
+    IamUserId: "an IAM user id", "AIDA and 12 to 124 letters or digits",
+        |s| tail(s, "AIDA", 12, 124, |b| b.is_ascii_uppercase() || b.is_ascii_digit());
+
+    /// The name of a `GetFederationToken` user, the second half of their `aws:userid`: `<account>:<name>`.
+    FederatedName: "a federated user's name", "2 to 32 of the characters A-Z a-z 0-9 _ + = , . @ -",
+        |s| (2..=32).contains(&s.len()) && s.bytes().all(nameable);
+
+    /// An AWS partition, the second part of every ARN: `aws`, `aws-cn`, `aws-us-gov`.
+    Partition: "a partition", "aws, or aws- and letters as in aws-us-gov",
+        |s| s == "aws" || tail(s, "aws-", 2, 16, |b| b.is_ascii_lowercase() || b == b'-');
 
     /// An access key id, `AKIA…` (long-term) or `ASIA…` (temporary).
     AccessKeyId: "an access key id", "16 to 128 letters, digits or underscores",
@@ -146,7 +158,7 @@ ids! {
 
     /// The name of an IAM role, without its path.
     RoleName: "a role name", "1 to 64 of the characters A-Z a-z 0-9 _ + = , . @ -",
-        |s| (1..=64).contains(&s.len()) && s.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+=,.@-".contains(&b));
+        |s| (1..=64).contains(&s.len()) && s.bytes().all(nameable);
 
     /// One containment, from plan to release: `q-` and six hex digits, carried by everything it touches.
     IncidentId: "an incident id", "q- and six hex digits, as in q-7f3a9c", |s| tail(s, "q-", 6, 6, hex_digit);
@@ -230,6 +242,11 @@ fn tail(s: &str, prefix: &str, least: usize, most: usize, of: fn(u8) -> bool) ->
 
 fn lower(b: u8) -> bool {
     b.is_ascii_lowercase() || b.is_ascii_digit()
+}
+
+/// What IAM and STS take in names: no wildcard, no `$`, no colon.
+fn nameable(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b"_+=,.@-".contains(&b)
 }
 
 fn hex_digit(b: u8) -> bool {

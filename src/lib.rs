@@ -30,6 +30,8 @@
 
 pub mod ids;
 
+pub mod json;
+
 pub mod signal;
 
 pub mod facts;

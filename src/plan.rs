@@ -5,6 +5,8 @@
 //! run renders the plan and stops. Each step says what it changes, whether that is already so, and what undoes it;
 //! only `release` runs inverses (R9).
 
+pub mod collision;
+
 pub mod preflight;
 
 pub mod approval;
@@ -143,7 +145,11 @@ impl Plan {
             }
             None => (opened(facts, &principal, playbook), None),
         };
-        let document = policy::draft(&principal, &incident.id)?;
+        let document = policy::draft(&incident.id, [&principal.identity()]).map_err(|nothing| {
+            NothingToDeny {
+                why: principal.unspellable.clone().unwrap_or(nothing.why),
+            }
+        })?;
         let attached = already
             .as_ref()
             .is_some_and(|own| facts.attached.iter().any(|policy| policy.id == own.id));

@@ -9,7 +9,7 @@
 
 use std::collections::BTreeSet;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::facts::{Directory, Facts, Known};
@@ -42,6 +42,63 @@ pub struct Principal {
     pub reaches_management: bool,
     /// How long a session of theirs can live.
     pub session: SessionLife,
+}
+
+/// Whom a deny refuses, by the keys that can name them (design §5). Every text in it is of an alphabet without
+/// wildcards, so nothing in a document that is written from it needs an escape.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Identity {
+    /// A person of the directory: their id, and every name a session of theirs can have.
+    IdentityCenterUser {
+        /// The immutable id, where the directory has one.
+        user_id: Option<UserId>,
+        /// Also the source identities that a chained session of theirs could carry.
+        session_names: BTreeSet<SessionName>,
+    },
+    /// One name in one role, and nobody else who uses the role.
+    RoleSession {
+        /// The role.
+        role: RoleId,
+        /// The session.
+        session: SessionName,
+        /// What follows the session through role chains, if anybody set it.
+        source_identity: Option<SessionName>,
+    },
+    /// Every session of a role that was issued before a moment, whoever holds it.
+    RoleBefore {
+        /// The role.
+        role: RoleId,
+        /// The moment.
+        before: Timestamp,
+    },
+    /// An IAM user, with the roles they switch into in the console and the sessions they federate under their own name.
+    IamUser {
+        /// The immutable id, which `GetSessionToken` sessions carry too.
+        user: IamUserId,
+        /// The user's name, if it can be a session's.
+        name: Option<SessionName>,
+        /// Their account and other names they have federated under.
+        federated: BTreeSet<FederatedUser>,
+    },
+    /// The root user of a member account, sparing centralized root sessions (`sts:AssumeRoot`).
+    Root {
+        /// The partition of the organization.
+        partition: Partition,
+        /// The account.
+        account: AccountId,
+    },
+    /// A `GetFederationToken` user.
+    FederatedUser(FederatedUser),
+}
+
+/// `<account>:<name>`, the `aws:userid` of a `GetFederationToken` session.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct FederatedUser {
+    /// The account of the IAM user who federated.
+    pub account: AccountId,
+    /// The name they gave.
+    pub name: FederatedName,
 }
 
 /// How long the longest session lives that could exist, and how we know.
@@ -93,6 +150,14 @@ pub fn is_covered(suspect: &Suspect) -> Result<(), NotCovered> {
 }
 
 impl Principal {
+    /// Whom the deny refuses.
+    pub fn identity(&self) -> Identity {
+        Identity::IdentityCenterUser {
+            user_id: self.user_id.known().cloned(),
+            session_names: self.session_names.clone(),
+        }
+    }
+
     /// Joins the claim with the facts. Total: what the directory did not tell stays unknown in the result.
     pub fn of(suspect: &Suspect, facts: &Facts) -> Self {
         let directory = &facts.directory;

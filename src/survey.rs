@@ -173,7 +173,8 @@ async fn directory(
     let Some(instance) = own.next() else {
         return Err(SurveyError::NoIdentityCenter);
     };
-    let found = users(read, &instance, suspect).await?;
+    let (found, listed) = join!(users(read, &instance, suspect), listed(read, &instance));
+    let found = found?;
     let mut users: Vec<User> = found.into_values().collect();
     let user = match (users.pop(), suspect) {
         (Some(user), _) if users.is_empty() => user,
@@ -197,6 +198,7 @@ async fn directory(
                 user: Known::Unknown(format!("the directory has no user {}", name_of(suspect))),
                 assignments: Known::Unknown("the directory has lost the user".to_owned()),
                 permission_sets: BTreeMap::new(),
+                users: listed,
             });
         }
     };
@@ -231,7 +233,25 @@ async fn directory(
         user: Known::Known(user),
         assignments,
         permission_sets: permission_sets.into_iter().collect(),
+        users: listed,
     })
+}
+
+/// The directory's users, for the names that the deny could confuse. Five pages come while the other questions are
+/// answered; more would keep the operator waiting (R11).
+async fn listed(read: &impl Read, instance: &Instance) -> Listed {
+    const PAGES: usize = 5;
+    match read.users(instance, PAGES).await {
+        Ok((users, true)) => Listed { users, cut: None },
+        Ok((users, false)) => Listed {
+            cut: Some(format!("the directory has more than {} users", users.len())),
+            users,
+        },
+        Err(trouble) => Listed {
+            users: Vec::new(),
+            cut: Some(trouble.to_string()),
+        },
+    }
 }
 
 fn name_of(suspect: &Suspect) -> &str {

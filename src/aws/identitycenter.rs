@@ -126,6 +126,43 @@ impl Reader {
         }
     }
 
+    pub(super) async fn list_users(
+        &self,
+        instance: &Instance,
+        pages: usize,
+    ) -> Result<(Vec<User>, bool), Trouble> {
+        const CALL: &str = "identitystore:ListUsers";
+        let mut users = Vec::new();
+        let mut next = None;
+        for _ in 0..pages {
+            let request = self
+                .directory
+                .list_users()
+                .identity_store_id(instance.store.as_str())
+                .set_next_token(next);
+            let page = request
+                .customize()
+                .config_override(self.directory_in(instance))
+                .send()
+                .await;
+            let page = page.map_err(|error| trouble::of(CALL, &error))?;
+            for user in page.users() {
+                // A user without a name has no session of that name.
+                if let Some(name) = user.user_name() {
+                    users.push(User {
+                        id: trouble::field(CALL, "UserId", Some(user.user_id()), UserId::parse)?,
+                        username: Username::new(name),
+                    });
+                }
+            }
+            match page.next_token() {
+                Some(token) => next = Some(token.to_owned()),
+                None => return Ok((users, true)),
+            }
+        }
+        Ok((users, false))
+    }
+
     pub(super) async fn list_memberships(
         &self,
         instance: &Instance,

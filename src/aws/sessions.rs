@@ -196,6 +196,10 @@ impl Read for Reader {
         self.describe_user(instance, id).await
     }
 
+    async fn users(&self, instance: &Instance, pages: usize) -> Result<(Vec<User>, bool), Trouble> {
+        self.list_users(instance, pages).await
+    }
+
     async fn groups_of(&self, instance: &Instance, user: &UserId) -> Result<Vec<GroupId>, Trouble> {
         self.list_memberships(instance, user).await
     }

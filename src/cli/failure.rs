@@ -12,7 +12,7 @@ use crate::plan::StepName;
 use crate::plan::approval::NotApproved;
 use crate::plan::preflight::Refusal;
 use crate::playbook::PlaybookError;
-use crate::policy::NothingToDeny;
+use crate::policy::{NoDraft, NothingToDeny};
 use crate::principal::NotCovered;
 use crate::report::human::{clean, clean_lines};
 use crate::respond::{NotPrepared, Stopped};
@@ -209,6 +209,18 @@ impl From<SurveyError> for Failure {
 impl From<NotCovered> for Failure {
     fn from(error: NotCovered) -> Self {
         Self::new(Exit::Refused, &error).hint(error.instead)
+    }
+}
+
+impl From<NoDraft> for Failure {
+    fn from(error: NoDraft) -> Self {
+        match error {
+            NoDraft::Nothing(nothing) => nothing.into(),
+            NoDraft::DoesNotFit(error) => Self::new(Exit::Refused, error).hint(format!(
+                "Draft the first {} alone, and the others as a policy of their own with another `--incident`.",
+                error.fit
+            )),
+        }
     }
 }
 

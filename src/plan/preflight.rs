@@ -11,10 +11,11 @@ use jiff::SignedDuration;
 use crate::facts::{Facts, Known, ScpType};
 use crate::ids::*;
 use crate::plan::Plan;
+use crate::plan::collision::collisions;
 use crate::playbook::Playbook;
-use crate::policy::document::{Document, Effect, Statement, Words};
+use crate::policy::document::Document;
 use crate::policy::evaluate::{Decision, Level, Request, evaluate};
-use crate::policy::{MOST_CHARACTERS, SOURCE_IDENTITY, USER_ID, USERID};
+use crate::policy::{self, MOST_CHARACTERS, USERID};
 
 /// SCPs that can be attached directly to one root, unit or account since May 2026 (aws-facts §0.1). A hard limit.
 pub const MOST_ATTACHED: usize = 10;
@@ -153,14 +154,7 @@ pub fn check(facts: &Facts, plan: &Plan, playbook: &Playbook) -> Preflight {
 
 /// The theorem of R3 on the very document: every session of the suspect is refused, and nobody whom we must spare.
 fn proofs(facts: &Facts, plan: &Plan, playbook: &Playbook) -> Vec<Refusal> {
-    let full = Document::new(vec![Statement {
-        sid: None,
-        effect: Effect::Allow,
-        actions: Words::these(["*"]),
-        resources: Words::these(["*"]),
-        conditions: Vec::new(),
-        unknown: Vec::new(),
-    }]);
+    let full = Document::allow_all();
     let name = plan.incident.id.policy_name();
     let levels = [Level {
         name: plan.target.to_string(),
@@ -169,35 +163,14 @@ fn proofs(facts: &Facts, plan: &Plan, playbook: &Playbook) -> Vec<Refusal> {
     let ask = |keys: Vec<(&str, String)>| {
         evaluate(&Request::new("iam:ListAccountAliases", "*", keys), &levels)
     };
-    // Any role's id serves: the deny names none.
-    let session = |name: &SessionName| format!("AROAQUELLPREFLIGHT000:{name}");
     let neutral = plan.incident.id.control_name();
+    let control = format!("AROAQUELLPREFLIGHT000:{neutral}");
 
-    let mut refusals = Vec::new();
-    let mut must_refuse = |what: String, keys: Vec<(&str, String)>| {
-        if ask(keys).decision != Decision::ExplicitDeny {
-            refusals.push(Refusal::NotDenied(what));
-        }
-    };
-    for name in &plan.principal.session_names {
-        must_refuse(
-            format!("a session named {name}"),
-            vec![(USERID, session(name))],
-        );
-        must_refuse(
-            format!("a session with the source identity {name}"),
-            vec![
-                (USERID, session(&neutral)),
-                (SOURCE_IDENTITY, name.to_string()),
-            ],
-        );
-    }
-    if let Known::Known(id) = &plan.principal.user_id {
-        must_refuse(
-            format!("a session of user {id}"),
-            vec![(USERID, session(&neutral)), (USER_ID, id.to_string())],
-        );
-    }
+    let mut refusals: Vec<Refusal> = policy::sessions_of(&plan.principal.identity(), &neutral)
+        .into_iter()
+        .filter(|(_, keys)| ask(keys.clone()).decision != Decision::ExplicitDeny)
+        .map(|(session, _)| Refusal::NotDenied(session))
+        .collect();
     let mut must_spare = |who: Bystander, userid: String| {
         let verdict = ask(vec![(USERID, userid.clone())]);
         if verdict.decision != Decision::Allow {
@@ -212,7 +185,7 @@ fn proofs(facts: &Facts, plan: &Plan, playbook: &Playbook) -> Vec<Refusal> {
     for userid in &playbook.break_glass {
         must_spare(Bystander::BreakGlass, userid.clone());
     }
-    must_spare(Bystander::Control, session(&neutral));
+    must_spare(Bystander::Control, control);
     refusals
 }
 
@@ -237,6 +210,10 @@ fn warnings(facts: &Facts, plan: &Plan) -> Vec<String> {
             "There is no user id to deny ({why}): the session name carries the deny."
         ));
     }
+    let own = plan.principal.user_id.known();
+    let users = &facts.directory.users.users;
+    let collisions = collisions(&plan.principal.session_names, own, users);
+    warnings.extend(collisions.iter().map(ToString::to_string));
     if let Some(left) = facts
         .caller
         .expires
@@ -290,6 +267,13 @@ fn not_covered(facts: &Facts, plan: &Plan) -> Vec<String> {
     list.push("Other services and Regions than the canary's: it asks IAM, and AWS gives no time within which every service follows.".to_owned());
     list.push("New sessions: the user can still mint them until the assignments are removed; they are refused while the deny is attached.".to_owned());
     list.push("Sessions chained into other roles before now, under another name and without the user's source identity.".to_owned());
+    if let Some(name) = plan.principal.session_names.first() {
+        let compared = match &facts.directory.users.cut {
+            None => "The directory's users were compared".to_owned(),
+            Some(why) => format!("Not all of the directory's users were compared ({why})"),
+        };
+        list.push(format!("Others called {name}: any role session of that name is refused too, in any account: an IAM user who switches roles, a function, a pipeline. {compared}; those were not."));
+    }
     list.push("What was left behind: users, keys, roles, functions and instances that the attacker created act under their own names.".to_owned());
     list.push("Service-linked roles, and principals of other organizations that your resource policies let in: no SCP reaches them.".to_owned());
     match (&plan.principal.user_id, plan.principal.session_names.is_empty()) {

@@ -2,20 +2,36 @@
 //!
 //! Written minified, with the elements in the order AWS's own examples have, because every character counts against
 //! the quota when a policy arrives through the API (aws-facts §4). Read as the full language that SCPs accept since
-//! September 2025; an element that we don't know is kept by name in [`Statement::unknown`], so that the evaluator can
-//! say that it cannot judge the statement. It is never dropped.
+//! September 2025 (aws-facts §0.7). An element that we don't know is kept as it stands in `unknown`, so that the
+//! evaluator can say that it cannot judge the statement and writing the policy again loses nothing. A text that says
+//! two things (a member named twice, an empty list of actions) is refused.
 
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+use crate::json;
 
 /// A policy document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
     /// `2012-10-17`, or the old `2008-10-17` in which variables are plain text; absent means the old one.
     pub version: Option<String>,
+    /// An id of the author's own, which decides nothing.
+    pub id: Option<String>,
     /// Its statements, in order.
     pub statements: Vec<Statement>,
+    /// Elements beside these that we don't know.
+    pub unknown: Vec<Element>,
+}
+
+/// An element that we don't know, as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Element {
+    /// `Principal`, for example, which no SCP can have.
+    pub name: String,
+    /// Whatever it holds.
+    pub value: Value,
 }
 
 /// One statement.
@@ -29,10 +45,10 @@ pub struct Statement {
     pub actions: Words,
     /// `Resource` or `NotResource`.
     pub resources: Words,
-    /// All of them must hold.
+    /// All of them must hold. In the order of their operators and keys, which decides nothing.
     pub conditions: Vec<Condition>,
-    /// Elements that we don't know, by name.
-    pub unknown: Vec<String>,
+    /// Elements beside these that we don't know.
+    pub unknown: Vec<Element>,
 }
 
 /// What a statement does.
@@ -67,7 +83,7 @@ impl Words {
 }
 
 /// One key of one operator, with the values of which one must match.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Condition {
     /// `StringLike`, `ForAllValues:StringEqualsIfExists`… as written.
     pub operator: String,
@@ -95,11 +111,28 @@ pub enum DocumentError {
 
 impl Document {
     /// A document in the current version of the language.
-    pub fn new(statements: Vec<Statement>) -> Self {
+    pub fn new(mut statements: Vec<Statement>) -> Self {
+        for statement in &mut statements {
+            statement.conditions.sort();
+        }
         Self {
             version: Some("2012-10-17".to_owned()),
+            id: None,
             statements,
+            unknown: Vec::new(),
         }
+    }
+
+    /// AWS's own policy that allows everything, which stands wherever nobody took it away.
+    pub fn allow_all() -> Self {
+        Self::new(vec![Statement {
+            sid: None,
+            effect: Effect::Allow,
+            actions: Words::these(["*"]),
+            resources: Words::these(["*"]),
+            conditions: Vec::new(),
+            unknown: Vec::new(),
+        }])
     }
 
     /// Whether `${…}` means something in it.
@@ -112,8 +145,15 @@ impl Document {
     /// # Errors
     /// [`DocumentError`], when AWS would call it malformed too.
     pub fn parse(text: &str) -> Result<Self, DocumentError> {
-        let value: Value = serde_json::from_str(text)
-            .map_err(|error| DocumentError::NotJson(error.to_string()))?;
+        let value = json::read(text).map_err(|error| DocumentError::NotJson(error.to_string()))?;
+        Self::of(&value)
+    }
+
+    /// Takes a document that has been read as JSON.
+    ///
+    /// # Errors
+    /// [`DocumentError::Malformed`].
+    pub fn of(value: &Value) -> Result<Self, DocumentError> {
         let object = value
             .as_object()
             .ok_or_else(|| malformed("$", "an object"))?;
@@ -135,7 +175,9 @@ impl Document {
         };
         Ok(Self {
             version,
+            id: text(object, "$", "Id")?,
             statements,
+            unknown: beside(object, &["Version", "Id", "Statement"]),
         })
     }
 
@@ -170,32 +212,50 @@ fn statement(value: &Value, path: &str) -> Result<Statement, DocumentError> {
             ));
         }
     };
-    let sid = match object.get("Sid") {
-        None => None,
-        Some(Value::String(sid)) => Some(sid.clone()),
-        Some(_) => return Err(malformed(&format!("{path}.Sid"), "a string")),
-    };
-    let known = [
-        "Sid",
-        "Effect",
-        "Action",
-        "NotAction",
-        "Resource",
-        "NotResource",
-        "Condition",
-    ];
     Ok(Statement {
-        sid,
+        sid: text(object, path, "Sid")?,
         effect,
         actions: words(object, path, "Action", "NotAction")?,
         resources: words(object, path, "Resource", "NotResource")?,
         conditions: conditions(object, path)?,
-        unknown: object
-            .keys()
-            .filter(|key| !known.contains(&key.as_str()))
-            .cloned()
-            .collect(),
+        unknown: beside(
+            object,
+            &[
+                "Sid",
+                "Effect",
+                "Action",
+                "NotAction",
+                "Resource",
+                "NotResource",
+                "Condition",
+            ],
+        ),
     })
+}
+
+fn text(
+    object: &Map<String, Value>,
+    path: &str,
+    name: &str,
+) -> Result<Option<String>, DocumentError> {
+    match object.get(name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(_) => Err(malformed(&format!("{path}.{name}"), "a string")),
+    }
+}
+
+/// The elements beside the known ones.
+fn beside(object: &Map<String, Value>, known: &[&str]) -> Vec<Element> {
+    let unknown = object
+        .iter()
+        .filter(|(name, _)| !known.contains(&name.as_str()));
+    unknown
+        .map(|(name, value)| Element {
+            name: name.clone(),
+            value: value.clone(),
+        })
+        .collect()
 }
 
 fn words(
@@ -204,20 +264,29 @@ fn words(
     plain: &str,
     negated: &str,
 ) -> Result<Words, DocumentError> {
-    match (object.get(plain), object.get(negated)) {
-        (Some(value), None) => Ok(Words {
-            negated: false,
-            patterns: strings(value, &format!("{path}.{plain}"))?,
-        }),
-        (None, Some(value)) => Ok(Words {
-            negated: true,
-            patterns: strings(value, &format!("{path}.{negated}"))?,
-        }),
-        (Some(_), Some(_)) | (None, None) => Err(malformed(
-            &format!("{path}.{plain}"),
-            "exactly one of the element and its Not form",
-        )),
-    }
+    let (name, value, negated) = match (object.get(plain), object.get(negated)) {
+        (Some(value), None) => (plain, value, false),
+        (None, Some(value)) => (negated, value, true),
+        (Some(_), Some(_)) | (None, None) => {
+            return Err(malformed(
+                &format!("{path}.{plain}"),
+                "exactly one of the element and its Not form",
+            ));
+        }
+    };
+    let path = format!("{path}.{name}");
+    let patterns = match value {
+        Value::String(one) => vec![one.clone()],
+        Value::Array(list) if !list.is_empty() => list
+            .iter()
+            .map(|item| item.as_str().map(str::to_owned))
+            .collect::<Option<_>>()
+            .ok_or_else(|| malformed(&path, "a list of strings"))?,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            return Err(malformed(&path, "a string or a list of strings"));
+        }
+    };
+    Ok(Words { negated, patterns })
 }
 
 fn conditions(object: &Map<String, Value>, path: &str) -> Result<Vec<Condition>, DocumentError> {
@@ -232,9 +301,10 @@ fn conditions(object: &Map<String, Value>, path: &str) -> Result<Vec<Condition>,
         let path = format!("{path}.{operator}");
         let keys = keys
             .as_object()
+            .filter(|keys| !keys.is_empty())
             .ok_or_else(|| malformed(&path, "an object of keys"))?;
         for (key, values) in keys {
-            let values = strings(values, &format!("{path}.{key}"))?;
+            let values = values_of(values, &format!("{path}.{key}"))?;
             conditions.push(Condition {
                 operator: operator.clone(),
                 key: key.clone(),
@@ -242,15 +312,17 @@ fn conditions(object: &Map<String, Value>, path: &str) -> Result<Vec<Condition>,
             });
         }
     }
+    conditions.sort();
     Ok(conditions)
 }
 
-fn strings(value: &Value, path: &str) -> Result<Vec<String>, DocumentError> {
+/// Numbers and booleans are written with and without quotes, and mean the same.
+fn values_of(value: &Value, path: &str) -> Result<Vec<String>, DocumentError> {
     let one = |value: &Value| match value {
         Value::String(text) => Ok(text.clone()),
         Value::Bool(_) | Value::Number(_) => Ok(value.to_string()),
         Value::Null | Value::Array(_) | Value::Object(_) => {
-            Err(malformed(path, "a string or a list of strings"))
+            Err(malformed(path, "a value or a list of values"))
         }
     };
     match value {
@@ -274,7 +346,13 @@ impl Serialize for Document {
         if let Some(version) = &self.version {
             map.serialize_entry("Version", version)?;
         }
+        if let Some(id) = &self.id {
+            map.serialize_entry("Id", id)?;
+        }
         map.serialize_entry("Statement", &self.statements)?;
+        for element in &self.unknown {
+            map.serialize_entry(&element.name, &element.value)?;
+        }
         map.end()
     }
 }
@@ -304,6 +382,9 @@ impl Serialize for Statement {
         )?;
         if !self.conditions.is_empty() {
             map.serialize_entry("Condition", &Operators(&self.conditions))?;
+        }
+        for element in &self.unknown {
+            map.serialize_entry(&element.name, &element.value)?;
         }
         map.end()
     }
@@ -368,13 +449,27 @@ mod tests {
     }
 
     #[test]
-    fn an_element_we_do_not_know_is_kept_by_name() {
+    fn an_element_we_do_not_know_is_kept_and_written_back() {
+        let text = r#"{"Statement":[{"Effect":"Deny","Action":"*","Resource":"*","Principal":{"AWS":["a","b"]}}],"Extra":[1,null]}"#;
+        let document = Document::parse(text).unwrap();
+        assert_eq!(document.statements[0].unknown[0].name, "Principal");
+        assert_eq!(document.unknown[0].name, "Extra");
+        assert_eq!(document.minified(), text);
+        assert!(!document.has_variables());
+    }
+
+    #[test]
+    fn numbers_and_booleans_are_the_text_they_are_written_as() {
         let document = Document::parse(
-            r#"{"Statement":{"Effect":"Deny","Action":"*","Resource":"*","Principal":"*"}}"#,
+            r#"{"Statement":{"Effect":"Deny","Action":"*","Resource":"*","Condition":{"NumericLessThan":{"aws:MultiFactorAuthAge":3600},"Bool":{"aws:SecureTransport":[false,"true"]}}}}"#,
         )
         .unwrap();
-        assert_eq!(document.statements[0].unknown, ["Principal"]);
-        assert!(!document.has_variables());
+        let values: Vec<&[String]> = document.statements[0]
+            .conditions
+            .iter()
+            .map(|condition| condition.values.as_slice())
+            .collect();
+        assert_eq!(values, [["false", "true"].as_slice(), ["3600"].as_slice()]);
     }
 
     #[test]
@@ -399,6 +494,27 @@ mod tests {
             (
                 r#"{"Statement":{"Effect":"Deny","Action":"*","Resource":"*","Condition":{"Bool":"x"}}}"#,
                 "$.Statement.Condition.Bool",
+            ),
+            (
+                r#"{"Statement":{"Effect":"Deny","Action":[],"Resource":"*"}}"#,
+                "$.Statement.Action",
+            ),
+            (
+                r#"{"Statement":{"Effect":"Deny","Action":"*","NotAction":"iam:*","Resource":"*"}}"#,
+                "$.Statement.Action",
+            ),
+            (
+                r#"{"Statement":{"Effect":"Deny","Action":"*","Resource":["*",1]}}"#,
+                "$.Statement.Resource",
+            ),
+            (
+                r#"{"Statement":{"Sid":1,"Effect":"Deny","Action":"*","Resource":"*"}}"#,
+                "$.Statement.Sid",
+            ),
+            // One reader would take it for an allow, the next for a deny.
+            (
+                r#"{"Statement":{"Effect":"Allow","Effect":"Deny","Action":"*","Resource":"*"}}"#,
+                "`Effect` is named twice",
             ),
         ] {
             let error = Document::parse(text).unwrap_err().to_string();

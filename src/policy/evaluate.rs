@@ -1,18 +1,20 @@
 //! Whether a request passes the service control policies on its path.
 //!
 //! Arrives: a [`Request`] and the [`Level`]s from the root down to the account. Leaves: a [`Verdict`] with the
-//! statements that decided it. The rule (aws-facts §4): a deny on any level refuses; otherwise every level must allow.
-//! What cannot be judged is [`Decision::Unknown`] and never folded into an answer (R4). Whether SCPs apply at all (the
-//! management account, service-linked roles) is the caller's question, not ours.
+//! statements that decided it, or every statement with what became of it ([`Scps::judge`]). The rule (aws-facts §4): a
+//! deny on any level refuses; otherwise every level must allow. What cannot be judged is [`Decision::Unknown`] and
+//! never folded into an answer (R4). Whether SCPs apply at all (the management account, service-linked roles) is
+//! [`reach`] and the caller's knowledge of whose account it is.
+//!
+//! Policies are made ready once ([`Scps::of`]); deciding then allocates nothing unless there is a reason to tell.
 
 use std::fmt;
-use std::net::IpAddr;
 
-use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::policy::condition::{Holds, InWords, Listed, Test};
 use crate::policy::document::{Condition, Document, Effect, Statement, Words};
-use crate::policy::pattern::{self, Context, Resolved};
+use crate::policy::pattern::{Arn, Context, Folded, Glob, NoValue, Pattern, Rules};
 
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +43,35 @@ impl Request {
             resource: resource.to_owned(),
             context,
         }
+    }
+}
+
+/// Whether SCPs decide a request at all (aws-facts §5). Of the management account only the caller knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// They do.
+    Decided,
+    /// They don't, for this reason.
+    Beyond(&'static str),
+    /// It cannot be told, for this reason.
+    Unclear(&'static str),
+}
+
+/// Whether SCPs decide this call of this principal.
+pub fn reach(action: &str, principal_arn: Option<&str>) -> Reach {
+    let always = ["sts:GetCallerIdentity", "sts:GetSessionToken"];
+    if always.iter().any(|call| action.eq_ignore_ascii_case(call)) {
+        return Reach::Beyond("AWS answers this call whatever any policy says");
+    }
+    match principal_arn.and_then(|arn| arn.splitn(6, ':').nth(5)) {
+        // A path that only AWS can give.
+        Some(role) if role.starts_with("role/aws-service-role/") => {
+            Reach::Beyond("a service-linked role asks, and no SCP applies to those")
+        }
+        Some(session) if session.starts_with("assumed-role/AWSServiceRoleFor") => Reach::Unclear(
+            "the ARN of a session does not show its role's path, so this may be a service-linked role, to which no SCP applies",
+        ),
+        Some(_) | None => Reach::Decided,
     }
 }
 
@@ -89,316 +120,353 @@ pub struct By {
     pub sid: Option<String>,
 }
 
-impl fmt::Display for By {
+/// What became of one statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judged<'s> {
+    /// The level's name.
+    pub level: &'s str,
+    /// The policy's name.
+    pub policy: &'s str,
+    /// The statement.
+    pub statement: &'s Statement,
+    /// Whether it applies.
+    pub outcome: Outcome<'s>,
+}
+
+/// Whether a statement applies to a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome<'s> {
+    /// It does.
+    Applies,
+    /// It is about other actions.
+    OtherAction,
+    /// It is about other resources.
+    OtherResource,
+    /// This condition of it does not hold.
+    Fails {
+        /// The condition.
+        condition: &'s Condition,
+        /// What the request has instead; absent if the request does not have the key.
+        found: Option<&'s [String]>,
+    },
+    /// Nobody can tell. A lower-case fragment.
+    CannotJudge(String),
+}
+
+impl fmt::Display for Outcome<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.sid {
+        match self {
+            Outcome::Applies => f.write_str("it applies"),
+            Outcome::OtherAction => f.write_str("it is about other actions"),
+            Outcome::OtherResource => f.write_str("it is about other resources"),
+            Outcome::Fails {
+                condition,
+                found: Some(found),
+            } => write!(
+                f,
+                "it wants {}, and the request has {}",
+                InWords(condition),
+                Listed(found)
+            ),
+            Outcome::Fails {
+                condition,
+                found: None,
+            } => write!(
+                f,
+                "it wants {}, and the request does not have that key",
+                InWords(condition)
+            ),
+            Outcome::CannotJudge(why) => write!(f, "it cannot be judged: {why}"),
+        }
+    }
+}
+
+impl fmt::Display for Judged<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.statement.sid {
             Some(sid) => write!(f, "statement {sid} of {} on {}", self.policy, self.level),
             None => write!(f, "a statement of {} on {}", self.policy, self.level),
         }
     }
 }
 
-/// Whether something holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Holds {
-    Yes,
-    No,
-    CannotJudge(String),
-}
-
-impl From<bool> for Holds {
-    fn from(yes: bool) -> Self {
-        if yes { Holds::Yes } else { Holds::No }
+impl Judged<'_> {
+    fn by(&self) -> By {
+        By {
+            level: self.level.to_owned(),
+            policy: self.policy.to_owned(),
+            sid: self.statement.sid.clone(),
+        }
     }
 }
 
-/// Decides.
+/// Decides. Whoever decides often makes the policies ready once, with [`Scps::of`].
 pub fn evaluate(request: &Request, levels: &[Level<'_>]) -> Verdict {
-    let mut denied = Vec::new();
-    let mut unsure_deny = None;
-    let mut missing_allow = None;
-    let mut unsure_allow = None;
-    for level in levels {
-        let mut allowed = false;
-        let mut unsure_here = None;
-        for (policy, document) in &level.policies {
-            for statement in &document.statements {
-                let holds = applies(statement, request, document.has_variables());
-                let by = || By {
-                    level: level.name.clone(),
-                    policy: (*policy).to_owned(),
-                    sid: statement.sid.clone(),
-                };
-                match (statement.effect, holds) {
-                    (Effect::Deny, Holds::Yes) => denied.push(by()),
-                    (Effect::Deny, Holds::CannotJudge(why)) => {
-                        unsure_deny.get_or_insert((by(), why));
+    Scps::of(levels).evaluate(request)
+}
+
+/// The policies on a path, made ready.
+#[derive(Debug)]
+pub struct Scps<'p>(Vec<ReadyLevel<'p>>);
+
+#[derive(Debug)]
+struct ReadyLevel<'p> {
+    name: &'p str,
+    rules: Vec<Rule<'p>>,
+}
+
+/// A statement, made ready.
+#[derive(Debug)]
+struct Rule<'p> {
+    policy: &'p str,
+    statement: &'p Statement,
+    actions: Vec<Pattern<Folded>>,
+    resources: Vec<Place>,
+    tests: Vec<Test<'p>>,
+    /// An element of the statement or of its document that we don't know.
+    unknown: Option<&'p str>,
+}
+
+/// A pattern for resources: by parts where the request names an ARN, as text otherwise.
+#[derive(Debug)]
+struct Place {
+    arn: Pattern<Arn>,
+    text: Pattern<Glob>,
+}
+
+impl<'p> Scps<'p> {
+    /// Makes the policies ready.
+    pub fn of(levels: &'p [Level<'p>]) -> Self {
+        let ready = |level: &'p Level<'p>| ReadyLevel {
+            name: &level.name,
+            rules: level
+                .policies
+                .iter()
+                .flat_map(|(policy, document)| {
+                    let statements = document.statements.iter();
+                    statements.map(move |statement| Rule::of(policy, document, statement))
+                })
+                .collect(),
+        };
+        Self(levels.iter().map(ready).collect())
+    }
+
+    /// Decides, without reasons.
+    pub fn decide(&self, request: &Request) -> Decision {
+        self.walk(request, |_| {})
+    }
+
+    /// Decides, with reasons.
+    pub fn evaluate(&self, request: &Request) -> Verdict {
+        let (decision, judged) = self.judge(request);
+        let deciding = |effect: Effect, cannot: bool| {
+            judged.iter().filter(move |one| {
+                one.statement.effect == effect
+                    && match &one.outcome {
+                        Outcome::Applies => !cannot,
+                        Outcome::CannotJudge(_) => cannot,
+                        Outcome::OtherAction | Outcome::OtherResource | Outcome::Fails { .. } => {
+                            false
+                        }
                     }
-                    (Effect::Allow, Holds::Yes) => allowed = true,
-                    (Effect::Allow, Holds::CannotJudge(why)) => {
-                        unsure_here.get_or_insert((by(), why));
-                    }
-                    (Effect::Deny | Effect::Allow, Holds::No) => {}
-                }
+            })
+        };
+        let (by, because) = match decision {
+            Decision::Allow => (
+                Vec::new(),
+                "every level allows it and none denies it".to_owned(),
+            ),
+            Decision::ExplicitDeny => {
+                let by: Vec<&Judged<'_>> = deciding(Effect::Deny, false).collect();
+                let because = by.first().map(|first| format!("{first} denies it"));
+                (by, because.unwrap_or_default())
             }
-        }
-        if !allowed {
-            match unsure_here {
-                Some(unsure) => {
-                    unsure_allow.get_or_insert(unsure);
-                }
-                None => {
-                    missing_allow.get_or_insert(level.name.clone());
-                }
+            Decision::ImplicitDeny => (Vec::new(), self.nothing_allows(&judged)),
+            Decision::Unknown => {
+                let by: Vec<&Judged<'_>> = deciding(Effect::Deny, true)
+                    .chain(deciding(Effect::Allow, true))
+                    .collect();
+                let because = by
+                    .first()
+                    .map(|first| format!("{first}: {}", first.outcome));
+                (by, because.unwrap_or_default())
             }
+        };
+        Verdict {
+            decision,
+            by: by.into_iter().map(Judged::by).collect(),
+            because,
         }
     }
-    if let Some(first) = denied.first() {
-        let because = format!("{first} denies it");
-        return Verdict {
-            decision: Decision::ExplicitDeny,
-            by: denied,
-            because,
-        };
+
+    /// Every statement with what became of it.
+    pub fn judge<'s>(&'s self, request: &'s Request) -> (Decision, Vec<Judged<'s>>) {
+        let mut judged = Vec::new();
+        let decision = self.walk(request, |one| judged.push(one));
+        (decision, judged)
     }
-    // A level that certainly does not allow refuses, whatever the statements say that cannot be judged.
-    if let Some(level) = missing_allow {
-        return Verdict {
-            decision: Decision::ImplicitDeny,
-            by: Vec::new(),
-            because: format!("nothing on {level} allows it"),
+
+    /// The first level without an allow that applies or might, and what the nearest allow there lacks.
+    fn nothing_allows(&self, judged: &[Judged<'_>]) -> String {
+        let allows = |level: &&ReadyLevel<'_>| {
+            judged.iter().any(|one| {
+                one.level == level.name
+                    && one.statement.effect == Effect::Allow
+                    && matches!(one.outcome, Outcome::Applies | Outcome::CannotJudge(_))
+            })
         };
-    }
-    if let Some((by, why)) = unsure_deny.or(unsure_allow) {
-        let because = format!("{by} cannot be judged: {why}");
-        return Verdict {
-            decision: Decision::Unknown,
-            by: vec![by],
-            because,
+        let Some(level) = self.0.iter().find(|level| !allows(level)) else {
+            return String::new();
         };
+        let nearest = judged
+            .iter()
+            .find(|one| one.level == level.name && one.statement.effect == Effect::Allow);
+        match nearest {
+            Some(nearest) => format!(
+                "nothing on {} allows it: {nearest} does not, because {}",
+                level.name, nearest.outcome
+            ),
+            None => format!("nothing on {} allows it", level.name),
+        }
     }
-    Verdict {
-        decision: Decision::Allow,
-        by: Vec::new(),
-        because: "every level allows it and none denies it".to_owned(),
+
+    /// Shows every statement with what became of it, and decides.
+    fn walk<'s>(&'s self, request: &'s Request, mut see: impl FnMut(Judged<'s>)) -> Decision {
+        let (mut denied, mut unsure) = (false, false);
+        let mut missing_allow = false;
+        for level in &self.0 {
+            let (mut allowed, mut perhaps) = (false, false);
+            for rule in &level.rules {
+                let outcome = rule.outcome(request);
+                match (rule.statement.effect, &outcome) {
+                    (Effect::Deny, Outcome::Applies) => denied = true,
+                    (Effect::Deny, Outcome::CannotJudge(_)) => unsure = true,
+                    (Effect::Allow, Outcome::Applies) => allowed = true,
+                    (Effect::Allow, Outcome::CannotJudge(_)) => perhaps = true,
+                    (
+                        Effect::Deny | Effect::Allow,
+                        Outcome::OtherAction | Outcome::OtherResource | Outcome::Fails { .. },
+                    ) => {}
+                }
+                see(Judged {
+                    level: level.name,
+                    policy: rule.policy,
+                    statement: rule.statement,
+                    outcome,
+                });
+            }
+            missing_allow |= !allowed && !perhaps;
+            unsure |= !allowed && perhaps;
+        }
+        match (denied, missing_allow, unsure) {
+            (true, _, _) => Decision::ExplicitDeny,
+            // A level that certainly does not allow refuses, whatever the statements say that cannot be judged.
+            (false, true, _) => Decision::ImplicitDeny,
+            (false, false, true) => Decision::Unknown,
+            (false, false, false) => Decision::Allow,
+        }
     }
 }
 
-fn applies(statement: &Statement, request: &Request, variables: bool) -> Holds {
-    if let Some(unknown) = statement.unknown.first() {
-        return Holds::CannotJudge(format!("the element {unknown} is not known"));
-    }
-    let action = |pattern: &str| match pattern::resolve(pattern, &request.context, false, true) {
-        Resolved::Tokens(tokens) => pattern::matches(&tokens, &request.action, true),
-        Resolved::NoValue => false,
-    };
-    let resource =
-        |pattern: &str| match pattern::resolve(pattern, &request.context, variables, true) {
-            Resolved::Tokens(tokens) if request.resource.starts_with("arn:") => {
-                pattern::arn_matches(&tokens, &request.resource)
-            }
-            Resolved::Tokens(tokens) => pattern::matches(&tokens, &request.resource, false),
-            Resolved::NoValue => false,
+impl<'p> Rule<'p> {
+    fn of(policy: &'p str, document: &'p Document, statement: &'p Statement) -> Self {
+        let variables = document.has_variables();
+        // AWS documents variables in resources and conditions only.
+        let action = |text: &String| {
+            Pattern::new(
+                text,
+                Rules {
+                    variables: false,
+                    wildcards: true,
+                },
+            )
         };
-    if !any(&statement.actions, action) || !any(&statement.resources, resource) {
-        return Holds::No;
+        let rules = Rules {
+            variables,
+            wildcards: true,
+        };
+        let place = |text: &String| Place {
+            arn: Pattern::new(text, rules),
+            text: Pattern::new(text, rules),
+        };
+        let unknown = statement.unknown.first().or(document.unknown.first());
+        Self {
+            policy,
+            statement,
+            actions: statement.actions.patterns.iter().map(action).collect(),
+            resources: statement.resources.patterns.iter().map(place).collect(),
+            tests: statement
+                .conditions
+                .iter()
+                .map(|condition| Test::new(condition, variables))
+                .collect(),
+            unknown: unknown.map(|element| element.name.as_str()),
+        }
     }
-    // All conditions must hold; one that certainly does not settles it, even beside one that cannot be judged.
-    let mut unsure = None;
-    for condition in &statement.conditions {
-        match holds(condition, &request.context, variables) {
+
+    fn outcome<'s>(&'s self, request: &'s Request) -> Outcome<'s> {
+        // An element that we don't know can only narrow a statement, so what fails without it fails with it.
+        let mut unsure = self
+            .unknown
+            .map(|element| format!("the element {element} is not known"));
+        let context = &request.context;
+        match matched(&self.statement.actions, &self.actions, |pattern| {
+            pattern.matches(&request.action, context)
+        }) {
             Holds::Yes => {}
-            Holds::No => return Holds::No,
-            cannot @ Holds::CannotJudge(_) => unsure = Some(cannot),
+            Holds::No => return Outcome::OtherAction,
+            Holds::CannotJudge(why) => unsure = Some(why),
         }
-    }
-    unsure.unwrap_or(Holds::Yes)
-}
-
-fn any(words: &Words, matches: impl Fn(&str) -> bool) -> bool {
-    words.patterns.iter().any(|pattern| matches(pattern)) != words.negated
-}
-
-/// How a multi-valued key is asked.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Quantifier {
-    /// A plain operator.
-    Plain,
-    /// `ForAnyValue:`; false for a missing key.
-    Any,
-    /// `ForAllValues:`; true for a missing key.
-    All,
-}
-
-fn holds(condition: &Condition, context: &Context, variables: bool) -> Holds {
-    let (quantifier, name) = match condition.operator.split_once(':') {
-        Some(("ForAnyValue", name)) => (Quantifier::Any, name),
-        Some(("ForAllValues", name)) => (Quantifier::All, name),
-        Some((other, _)) => {
-            return Holds::CannotJudge(format!("the set operator {other} is not known"));
+        let is_arn = request.resource.starts_with("arn:");
+        match matched(&self.statement.resources, &self.resources, |place| {
+            if is_arn {
+                place.arn.matches(&request.resource, context)
+            } else {
+                place.text.matches(&request.resource, context)
+            }
+        }) {
+            Holds::Yes => {}
+            Holds::No => return Outcome::OtherResource,
+            Holds::CannotJudge(why) => unsure = Some(why),
         }
-        None => (Quantifier::Plain, condition.operator.as_str()),
-    };
-    let present = context
-        .get(&condition.key.to_ascii_lowercase())
-        .filter(|values| !values.is_empty());
-    if name == "Null" {
-        let expected = present.is_none().to_string();
-        return condition
-            .values
-            .iter()
-            .any(|value| value.eq_ignore_ascii_case(&expected))
-            .into();
-    }
-    let (name, if_exists) = match name.strip_suffix("IfExists") {
-        Some(name) => (name, true),
-        None => (name, false),
-    };
-    let Some((test, negated)) = operator(name) else {
-        return Holds::CannotJudge(format!("the operator {} is not known", condition.operator));
-    };
-    let Some(values) = present else {
-        // Missing keys: a positive operator does not match, a negated one does (aws-facts §4).
-        return (if_exists
-            || quantifier == Quantifier::All
-            || (quantifier == Quantifier::Plain && negated))
-            .into();
-    };
-    let mut cannot = None;
-    let mut one = |value: &str| {
-        let mut hit = false;
-        for pattern in &condition.values {
-            match test(pattern, value, context, variables) {
-                Ok(matched) => hit |= matched,
-                Err(why) => cannot = Some(why),
+        // All conditions must hold; one that certainly does not settles it, even beside one that cannot be judged.
+        for test in &self.tests {
+            match test.holds(context) {
+                Holds::Yes => {}
+                Holds::No => {
+                    return Outcome::Fails {
+                        condition: test.condition,
+                        found: test.found(context),
+                    };
+                }
+                Holds::CannotJudge(why) => unsure = Some(why),
             }
         }
-        // A negated operator holds when none of its values matches.
-        hit != negated
-    };
-    let verdict = match quantifier {
-        // Several values without a quantifier: AWS documents the quantifiers for that case; any match counts, and
-        // for a negated operator all of them must fail to match.
-        Quantifier::Plain if negated => values
-            .iter()
-            .map(|value| one(value))
-            .fold(true, |all, yes| all & yes),
-        Quantifier::Plain | Quantifier::Any => values
-            .iter()
-            .map(|value| one(value))
-            .fold(false, |any, yes| any | yes),
-        Quantifier::All => values
-            .iter()
-            .map(|value| one(value))
-            .fold(true, |all, yes| all & yes),
-    };
-    match cannot {
-        Some(why) => Holds::CannotJudge(format!(
-            "{} on {}: {why}",
-            condition.operator, condition.key
-        )),
-        None => verdict.into(),
+        unsure.map_or(Outcome::Applies, Outcome::CannotJudge)
     }
 }
 
-/// Compares one value of the policy with one of the request, or says why it cannot.
-type Test = fn(&str, &str, &Context, bool) -> Result<bool, String>;
-
-/// The operator by name: its positive test, and whether the name negates it.
-fn operator(name: &str) -> Option<(Test, bool)> {
-    Some(match name {
-        "StringEquals" => (string::<false, false>, false),
-        "StringNotEquals" => (string::<false, false>, true),
-        "StringEqualsIgnoreCase" => (string::<false, true>, false),
-        "StringNotEqualsIgnoreCase" => (string::<false, true>, true),
-        "StringLike" => (string::<true, false>, false),
-        "StringNotLike" => (string::<true, false>, true),
-        "ArnEquals" | "ArnLike" => (arn, false),
-        "ArnNotEquals" | "ArnNotLike" => (arn, true),
-        "Bool" => (
-            |expected, value, _, _| Ok(expected.eq_ignore_ascii_case(value)),
-            false,
-        ),
-        "NumericEquals" => (|p, v, _, _| number(p, v, |v, p| v == p), false),
-        "NumericNotEquals" => (|p, v, _, _| number(p, v, |v, p| v == p), true),
-        "NumericLessThan" => (|p, v, _, _| number(p, v, |v, p| v < p), false),
-        "NumericLessThanEquals" => (|p, v, _, _| number(p, v, |v, p| v <= p), false),
-        "NumericGreaterThan" => (|p, v, _, _| number(p, v, |v, p| v > p), false),
-        "NumericGreaterThanEquals" => (|p, v, _, _| number(p, v, |v, p| v >= p), false),
-        "DateEquals" => (|p, v, _, _| date(p, v, |v, p| v == p), false),
-        "DateNotEquals" => (|p, v, _, _| date(p, v, |v, p| v == p), true),
-        "DateLessThan" => (|p, v, _, _| date(p, v, |v, p| v < p), false),
-        "DateLessThanEquals" => (|p, v, _, _| date(p, v, |v, p| v <= p), false),
-        "DateGreaterThan" => (|p, v, _, _| date(p, v, |v, p| v > p), false),
-        "DateGreaterThanEquals" => (|p, v, _, _| date(p, v, |v, p| v >= p), false),
-        "IpAddress" => (address, false),
-        "NotIpAddress" => (address, true),
-        _ => return None,
-    })
-}
-
-fn string<const WILD: bool, const FOLD: bool>(
-    pattern: &str,
-    value: &str,
-    context: &Context,
-    variables: bool,
-) -> Result<bool, String> {
-    Ok(match pattern::resolve(pattern, context, variables, WILD) {
-        Resolved::Tokens(tokens) => pattern::matches(&tokens, value, FOLD),
-        Resolved::NoValue => false,
-    })
-}
-
-fn arn(pattern: &str, value: &str, context: &Context, variables: bool) -> Result<bool, String> {
-    Ok(match pattern::resolve(pattern, context, variables, true) {
-        Resolved::Tokens(tokens) => pattern::arn_matches(&tokens, value),
-        Resolved::NoValue => false,
-    })
-}
-
-fn number(pattern: &str, value: &str, compare: fn(f64, f64) -> bool) -> Result<bool, String> {
-    let parse = |text: &str| {
-        text.parse::<f64>()
-            .map_err(|_| format!("`{text}` is not a number"))
-    };
-    Ok(compare(parse(value)?, parse(pattern)?))
-}
-
-fn date(
-    pattern: &str,
-    value: &str,
-    compare: fn(Timestamp, Timestamp) -> bool,
-) -> Result<bool, String> {
-    let parse = |text: &str| match (text.parse::<Timestamp>(), text.parse::<i64>()) {
-        (Ok(moment), _) => Ok(moment),
-        (Err(_), Ok(seconds)) => {
-            Timestamp::from_second(seconds).map_err(|_| format!("`{text}` is not a time"))
+/// Whether `Action`, `NotAction`, `Resource` or `NotResource` matches.
+fn matched<P>(
+    words: &Words,
+    patterns: &[P],
+    matches: impl Fn(&P) -> Result<bool, NoValue>,
+) -> Holds {
+    let mut without_value = None;
+    for pattern in patterns {
+        match matches(pattern) {
+            Ok(true) => return (!words.negated).into(),
+            Ok(false) => {}
+            Err(NoValue(key)) => without_value = Some(key),
         }
-        (Err(_), Err(_)) => Err(format!("`{text}` is not a time")),
-    };
-    Ok(compare(parse(value)?, parse(pattern)?))
-}
-
-fn address(pattern: &str, value: &str, _: &Context, _: bool) -> Result<bool, String> {
-    let (network, bits) = pattern
-        .split_once('/')
-        .map_or((pattern, None), |(network, bits)| (network, Some(bits)));
-    let parse = |text: &str| {
-        text.parse::<IpAddr>()
-            .map_err(|_| format!("`{text}` is not an IP address"))
-    };
-    let (network, value) = (parse(network)?, parse(value)?);
-    let (whole, difference) = match (network, value) {
-        (IpAddr::V4(n), IpAddr::V4(v)) => (32, u128::from(u32::from(n) ^ u32::from(v))),
-        (IpAddr::V6(n), IpAddr::V6(v)) => (128, u128::from(n) ^ u128::from(v)),
-        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => return Ok(false),
-    };
-    let bits = bits
-        .map_or(Ok(whole), |bits| bits.parse::<u32>())
-        .ok()
-        .filter(|bits| *bits <= whole);
-    let bits = bits.ok_or_else(|| format!("`{pattern}` is not a range of IP addresses"))?;
-    Ok(difference.checked_shr(whole - bits).unwrap_or(0) == 0)
+    }
+    match without_value {
+        // Nothing is like a variable without a value; what then is not like it, AWS does not say.
+        Some(key) if words.negated => {
+            Holds::CannotJudge(format!("the variable {key} has no value"))
+        }
+        Some(_) | None => words.negated.into(),
+    }
 }
 
 #[cfg(test)]
@@ -558,6 +626,332 @@ mod tests {
                 "{condition} {keys:?}"
             );
         }
+    }
+
+    /// What AWS's documentation leaves open is not answered, and what decides anyway is.
+    #[test]
+    fn what_aws_leaves_open_is_not_answered() {
+        use Decision::{Allow, ExplicitDeny, Unknown};
+        type Keys<'a> = &'a [(&'a str, &'a str)];
+        let name: Keys<'_> = &[("aws:userid", "AROA1:alice")];
+        let cases: &[(&str, Keys<'_>, Decision)] = &[
+            // A variable without a value: nothing is like it, and what is not like it AWS does not say.
+            (
+                r#"{"StringLike":{"aws:userid":"${aws:username}"}}"#,
+                name,
+                Allow,
+            ),
+            (
+                r#"{"StringNotLike":{"aws:userid":"${aws:username}"}}"#,
+                name,
+                Unknown,
+            ),
+            (
+                r#"{"StringNotLike":{"aws:userid":["${aws:username}","*:alice"]}}"#,
+                name,
+                Allow,
+            ),
+            (
+                r#"{"StringLike":{"aws:userid":["${aws:username}","*:alice"]}}"#,
+                name,
+                ExplicitDeny,
+            ),
+            // Beside a condition that fails, one that cannot be judged decides nothing.
+            (
+                r#"{"StringNotLike":{"aws:userid":"${aws:username}"},"Bool":{"aws:x":"true"}}"#,
+                name,
+                Allow,
+            ),
+            (
+                r#"{"NumericEquals":{"aws:x":"1"}}"#,
+                &[("aws:x", "one")],
+                Unknown,
+            ),
+            (
+                r#"{"NumericEquals":{"aws:x":["one","1"]}}"#,
+                &[("aws:x", "1.0")],
+                ExplicitDeny,
+            ),
+            (
+                r#"{"NumericEquals":{"aws:x":"9007199254740993"}}"#,
+                &[("aws:x", "9007199254740992")],
+                Unknown,
+            ),
+            (
+                r#"{"NumericLessThan":{"aws:x":"1e3"}}"#,
+                &[("aws:x", "7")],
+                Unknown,
+            ),
+            (
+                r#"{"DateEquals":{"aws:x":"2026-11-22"}}"#,
+                &[("aws:x", "2026-11-22T00:00:00Z")],
+                ExplicitDeny,
+            ),
+            (
+                r#"{"DateEquals":{"aws:x":"1795305600"}}"#,
+                &[("aws:x", "2026-11-22T00:00:00Z")],
+                ExplicitDeny,
+            ),
+            (
+                r#"{"DateLessThan":{"aws:x":"2026"}}"#,
+                &[("aws:x", "2026-11-22T00:00:00Z")],
+                Unknown,
+            ),
+            (
+                r#"{"DateLessThan":{"aws:x":"2026-11-22T00:00:00"}}"#,
+                &[("aws:x", "2026-11-21T00:00:00Z")],
+                Unknown,
+            ),
+            (
+                r#"{"IpAddress":{"aws:x":"2001:db8::1"}}"#,
+                &[("aws:x", "2001:db8::1")],
+                ExplicitDeny,
+            ),
+            (
+                r#"{"IpAddress":{"aws:x":"2001:db8::1"}}"#,
+                &[("aws:x", "2001:db8::2")],
+                Unknown,
+            ),
+            (
+                r#"{"IpAddress":{"aws:x":"2001:db8::1"}}"#,
+                &[("aws:x", "2002:db8::2")],
+                Allow,
+            ),
+            (
+                r#"{"IpAddress":{"aws:x":"2001:db8::/32"}}"#,
+                &[("aws:x", "2001:db8:1::2")],
+                ExplicitDeny,
+            ),
+            (
+                r#"{"IpAddress":{"aws:x":"203.0.113.0/33"}}"#,
+                &[("aws:x", "203.0.113.1")],
+                Unknown,
+            ),
+            (
+                r#"{"IpAddress":{"aws:x":"203.0.113.7"}}"#,
+                &[("aws:x", "203.0.113.8")],
+                Allow,
+            ),
+            (
+                r#"{"NotIpAddress":{"aws:x":"203.0.113.0/24"}}"#,
+                &[("aws:x", "2001:db8::1")],
+                ExplicitDeny,
+            ),
+            (
+                r#"{"IpAddress":{"aws:x":"0.0.0.0/0"}}"#,
+                &[("aws:x", "somewhere")],
+                Unknown,
+            ),
+            (r#"{"Null":{"aws:userid":["true","false"]}}"#, name, Unknown),
+            (r#"{"Null":{"aws:x":"true"}}"#, &[("aws:x", "")], Unknown),
+            (r#"{"NullIfExists":{"aws:x":"true"}}"#, &[], Unknown),
+            (r#"{"ForAnyValue:Null":{"aws:x":"true"}}"#, &[], Unknown),
+            (
+                r#"{"ForSomeValue:StringEquals":{"aws:x":"a"}}"#,
+                &[("aws:x", "a")],
+                Unknown,
+            ),
+            (
+                r#"{"ForAnyValue:StringEqualsIfExists":{"aws:x":"a"}}"#,
+                &[],
+                Unknown,
+            ),
+            (
+                r#"{"ForAllValues:StringEquals":{"aws:x":"a"}}"#,
+                &[("aws:x", "")],
+                ExplicitDeny,
+            ),
+            (
+                r#"{"StringEquals":{"aws:x":[]}}"#,
+                &[("aws:x", "a")],
+                Unknown,
+            ),
+            (
+                r#"{"BinaryEquals":{"aws:x":"QQ=="}}"#,
+                &[("aws:x", "QQ==")],
+                Unknown,
+            ),
+        ];
+        for (condition, keys, expected) in cases {
+            assert_eq!(
+                decide(&deny_if(condition), keys),
+                *expected,
+                "{condition} {keys:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_key_with_several_values_needs_a_set_operator() {
+        use Decision::{Allow, ExplicitDeny, Unknown};
+        for (condition, values, expected) in [
+            (
+                r#"{"StringEquals":{"aws:TagKeys":"a"}}"#,
+                ["a", "a"],
+                Unknown,
+            ),
+            (
+                r#"{"ForAnyValue:StringEquals":{"aws:TagKeys":"a"}}"#,
+                ["a", "b"],
+                ExplicitDeny,
+            ),
+            (
+                r#"{"ForAllValues:StringEquals":{"aws:TagKeys":"a"}}"#,
+                ["a", "b"],
+                Allow,
+            ),
+            (
+                r#"{"ForAllValues:StringEquals":{"aws:TagKeys":["b","a"]}}"#,
+                ["a", "b"],
+                ExplicitDeny,
+            ),
+            (
+                r#"{"ForAnyValue:StringNotEquals":{"aws:TagKeys":"a"}}"#,
+                ["a", "b"],
+                ExplicitDeny,
+            ),
+            (
+                r#"{"ForAllValues:StringNotEquals":{"aws:TagKeys":"a"}}"#,
+                ["a", "b"],
+                Allow,
+            ),
+            (
+                r#"{"Null":{"aws:TagKeys":"false"}}"#,
+                ["a", "b"],
+                ExplicitDeny,
+            ),
+        ] {
+            let own = Document::parse(&deny_if(condition)).unwrap();
+            let full = Document::parse(FULL).unwrap();
+            let levels = [Level {
+                name: "root".to_owned(),
+                policies: vec![("FullAWSAccess", &full), ("own", &own)],
+            }];
+            let mut request = Request::new("s3:PutObject", "*", []);
+            let values = values.iter().map(|value| (*value).to_owned()).collect();
+            request.context.insert("aws:tagkeys".to_owned(), values);
+            assert_eq!(
+                evaluate(&request, &levels).decision,
+                expected,
+                "{condition}"
+            );
+        }
+    }
+
+    #[test]
+    fn resources_actions_and_what_is_not_known_of_a_statement() {
+        use Decision::{Allow, ExplicitDeny, Unknown};
+        let user: &[(&str, &str)] = &[("aws:username", "alice")];
+        for (statement, keys, expected) in [
+            (r#""Action":"IAM:list*","Resource":"*""#, user, ExplicitDeny),
+            (r#""Action":"iam:list","Resource":"*""#, user, Allow),
+            (r#""NotAction":"iam:*","Resource":"*""#, user, Allow),
+            (r#""NotAction":"s3:*","Resource":"*""#, user, ExplicitDeny),
+            (
+                r#""Action":"*","Resource":"arn:aws:iam::*:user/${aws:username}""#,
+                user,
+                ExplicitDeny,
+            ),
+            (
+                r#""Action":"*","Resource":"arn:aws:iam::*:user/${aws:username}""#,
+                &[],
+                Allow,
+            ),
+            (
+                r#""Action":"*","NotResource":"arn:aws:iam::*:user/${aws:username}""#,
+                user,
+                Allow,
+            ),
+            (
+                r#""Action":"*","NotResource":"arn:aws:iam::*:user/${aws:username}""#,
+                &[],
+                Unknown,
+            ),
+            (r#""Action":"*","Resource":"arn:*:user/alice""#, user, Allow),
+            (
+                r#""Action":"*","Resource":"*","Principal":"*""#,
+                user,
+                Unknown,
+            ),
+            // It can only narrow the statement, and this is about other actions anyway.
+            (
+                r#""Action":"s3:*","Resource":"*","Principal":"*""#,
+                user,
+                Allow,
+            ),
+        ] {
+            let policy = format!(
+                r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Deny",{statement}}}]}}"#
+            );
+            let own = Document::parse(&policy).unwrap();
+            let full = Document::parse(FULL).unwrap();
+            let levels = [Level {
+                name: "root".to_owned(),
+                policies: vec![("FullAWSAccess", &full), ("own", &own)],
+            }];
+            let keys = keys.iter().map(|(key, value)| (*key, (*value).to_owned()));
+            let request = Request::new(
+                "iam:ListUsers",
+                "arn:aws:iam::111122223333:user/alice",
+                keys,
+            );
+            assert_eq!(
+                evaluate(&request, &levels).decision,
+                expected,
+                "{statement} {:?}",
+                request.context
+            );
+        }
+    }
+
+    #[test]
+    fn the_reason_names_the_statement_and_the_condition_that_failed() {
+        let own = Document::parse(
+            r#"{"Version":"2012-10-17","Statement":[{"Sid":"Only","Effect":"Allow","Action":"*","Resource":"*","Condition":{"StringEquals":{"aws:RequestedRegion":["eu-west-1","eu-west-2","eu-north-1","eu-south-1"]}}}]}"#,
+        )
+        .unwrap();
+        let levels = [Level {
+            name: "root".to_owned(),
+            policies: vec![("regions", &own)],
+        }];
+        let ask = |keys: &[(&str, &str)]| {
+            let keys = keys.iter().map(|(key, value)| (*key, (*value).to_owned()));
+            evaluate(&Request::new("ec2:RunInstances", "*", keys), &levels)
+        };
+        let wants = "nothing on root allows it: statement Only of regions on root does not, because it wants StringEquals aws:RequestedRegion eu-west-1, eu-west-2, eu-north-1 and 1 more, and";
+        let verdict = ask(&[("aws:RequestedRegion", "us-east-1")]);
+        assert_eq!(verdict.decision, Decision::ImplicitDeny);
+        assert_eq!(
+            verdict.because,
+            format!("{wants} the request has us-east-1")
+        );
+        assert_eq!(
+            ask(&[]).because,
+            format!("{wants} the request does not have that key")
+        );
+    }
+
+    #[test]
+    fn some_calls_and_some_roles_no_scp_decides() {
+        let role = |name: &str| format!("arn:aws:iam::111122223333:role/{name}");
+        let linked = role("aws-service-role/ecs.amazonaws.com/AWSServiceRoleForECS");
+        let session = "arn:aws:sts::111122223333:assumed-role/AWSServiceRoleForECS/x";
+        assert!(matches!(
+            reach("sts:getcalleridentity", None),
+            Reach::Beyond(_)
+        ));
+        assert!(matches!(
+            reach("ec2:RunInstances", Some(&linked)),
+            Reach::Beyond(_)
+        ));
+        assert!(matches!(
+            reach("ec2:RunInstances", Some(session)),
+            Reach::Unclear(_)
+        ));
+        // Anybody can name a role so.
+        let named = role("AWSServiceRoleForECS");
+        assert_eq!(reach("ec2:RunInstances", Some(&named)), Reach::Decided);
+        assert_eq!(reach("sts:AssumeRole", None), Reach::Decided);
     }
 
     #[test]

@@ -27,9 +27,6 @@ pub const SECRET: &str = "practice";
 /// The user that is practised on.
 pub const HERO: &str = "test-user";
 
-const FULL_AWS_ACCESS: &str =
-    r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
-
 /// Identity Center's session of a set without a duration of its own (aws-facts §9).
 const DEFAULT_SESSION: SignedDuration = SignedDuration::from_hours(1);
 
@@ -204,14 +201,12 @@ fn ground(blueprint: &Blueprint) -> Result<State, NotAnId> {
     }
 
     let full = PolicyId::parse("p-FullAWSAccess")?;
-    // The literal is a policy; were it none, every test here would fail.
-    let document =
-        Arc::new(Document::parse(FULL_AWS_ACCESS).unwrap_or_else(|_| Document::new(Vec::new())));
+    let document = Document::allow_all();
     let policy = Policy {
         name: "FullAWSAccess".to_owned(),
         description: "Allows access to every operation".to_owned(),
-        content: FULL_AWS_ACCESS.to_owned(),
-        document,
+        content: document.minified(),
+        document: Arc::new(document),
         tags: BTreeMap::new(),
         aws_managed: true,
     };

@@ -411,14 +411,15 @@ fn own_policy_id(state: &State, id: &str) -> Result<PolicyId, Refusal> {
 fn content(text: &str) -> Result<Arc<Document>, Refusal> {
     let malformed = |message: &str| refuse("MalformedPolicyDocumentException", message);
     let document = Document::parse(text).map_err(|error| malformed(&error.to_string()))?;
-    if let Some(element) = document
-        .statements
-        .iter()
-        .flat_map(|statement| &statement.unknown)
-        .next()
-    {
+    let mut statements = document.statements.iter();
+    let unknown = document
+        .unknown
+        .first()
+        .or(statements.find_map(|statement| statement.unknown.first()));
+    if let Some(element) = unknown {
         return Err(malformed(&format!(
-            "The element {element} is not supported."
+            "The element {} is not supported.",
+            element.name
         )));
     }
     let characters = text.chars().count();

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 /// The modules in story order. Each imports only from those above it; `cloud` (the ports) is above all that ask.
 const STORY: &[&str] = &[
     "ids",
+    "json",
     "signal",
     "facts",
     "cloud",
@@ -30,6 +31,7 @@ const STORY: &[&str] = &[
 /// No clock, no async, no SDK, no filesystem.
 const PURE: &[&str] = &[
     "ids",
+    "json",
     "signal",
     "facts",
     "principal",

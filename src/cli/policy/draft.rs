@@ -1,0 +1,180 @@
+//! `quell policy draft`: the deny of principals of any kind.
+
+use std::collections::BTreeSet;
+use std::str::FromStr;
+
+use clap::Args;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::ui::Ui;
+use crate::ids::*;
+use crate::policy::document::Document;
+use crate::policy::{self, NothingToDeny};
+use crate::principal::{FederatedUser, Identity};
+
+/// Whom to deny. Each can be given several times; all go into one document.
+#[derive(Debug, Args)]
+#[group(id = "whom", required = true, multiple = true)]
+pub struct DraftArgs {
+    /// An Identity Center username, spelled as the directory spells it
+    #[arg(long, value_name = "NAME", group = "whom")]
+    user: Vec<String>,
+    /// A user's id in Identity Center
+    #[arg(long, value_name = "ID", group = "whom")]
+    user_id: Vec<UserId>,
+    /// One session of a role
+    #[arg(long, value_name = "AROA…:NAME", group = "whom")]
+    role_session: Vec<RoleSession>,
+    /// The source identity that those sessions carry
+    #[arg(long, value_name = "NAME", requires = "role_session")]
+    source_identity: Option<SessionName>,
+    /// All sessions of a role, issued before --before
+    #[arg(long, value_name = "AROA…", group = "whom", requires = "before")]
+    role: Vec<RoleId>,
+    /// The moment for --role, as in 2026-11-22T03:00:00Z
+    #[arg(long, value_name = "TIME", requires = "role")]
+    before: Option<Timestamp>,
+    /// An IAM user, with the roles they switch into if the name is given
+    #[arg(long, value_name = "AIDA…[:NAME]", group = "whom")]
+    iam_user: Vec<IamUser>,
+    /// The root user of a member account
+    #[arg(long, value_name = "ACCOUNT", group = "whom")]
+    root: Vec<AccountId>,
+    /// A GetFederationToken user
+    #[arg(long, value_name = "ACCOUNT:NAME", group = "whom")]
+    federated_user: Vec<FederatedUser>,
+    /// The partition, for --root
+    #[arg(long, value_name = "PARTITION", default_value = "aws", hide = true)]
+    partition: Partition,
+    /// The incident that the statements are named after
+    #[arg(long, value_name = "ID", default_value = "q-000000")]
+    incident: IncidentId,
+}
+
+/// `AROA…:name`.
+#[derive(Debug, Clone)]
+struct RoleSession(RoleId, SessionName);
+
+impl FromStr for RoleSession {
+    type Err = NotAnId;
+    fn from_str(given: &str) -> Result<Self, NotAnId> {
+        let (role, session) = given.split_once(':').unwrap_or((given, ""));
+        Ok(Self(RoleId::parse(role)?, SessionName::parse(session)?))
+    }
+}
+
+/// `AIDA…` or `AIDA…:name`.
+#[derive(Debug, Clone)]
+struct IamUser(IamUserId, Option<SessionName>);
+
+impl FromStr for IamUser {
+    type Err = NotAnId;
+    fn from_str(given: &str) -> Result<Self, NotAnId> {
+        let (user, name) = match given.split_once(':') {
+            Some((user, name)) => (user, Some(SessionName::parse(name)?)),
+            None => (given, None),
+        };
+        Ok(Self(IamUserId::parse(user)?, name))
+    }
+}
+
+impl FromStr for FederatedUser {
+    type Err = NotAnId;
+    fn from_str(given: &str) -> Result<Self, NotAnId> {
+        let (account, name) = given.split_once(':').unwrap_or((given, ""));
+        Ok(Self {
+            account: AccountId::parse(account)?,
+            name: FederatedName::parse(name)?,
+        })
+    }
+}
+
+#[derive(Serialize)]
+struct DraftReport {
+    schema: &'static str,
+    characters: usize,
+    document: Document,
+    minified: String,
+    warnings: Vec<String>,
+}
+
+/// Prints the deny.
+pub(super) fn draft(args: &DraftArgs, ui: &Ui<'_>) -> Result<Exit, Failure> {
+    let (identities, warnings) = identities(args)?;
+    let document = policy::pack(&args.incident, &identities)?;
+    for warning in &warnings {
+        ui.say(&format!("warning: {warning}"));
+    }
+    let report = DraftReport {
+        schema: "quell.draft/1",
+        characters: document.characters(),
+        minified: document.minified(),
+        document,
+        warnings,
+    };
+    ui.result(&report, |report| format!("{}\n", report.document.pretty()));
+    Ok(Exit::Done)
+}
+
+/// Everybody who is named, and what to say of a name that cannot be a session's: without any user id beside it that is
+/// an end, with one it is a warning, because the id may be theirs.
+fn identities(args: &DraftArgs) -> Result<(Vec<Identity>, Vec<String>), Failure> {
+    let mut identities = Vec::new();
+    let mut warnings = Vec::new();
+    for name in &args.user {
+        match SessionName::parse(name.clone()) {
+            Ok(name) => identities.push(Identity::IdentityCenterUser {
+                user_id: None,
+                session_names: BTreeSet::from([name]),
+            }),
+            Err(why) if args.user_id.is_empty() => {
+                return Err(NothingToDeny {
+                    why: why.to_string(),
+                }
+                .into());
+            }
+            Err(why) => warnings.push(format!("{why}: only the user id can carry the deny")),
+        }
+    }
+    identities.extend(args.user_id.iter().map(|id| Identity::IdentityCenterUser {
+        user_id: Some(id.clone()),
+        session_names: BTreeSet::new(),
+    }));
+    identities.extend(args.role_session.iter().map(|RoleSession(role, session)| {
+        Identity::RoleSession {
+            role: role.clone(),
+            session: session.clone(),
+            source_identity: args.source_identity.clone(),
+        }
+    }));
+    for (role, before) in args.role.iter().zip(std::iter::repeat(args.before)) {
+        // INVARIANT: --role requires --before.
+        identities.extend(before.map(|before| Identity::RoleBefore {
+            role: role.clone(),
+            before,
+        }));
+    }
+    identities.extend(
+        args.iam_user
+            .iter()
+            .map(|IamUser(user, name)| Identity::IamUser {
+                user: user.clone(),
+                name: name.clone(),
+                federated: BTreeSet::new(),
+            }),
+    );
+    identities.extend(args.root.iter().map(|account| Identity::Root {
+        partition: args.partition.clone(),
+        account: account.clone(),
+    }));
+    identities.extend(
+        args.federated_user
+            .iter()
+            .cloned()
+            .map(Identity::FederatedUser),
+    );
+    Ok((identities, warnings))
+}
