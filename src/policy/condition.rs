@@ -35,7 +35,7 @@ impl From<bool> for Holds {
 
 impl Holds {
     /// Whether any of these holds. One that does decides, even beside one that cannot be judged.
-    fn any(each: impl IntoIterator<Item = Self>) -> Self {
+    pub fn any(each: impl IntoIterator<Item = Self>) -> Self {
         let mut all = Holds::No;
         for one in each {
             match one {
@@ -49,10 +49,11 @@ impl Holds {
 
     /// Whether all of these hold. One that does not decides, even beside one that cannot be judged.
     pub fn all(each: impl IntoIterator<Item = Self>) -> Self {
-        Self::any(each.into_iter().map(Self::not)).not()
+        Self::any(each.into_iter().map(Self::opposite)).opposite()
     }
 
-    fn not(self) -> Self {
+    /// The opposite, if it is known.
+    pub fn opposite(self) -> Self {
         match self {
             Holds::Yes => Holds::No,
             Holds::No => Holds::Yes,
@@ -323,7 +324,7 @@ fn compare(
                 .iter()
                 .map(|wanted| wanted.is(value, negated, context)),
         );
-        if negated { hit.not() } else { hit }
+        if negated { hit.opposite() } else { hit }
     };
     match (quantifier, found) {
         (Quantifier::All, [empty]) if empty.is_empty() => Holds::Yes,

@@ -227,11 +227,70 @@ struct Rule<'p> {
     unknown: Option<&'p str>,
 }
 
-/// A pattern for resources: by parts where the request names an ARN, as text otherwise.
+/// A pattern of `Resource` or `NotResource`.
+///
+/// AWS says that wildcards stand within the colon-separated parts of an ARN, that a `*` at the end of a part can reach
+/// beyond the colon, and that the service takes none (aws-facts §4). What follows from the first alone is certain; so
+/// is a short ARN with a `*` at its end. Whatever else the second could mean is not judged.
 #[derive(Debug)]
 struct Place {
+    /// Part by part, a short ARN filled up.
     arn: Pattern<Arn>,
+    /// As one text, in which a `*` reaches everywhere.
     text: Pattern<Glob>,
+    /// Whether it is neither an ARN nor `*`.
+    malformed: bool,
+    /// Whether it is an ARN with a wildcard for the service.
+    any_service: bool,
+    /// Whether it is an ARN of fewer than six parts under `NotResource`.
+    short_exception: bool,
+}
+
+impl Place {
+    fn of(written: &str, variables: bool, negated: bool) -> Self {
+        let rules = Rules {
+            variables,
+            wildcards: true,
+        };
+        let missing = 5_usize.saturating_sub(written.matches(':').count());
+        let filled = if written.ends_with('*') { missing } else { 0 };
+        let service = written.split(':').nth(2).unwrap_or_default();
+        // What a variable brings shows only when it has its value.
+        let malformed = !written.contains("${")
+            && written != "*"
+            && !(written.starts_with("arn:") && missing == filled);
+        Self {
+            arn: Pattern::new(&format!("{written}{}", ":*".repeat(filled)), rules),
+            text: Pattern::new(written, rules),
+            malformed,
+            any_service: service.contains(['*', '?']),
+            short_exception: negated && filled > 0 && written != "*",
+        }
+    }
+
+    fn has(&self, resource: &str, context: &Context) -> Result<Holds, NoValue> {
+        if self.malformed {
+            return Ok(Holds::CannotJudge(
+                "AWS takes an ARN or * for a resource".to_owned(),
+            ));
+        }
+        let by_text = self.text.matches(resource, context)?;
+        if !by_text && self.short_exception {
+            return Ok(Holds::CannotJudge(
+                "AWS does not say what a short ARN under NotResource leaves out".to_owned(),
+            ));
+        }
+        if !by_text || !resource.starts_with("arn:") {
+            return Ok(by_text.into());
+        }
+        Ok(if !self.arn.matches(resource, context)? {
+            Holds::CannotJudge("AWS does not say how far a * reaches over a colon".to_owned())
+        } else if self.any_service {
+            Holds::CannotJudge("AWS takes no wildcard for an ARN's service".to_owned())
+        } else {
+            Holds::Yes
+        })
+    }
 }
 
 impl<'p> Scps<'p> {
@@ -381,14 +440,8 @@ impl<'p> Rule<'p> {
                 },
             )
         };
-        let rules = Rules {
-            variables,
-            wildcards: true,
-        };
-        let place = |text: &String| Place {
-            arn: Pattern::new(text, rules),
-            text: Pattern::new(text, rules),
-        };
+        let negated = statement.resources.negated;
+        let place = |text: &String| Place::of(text, variables, negated);
         let unknown = statement.unknown.first().or(document.unknown.first());
         Self {
             policy,
@@ -411,19 +464,14 @@ impl<'p> Rule<'p> {
             .map(|element| format!("the element {element} is not known"));
         let context = &request.context;
         match matched(&self.statement.actions, &self.actions, |pattern| {
-            pattern.matches(&request.action, context)
+            pattern.matches(&request.action, context).map(Holds::from)
         }) {
             Holds::Yes => {}
             Holds::No => return Outcome::OtherAction,
             Holds::CannotJudge(why) => unsure = Some(why),
         }
-        let is_arn = request.resource.starts_with("arn:");
         match matched(&self.statement.resources, &self.resources, |place| {
-            if is_arn {
-                place.arn.matches(&request.resource, context)
-            } else {
-                place.text.matches(&request.resource, context)
-            }
+            place.has(&request.resource, context)
         }) {
             Holds::Yes => {}
             Holds::No => return Outcome::OtherResource,
@@ -450,23 +498,15 @@ impl<'p> Rule<'p> {
 fn matched<P>(
     words: &Words,
     patterns: &[P],
-    matches: impl Fn(&P) -> Result<bool, NoValue>,
+    matches: impl Fn(&P) -> Result<Holds, NoValue>,
 ) -> Holds {
-    let mut without_value = None;
-    for pattern in patterns {
-        match matches(pattern) {
-            Ok(true) => return (!words.negated).into(),
-            Ok(false) => {}
-            Err(NoValue(key)) => without_value = Some(key),
-        }
-    }
-    match without_value {
+    let any = Holds::any(patterns.iter().map(|pattern| match matches(pattern) {
+        Ok(holds) => holds,
         // Nothing is like a variable without a value; what then is not like it, AWS does not say.
-        Some(key) if words.negated => {
-            Holds::CannotJudge(format!("the variable {key} has no value"))
-        }
-        Some(_) | None => words.negated.into(),
-    }
+        Err(NoValue(_)) if !words.negated => Holds::No,
+        Err(NoValue(key)) => Holds::CannotJudge(format!("the variable {key} has no value")),
+    }));
+    if words.negated { any.opposite() } else { any }
 }
 
 #[cfg(test)]
@@ -867,7 +907,67 @@ mod tests {
                 &[],
                 Unknown,
             ),
-            (r#""Action":"*","Resource":"arn:*:user/alice""#, user, Allow),
+            // A * at the end of a part can reach over the colon, AWS says, and not when.
+            // A * at the end of a part can reach over the colon, AWS says, and not when.
+            (
+                r#""Action":"*","Resource":"arn:*:iam::*:user/alice:*""#,
+                user,
+                Allow,
+            ),
+            (
+                r#""Action":"*","Resource":"arn:aws*:iam:::111122223333:user/alice""#,
+                user,
+                Allow,
+            ),
+            (
+                r#""Action":"*","Resource":"arn:*:111122223333:*""#,
+                user,
+                Unknown,
+            ),
+            // No ARN.
+            (
+                r#""Action":"*","Resource":"arn:*:user/alice""#,
+                user,
+                Unknown,
+            ),
+            (r#""Action":"*","Resource":"user/alice""#, user, Unknown),
+            (r#""Action":"s3:*","Resource":"user/alice""#, user, Allow),
+            (
+                r#""Action":"*","Resource":"arn:aws:iam::*""#,
+                user,
+                ExplicitDeny,
+            ),
+            (
+                r#""Action":"*","Resource":"arn:aws:iam::*:user/*""#,
+                user,
+                ExplicitDeny,
+            ),
+            (r#""Action":"*","Resource":"arn:aws:s3*""#, user, Allow),
+            (r#""Action":"*","NotResource":"arn:aws:iam:*""#, user, Allow),
+            (r#""Action":"*","NotResource":"arn:aws:s3*""#, user, Unknown),
+            (
+                r#""Action":"*","Resource":"arn:aws:*::111122223333:user/alice""#,
+                user,
+                Unknown,
+            ),
+            (r#""Action":"*","Resource":"arn:aws:i*:::x""#, user, Allow),
+            (
+                r#""Action":"*","Resource":"arn:aws:iam::*""#,
+                user,
+                ExplicitDeny,
+            ),
+            (
+                r#""Action":"*","Resource":"arn:aws:iam::*:user/*""#,
+                user,
+                ExplicitDeny,
+            ),
+            (r#""Action":"*","Resource":"arn:aws:s3*""#, user, Allow),
+            (
+                r#""Action":"*","Resource":"arn:aws:*::111122223333:user/alice""#,
+                user,
+                Unknown,
+            ),
+            (r#""Action":"*","Resource":"arn:aws:i*:::x""#, user, Allow),
             (
                 r#""Action":"*","Resource":"*","Principal":"*""#,
                 user,

@@ -1,0 +1,247 @@
+//! quell's evaluator and its drafts before judges that other people wrote. They need Node and Python, so these tests are
+//! ignored until `tests/oracle/run` has provided both and names the place in `QUELL_ORACLE`.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use proptest::strategy::{Strategy, ValueTree};
+use serde_json::{Value, json};
+
+use crate::agreement::{Tally, ours, word};
+use crate::cases::{Case, Reach, case, runner};
+
+fn place() -> PathBuf {
+    PathBuf::from(std::env::var("QUELL_ORACLE").expect("run tests/oracle/run"))
+}
+
+/// One answer for each line that the program is given.
+fn ask(program: &str, lines: &[String]) -> Vec<Value> {
+    let mut child = Command::new("node")
+        .arg(place().join(program))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("node runs");
+    let mut input = child.stdin.take().unwrap();
+    let output = BufReader::new(child.stdout.take().unwrap());
+    // Written beside the reading: either side would wait for the other when a pipe is full.
+    let answers: Vec<Value> = std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for line in lines {
+                writeln!(input, "{line}").unwrap();
+            }
+        });
+        let answers = output
+            .lines()
+            .map(|line| serde_json::from_str(&line.unwrap()).unwrap());
+        answers.collect()
+    });
+    assert!(child.wait().unwrap().success());
+    assert_eq!(answers.len(), lines.len());
+    answers
+}
+
+/// Where iam-simulate reads the language otherwise than AWS's pages, the case is said to it in other words, which by
+/// those pages mean the same. Each is counted. `None` for a case that cannot be said to it.
+fn in_other_words(case: &Case, tally: &mut Tally) -> Option<Case> {
+    let mut case = case.clone();
+    let mut unspeakable = false;
+    let mut changed = |what: &str| tally.count(what);
+    // "ForAllValues also returns true … if the key value resolves to a null dataset, such as an empty string": as it
+    // does for a missing key.
+    let context = case["request"]["context"].as_object_mut().unwrap();
+    let empty: Vec<String> = context
+        .iter()
+        .filter(|(_, value)| **value == "")
+        .map(|(key, _)| key.to_lowercase())
+        .collect();
+    let address = context
+        .get("aws:SourceIp")
+        .and_then(Value::as_str)
+        .map(str::to_owned);
+    for policy in case["scps"]
+        .as_array_mut()
+        .unwrap()
+        .iter_mut()
+        .flat_map(|level| level.as_array_mut().unwrap())
+    {
+        let old = policy["Version"] != "2012-10-17";
+        for statement in policy["Statement"].as_array_mut().unwrap() {
+            let members = statement.as_object_mut().unwrap();
+            for name in ["Resource", "NotResource"] {
+                for text in texts(members.get_mut(name)) {
+                    // "You can use wildcard characters within the individual segments of an ARN (the parts separated by
+                    // colons)": it cuts the last part once more, at the slash. The one user drawn is alice.
+                    if text.ends_with("*/alice") {
+                        changed("a wildcard before a slash, as what it stands for");
+                        *text = text.replace("*/alice", "user/alice");
+                    }
+                    // "If you don't include a Version element set to 2012-10-17, variables … are treated as literal
+                    // strings": it fills them in under every version.
+                    if old && text.contains("${") {
+                        changed("variables of an old version, escaped");
+                        *text = text.replace('$', "${$}");
+                    }
+                }
+            }
+            let Some(block) = members.get_mut("Condition").and_then(Value::as_object_mut) else {
+                continue;
+            };
+            for (operator, keys) in block {
+                let keys = keys.as_object_mut().unwrap();
+                let absent: Vec<String> = keys
+                    .keys()
+                    .filter(|key| {
+                        operator.starts_with("ForAllValues") && empty.contains(&key.to_lowercase())
+                    })
+                    .cloned()
+                    .collect();
+                for key in absent {
+                    changed("an empty value under ForAllValues, as a missing key");
+                    let values = keys.remove(&key).unwrap();
+                    keys.insert(format!("aws:missing/{key}"), values);
+                }
+                for values in keys.values_mut() {
+                    for text in texts(Some(values)) {
+                        if old && text.contains("${") {
+                            changed("variables of an old version, escaped");
+                            *text = text.replace('$', "${$}");
+                        }
+                        // "Literal *, ? and $ are written ${*}, ${?}, ${$}": it does not read them in the operators
+                        // that have no wildcards, where the characters are literal anyway.
+                        if operator.contains("Equals") && !operator.contains("Arn") {
+                            for (escape, plain) in [("${*}", "*"), ("${?}", "?"), ("${$}", "$")] {
+                                if text.contains(escape) {
+                                    changed("an escape under StringEquals, as its character");
+                                    *text = text.replace(escape, plain);
+                                    // A dollar of text before a brace of text would be a variable to it.
+                                    unspeakable |= plain == "$" && text.contains("${");
+                                }
+                            }
+                        }
+                    }
+                    if operator.contains("IpAddress") {
+                        let networks: Vec<String> = texts(Some(&mut *values))
+                            .iter()
+                            .map(|text| (**text).clone())
+                            .collect();
+                        let said = addresses(&networks, address.as_deref());
+                        if said != networks {
+                            changed(
+                                "networks, as their halves and without those of the other IP version",
+                            );
+                        }
+                        *values = json!(said);
+                    }
+                }
+            }
+        }
+    }
+    (!unspeakable).then_some(case)
+}
+
+/// "All IP addresses except the specified IP address or range": it lets no network of one version except an address of the
+/// other. And a network of no bits is one for AWS; it takes that for a network of 32.
+fn addresses(networks: &[String], address: Option<&str>) -> Vec<String> {
+    let Some(address) = address else {
+        return networks.to_vec();
+    };
+    let six = address.contains(':');
+    let mut said: Vec<String> = networks
+        .iter()
+        .filter(|network| network.contains(':') == six)
+        .flat_map(|network| match network.as_str() {
+            "0.0.0.0/0" => vec!["0.0.0.0/1".to_owned(), "128.0.0.0/1".to_owned()],
+            other => vec![other.to_owned()],
+        })
+        .collect();
+    if said.is_empty() {
+        // One where no address that is drawn lies.
+        said.push(if six { "fe80::/64" } else { "10.0.0.0/8" }.to_owned());
+    }
+    said
+}
+
+fn texts(value: Option<&mut Value>) -> Vec<&mut String> {
+    fn text(value: &mut Value) -> &mut String {
+        match value {
+            Value::String(text) => text,
+            other => panic!("{other} is drawn as a text"),
+        }
+    }
+    match value {
+        None => Vec::new(),
+        Some(Value::Array(list)) => list.iter_mut().map(text).collect(),
+        Some(one) => vec![text(one)],
+    }
+}
+
+fn draw(seed: u64, cases: usize) -> Vec<Case> {
+    let mut runner = runner(seed, 0);
+    let strategy = case(Reach::Everything);
+    (0..cases)
+        .map(|_| strategy.new_tree(&mut runner).unwrap().current())
+        .collect()
+}
+
+#[test]
+#[ignore = "needs Node: tests/oracle/run"]
+fn iam_simulate_decides_the_same() {
+    let fresh = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
+    let many = std::env::var("QUELL_CASES").map_or(20_000, |many| many.parse().unwrap());
+    for (name, seed) in [("fixed", 1), ("fresh", fresh)] {
+        let cases = draw(seed, many);
+        let mut tally = Tally::default();
+        let (cases, lines): (Vec<Case>, Vec<String>) = cases
+            .into_iter()
+            .filter_map(|case| {
+                let said = in_other_words(&case, &mut tally)?.to_string();
+                Some((case, said))
+            })
+            .unzip();
+        let theirs = ask("oracle.mjs", &lines);
+        let mut open: BTreeMap<String, usize> = BTreeMap::new();
+        let mut unexplained = Vec::new();
+        for (case, theirs) in cases.iter().zip(&theirs) {
+            let (verdict, open_deny) = ours(case);
+            let (mine, theirs) = (
+                word(verdict.decision),
+                theirs["decision"].as_str().unwrap_or("error"),
+            );
+            if mine == "unknown" {
+                tally.count("left open by AWS");
+                let why = verdict
+                    .because
+                    .split(": ")
+                    .last()
+                    .unwrap_or_default()
+                    .to_owned();
+                *open.entry(why).or_default() += 1;
+            } else if mine == "implicit_deny" && theirs == "explicit_deny" && open_deny {
+                // Refused either way: what allows nothing refuses, whatever a deny says that cannot be judged.
+                tally.count("refused, left open by which");
+            } else if mine == theirs {
+                tally.count(mine);
+            } else {
+                unexplained.push((case, mine, theirs, verdict.because));
+            }
+        }
+        println!(
+            "iam-simulate, {name} seed {seed}: {} of {many} cases asked: {tally:#?}",
+            cases.len()
+        );
+        println!("left open by AWS because of: {open:#?}");
+        println!("disagreements: {}", unexplained.len());
+        unexplained.sort_by_key(|(case, ..)| case.to_string().len());
+        for (case, mine, theirs, because) in unexplained.iter().take(8) {
+            println!("quell {mine}, iam-simulate {theirs}: {because}\n{case}");
+        }
+        assert!(unexplained.is_empty());
+    }
+}
