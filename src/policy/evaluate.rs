@@ -14,35 +14,40 @@ use serde::Serialize;
 
 use crate::policy::condition::{Holds, InWords, Listed, Test};
 use crate::policy::document::{Condition, Document, Effect, Statement, Words};
-use crate::policy::pattern::{Arn, Context, Folded, Glob, NoValue, Pattern, Rules};
+use crate::policy::pattern::{Arn, Context, Glob, NoValue, Pattern, Rules, folded};
 
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// `iam:ListAccountAliases`; compared without case.
-    pub action: String,
+    /// `iam:listaccountaliases`: lower-cased, because actions are compared without case.
+    action: String,
     /// An ARN, or `*` for actions without a resource.
-    pub resource: String,
+    resource: String,
     /// The request's condition keys, lower-cased, with their values.
-    pub context: Context,
+    context: Context,
 }
 
 impl Request {
-    /// A request with these keys; they are lower-cased here, because AWS compares keys without case.
+    /// A request whose keys have one value each.
     pub fn new<'a>(
         action: &str,
         resource: &str,
         keys: impl IntoIterator<Item = (&'a str, String)>,
     ) -> Self {
-        let context = keys
-            .into_iter()
-            .map(|(key, value)| (key.to_ascii_lowercase(), vec![value]))
-            .collect();
-        Self {
-            action: action.to_owned(),
+        let mut request = Self {
+            action: folded(action),
             resource: resource.to_owned(),
-            context,
+            context: Context::new(),
+        };
+        for (key, value) in keys {
+            request.set(key, vec![value]);
         }
+        request
+    }
+
+    /// Gives a key its values, and returns those it had: AWS compares keys without case.
+    pub fn set(&mut self, key: &str, values: Vec<String>) -> Option<Vec<String>> {
+        self.context.insert(key.to_ascii_lowercase(), values)
     }
 }
 
@@ -220,7 +225,8 @@ struct ReadyLevel<'p> {
 struct Rule<'p> {
     policy: &'p str,
     statement: &'p Statement,
-    actions: Vec<Pattern<Folded>>,
+    /// Folded, as the request's action is.
+    actions: Vec<Pattern<Glob>>,
     resources: Vec<Place>,
     tests: Vec<Test<'p>>,
     /// An element of the statement or of its document that we don't know.
@@ -433,7 +439,7 @@ impl<'p> Rule<'p> {
         // AWS documents variables in resources and conditions only.
         let action = |text: &String| {
             Pattern::new(
-                text,
+                &folded(text),
                 Rules {
                     variables: false,
                     wildcards: true,
@@ -869,7 +875,7 @@ mod tests {
             }];
             let mut request = Request::new("s3:PutObject", "*", []);
             let values = values.iter().map(|value| (*value).to_owned()).collect();
-            request.context.insert("aws:tagkeys".to_owned(), values);
+            request.set("aws:TagKeys", values);
             assert_eq!(
                 evaluate(&request, &levels).decision,
                 expected,

@@ -165,6 +165,8 @@ fn of_variable(inside: &str) -> Written {
 pub struct Glob {
     /// Between the stars: one more than there are stars, so never none.
     pieces: Vec<Piece>,
+    /// Whether there is nothing but stars, as in most policies' actions and resources.
+    everything: bool,
 }
 
 /// What stands between two stars.
@@ -181,10 +183,14 @@ impl Matcher for Glob {
         let pieces = tokens.split(|token| *token == Token::AnyMany);
         Self {
             pieces: pieces.map(Piece::of).collect(),
+            everything: is_everything(tokens),
         }
     }
 
     fn matches(&self, text: &str) -> bool {
+        if self.everything {
+            return true;
+        }
         let Some((first, rest)) = self.pieces.split_first() else {
             return false;
         };
@@ -268,6 +274,10 @@ impl Piece {
     }
 }
 
+fn is_everything(tokens: &[Token]) -> bool {
+    !tokens.is_empty() && tokens.iter().all(|token| *token == Token::AnyMany)
+}
+
 /// Matches one text as a whole, without case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Folded(Glob);
@@ -285,16 +295,13 @@ impl Matcher for Folded {
     }
 
     fn matches(&self, text: &str) -> bool {
-        if text
-            .chars()
-            .any(|c| !c.is_ascii() || c.is_ascii_uppercase())
-        {
-            let folded: String = text.chars().flat_map(char::to_lowercase).collect();
-            self.0.matches(&folded)
-        } else {
-            self.0.matches(text)
-        }
+        self.0.matches(&folded(text))
     }
+}
+
+/// A text in lower case, letter by letter.
+pub fn folded(text: &str) -> String {
+    text.chars().flat_map(char::to_lowercase).collect()
 }
 
 /// Matches an ARN, each of its six parts by itself: a `*` in one part does not reach over a colon. Only a lone `*`
@@ -311,7 +318,7 @@ pub enum Arn {
 
 impl Matcher for Arn {
     fn of(tokens: &[Token]) -> Self {
-        if !tokens.is_empty() && tokens.iter().all(|token| *token == Token::AnyMany) {
+        if is_everything(tokens) {
             return Self::Any;
         }
         let parts: Vec<Glob> = tokens

@@ -5,7 +5,6 @@ use std::cell::RefCell;
 use proptest::prelude::*;
 use quell::policy::document::{Document, Effect};
 use quell::policy::evaluate::{Decision, Level, Outcome, Request, Scps, Verdict};
-use quell::policy::pattern::Context;
 use serde_json::Value;
 
 use crate::cases::{Reach, case, runner};
@@ -45,7 +44,8 @@ pub(crate) fn ours(case: &Value) -> (Verdict, bool) {
 }
 
 pub(crate) fn request(given: &Value) -> Request {
-    let mut context = Context::new();
+    let text = |name: &str| given[name].as_str().unwrap();
+    let mut request = Request::new(text("action"), text("resource"), []);
     for (key, value) in given["context"].as_object().unwrap() {
         let values = match value.as_array() {
             Some(list) => list
@@ -54,13 +54,9 @@ pub(crate) fn request(given: &Value) -> Request {
                 .collect(),
             None => vec![value.as_str().unwrap().to_owned()],
         };
-        context.insert(key.to_lowercase(), values);
+        request.set(key, values);
     }
-    Request {
-        action: given["action"].as_str().unwrap().to_owned(),
-        resource: given["resource"].as_str().unwrap().to_owned(),
-        context,
-    }
+    request
 }
 
 pub(crate) fn word(decision: Decision) -> &'static str {

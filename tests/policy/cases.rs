@@ -654,6 +654,14 @@ pub(crate) fn identity() -> impl Strategy<Value = Identity> {
     ]
 }
 
+/// A person of the directory with any username: a session of theirs is named so only if STS takes the name (R2).
+pub(crate) fn person() -> impl Strategy<Value = Identity> {
+    (user_id(), username()).prop_map(|(id, username)| Identity::IdentityCenterUser {
+        user_id: Some(id),
+        session_names: SessionName::parse(username).into_iter().collect(),
+    })
+}
+
 /// The keys of a request that is an identity's, or nearly.
 pub(crate) fn request_near(identity: Identity) -> BoxedStrategy<Vec<(&'static str, String)>> {
     let elsewhere = SessionName::parse("somebody-else").unwrap();

@@ -36,7 +36,7 @@ fn decide(documents: &[&Document], keys: &Keys) -> Decision {
 }
 
 /// Whether a request is an identity's, said once more without any policy: the table of design §5.
-fn is_of(identity: &Identity, keys: &Keys) -> bool {
+pub(crate) fn is_of(identity: &Identity, keys: &Keys) -> bool {
     let get = |key: &str| {
         let found = keys.iter().find(|(name, _)| *name == key);
         found.map(|(_, value)| value.as_str())

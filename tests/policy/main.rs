@@ -6,7 +6,6 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    clippy::print_stdout,
     clippy::string_slice,
     clippy::wildcard_enum_match_arm,
     reason = "tests may"

@@ -7,11 +7,15 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use proptest::strategy::{Strategy, ValueTree};
-use serde_json::{Value, json};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use quell::ids::*;
+use quell::policy;
+use serde_json::{Map, Value, json};
 
 use crate::agreement::{Tally, ours, word};
-use crate::cases::{Case, Reach, case, runner};
+use crate::cases::{Case, Reach, allow_all, case, identity, person, request_near, runner};
+use crate::laws::is_of;
 
 fn place() -> PathBuf {
     PathBuf::from(std::env::var("QUELL_ORACLE").expect("run tests/oracle/run"))
@@ -19,12 +23,16 @@ fn place() -> PathBuf {
 
 /// One answer for each line that the program is given.
 fn ask(program: &str, lines: &[String]) -> Vec<Value> {
-    let mut child = Command::new("node")
+    let interpreter = match program.rsplit_once('.') {
+        Some((_, "py")) => place().join("venv/bin/python"),
+        _ => PathBuf::from("node"),
+    };
+    let mut child = Command::new(interpreter)
         .arg(place().join(program))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
-        .expect("node runs");
+        .expect("tests/oracle/run has provided it");
     let mut input = child.stdin.take().unwrap();
     let output = BufReader::new(child.stdout.take().unwrap());
     // Written beside the reading: either side would wait for the other when a pipe is full.
@@ -179,24 +187,29 @@ fn texts(value: Option<&mut Value>) -> Vec<&mut String> {
     }
 }
 
-fn draw(seed: u64, cases: usize) -> Vec<Case> {
+fn draw<S: Strategy>(seed: u64, cases: usize, strategy: S) -> Vec<S::Value> {
     let mut runner = runner(seed, 0);
-    let strategy = case(Reach::Everything);
     (0..cases)
         .map(|_| strategy.new_tree(&mut runner).unwrap().current())
         .collect()
 }
 
-#[test]
-#[ignore = "needs Node: tests/oracle/run"]
-fn iam_simulate_decides_the_same() {
+/// A seed that is always the same, one that never is, and how many cases of each.
+fn draws() -> ([(&'static str, u64); 2], usize) {
     let fresh = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap()
         .as_secs();
-    let many = std::env::var("QUELL_CASES").map_or(20_000, |many| many.parse().unwrap());
-    for (name, seed) in [("fixed", 1), ("fresh", fresh)] {
-        let cases = draw(seed, many);
+    let many = std::env::var("QUELL_CASES").map_or(10_000, |many| many.parse().unwrap());
+    ([("fixed", 1), ("fresh", fresh)], many)
+}
+
+#[test]
+#[ignore = "needs Node: tests/oracle/run"]
+fn iam_simulate_decides_the_same() {
+    let (seeds, many) = draws();
+    for (name, seed) in seeds {
+        let cases = draw(seed, many, case(Reach::Everything));
         let mut tally = Tally::default();
         let (cases, lines): (Vec<Case>, Vec<String>) = cases
             .into_iter()
@@ -243,5 +256,79 @@ fn iam_simulate_decides_the_same() {
             println!("quell {mine}, iam-simulate {theirs}: {because}\n{case}");
         }
         assert!(unexplained.is_empty());
+    }
+}
+
+/// The deny itself: every kind of identity, and people with names that no session can have.
+#[test]
+#[ignore = "needs Node: tests/oracle/run"]
+fn iam_simulate_judges_the_deny_the_same() {
+    let incident = IncidentId::parse("q-000001").unwrap();
+    let anybody = prop_oneof![identity(), person()];
+    let drawn = anybody.prop_flat_map(|identity| (Just(identity.clone()), request_near(identity)));
+    let (seeds, many) = draws();
+    for (name, seed) in seeds {
+        let cases = draw(seed, many, &drawn);
+        let lines: Vec<String> = cases
+            .iter()
+            .map(|(identity, keys)| {
+                let deny = policy::draft(&incident, [identity]).unwrap();
+                let context: Map<String, Value> = keys
+                    .iter()
+                    .map(|(key, value)| ((*key).to_owned(), json!(value)))
+                    .collect();
+                let case = json!({
+                    "scps": [[allow_all(), deny]],
+                    "request": {
+                        "action": "iam:ListAccountAliases",
+                        "resource": "*",
+                        "principal_arn": "arn:aws:sts::111122223333:assumed-role/Ops/alice",
+                        "context": context,
+                    },
+                });
+                case.to_string()
+            })
+            .collect();
+        let mut tally = Tally::default();
+        let theirs = ask("oracle.mjs", &lines);
+        for (((identity, keys), line), theirs) in cases.iter().zip(&lines).zip(&theirs) {
+            let expected = if is_of(identity, keys) {
+                "explicit_deny"
+            } else {
+                "allow"
+            };
+            assert_eq!(theirs["decision"], expected, "{identity:?} {keys:?}");
+            let (mine, _) = ours(&serde_json::from_str(line).unwrap());
+            assert_eq!(word(mine.decision), expected, "{identity:?} {keys:?}");
+            tally.count(expected);
+        }
+        println!(
+            "iam-simulate on the deny, {name} seed {seed}: {} cases, {tally:?}, disagreements: 0",
+            cases.len()
+        );
+    }
+}
+
+#[test]
+#[ignore = "needs Node and Python: tests/oracle/run"]
+fn linters_find_nothing_in_a_draft() {
+    let incident = IncidentId::parse("q-000001").unwrap();
+    let drafts: Vec<String> = draw(1, 500, prop::collection::vec(identity(), 1..6))
+        .iter()
+        .map(|several| policy::draft(&incident, several).unwrap().minified())
+        .collect();
+    let broken = allow_all().to_string().replace(
+        "\"Action\"",
+        "\"Principal\":\"*\",\"Condition\":{\"StringLikes\":{\"aws:userid\":\"a\"}},\"Action\"",
+    );
+    for linter in ["lint.mjs", "lint.py"] {
+        let lines: Vec<String> = drafts.iter().cloned().chain([broken.clone()]).collect();
+        let findings = ask(linter, &lines);
+        let (of_broken, of_drafts) = findings.split_last().unwrap();
+        assert_ne!(*of_broken, json!([]), "{linter} sleeps");
+        for (draft, findings) in drafts.iter().zip(of_drafts) {
+            assert_eq!(*findings, json!([]), "{linter}: {draft}");
+        }
+        println!("{linter}: nothing in {} drafts", drafts.len());
     }
 }

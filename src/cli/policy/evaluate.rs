@@ -1,5 +1,6 @@
 //! `quell policy evaluate`: a judge for programs, one request and one decision a line.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, Read as _};
 
 use serde::Serialize;
@@ -12,7 +13,6 @@ use crate::json;
 use crate::policy::PRINCIPAL_ARN;
 use crate::policy::document::Document;
 use crate::policy::evaluate::{self, By, Decision, Level, Reach, Request, Verdict};
-use crate::policy::pattern::Context;
 use crate::signal::MOST_BYTES;
 
 /// For `--help`.
@@ -84,15 +84,13 @@ fn answer(line: &[u8]) -> Result<Verdict, String> {
     let action = text(request, "action")?.ok_or("expected `request.action`")?;
     let resource = text(request, "resource")?.unwrap_or("*");
     let principal_arn = text(request, "principal_arn")?;
-    let mut context = match request.get("context") {
-        None => Context::new(),
-        Some(Value::Object(context)) => keys(context)?,
+    let arn = principal_arn.filter(|arn| !arn.contains(":sts:"));
+    let own = arn.map(|arn| (PRINCIPAL_ARN, arn.to_owned()));
+    let mut asked = Request::new(action, resource, own);
+    match request.get("context") {
+        None => {}
+        Some(Value::Object(context)) => give(&mut asked, context)?,
         Some(_) => return Err("expected an object at `request.context`".to_owned()),
-    };
-    if let Some(arn) = principal_arn.filter(|arn| !arn.contains(":sts:")) {
-        context
-            .entry(PRINCIPAL_ARN.to_ascii_lowercase())
-            .or_insert_with(|| vec![arn.to_owned()]);
     }
     let levels = line
         .get("scps")
@@ -105,14 +103,7 @@ fn answer(line: &[u8]) -> Result<Verdict, String> {
         )),
         Reach::Beyond(why) => Ok(without_statement(Decision::Allow, why)),
         Reach::Unclear(why) => Ok(without_statement(Decision::Unknown, why)),
-        Reach::Decided => {
-            let request = Request {
-                action: action.to_owned(),
-                resource: resource.to_owned(),
-                context,
-            };
-            decide(&request, levels)
-        }
+        Reach::Decided => decide(&asked, levels),
     }
 }
 
@@ -186,8 +177,8 @@ fn text<'a>(object: &'a Value, name: &str) -> Result<Option<&'a str>, String> {
     }
 }
 
-/// Keys with one value or several. Two spellings of one key are a contradiction.
-fn keys(given: &Map<String, Value>) -> Result<Context, String> {
+/// Gives the request its keys, each with one value or several. Two spellings of one key are a contradiction.
+fn give(request: &mut Request, given: &Map<String, Value>) -> Result<(), String> {
     let one = |key: &str, value: &Value| match value {
         Value::String(text) => Ok(text.clone()),
         Value::Bool(_) | Value::Number(_) => Ok(value.to_string()),
@@ -195,15 +186,16 @@ fn keys(given: &Map<String, Value>) -> Result<Context, String> {
             "expected a value or a list of values at `request.context.{key}`"
         )),
     };
-    let mut context = Context::new();
+    let mut seen = BTreeSet::new();
     for (key, value) in given {
+        if !seen.insert(key.to_ascii_lowercase()) {
+            return Err(format!("`request.context.{key}` is named twice"));
+        }
         let values = match value.as_array() {
             Some(list) => list.iter().map(|value| one(key, value)).collect(),
             None => one(key, value).map(|value| vec![value]),
         };
-        if context.insert(key.to_ascii_lowercase(), values?).is_some() {
-            return Err(format!("`request.context.{key}` is named twice"));
-        }
+        request.set(key, values?);
     }
-    Ok(context)
+    Ok(())
 }

@@ -1,5 +1,6 @@
 //! `quell policy explain`: a judge for people.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -146,9 +147,15 @@ fn request(args: &ExplainArgs) -> Request {
         .into_iter()
         .filter_map(|(key, value)| Some((key, value?.clone())));
     let mut request = Request::new(&args.action, &args.resource, named);
+    let mut given: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (key, value) in &args.key {
-        let values = request.context.entry(key.to_ascii_lowercase()).or_default();
-        values.push(value.clone());
+        given
+            .entry(key.to_ascii_lowercase())
+            .or_default()
+            .push(value.clone());
+    }
+    for (key, values) in given {
+        request.set(&key, values);
     }
     request
 }
