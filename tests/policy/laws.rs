@@ -136,7 +136,7 @@ fn a_deny_refuses_nobody_who_differs_in_one_character_or_in_case() {
     });
     let tally = tally.into_inner();
     assert!(
-        tally.of("spared") > 1_000 && tally.of("refused") > 1_000,
+        tally.of("spared") > 50 && tally.of("refused") > 50,
         "{tally:?}"
     );
 }
@@ -416,7 +416,7 @@ fn any_json_is_a_policy_that_can_be_judged_or_is_refused_with_its_place() {
     });
     let tally = tally.into_inner();
     assert!(
-        tally.of("judged") > 500 && tally.of("refused") > 500,
+        tally.of("judged") > 50 && tally.of("refused") > 50,
         "{tally:?}"
     );
 }
