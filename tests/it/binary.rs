@@ -7,7 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 const QUELL: &str = env!("CARGO_BIN_EXE_quell");
 
 /// quell in an environment without AWS.
-fn quell(arguments: &[&str]) -> Command {
+pub(crate) fn quell(arguments: &[&str]) -> Command {
     let mut command = Command::new(QUELL);
     let nowhere = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("nowhere");
     command
@@ -19,7 +19,7 @@ fn quell(arguments: &[&str]) -> Command {
     command
 }
 
-fn ran(command: &mut Command) -> (i32, String, String) {
+pub(crate) fn ran(command: &mut Command) -> (i32, String, String) {
     let Output {
         status,
         stdout,

@@ -3,7 +3,7 @@
 use quell::cli::exit::Exit;
 use quell::ids::*;
 use quell::range::build::HERO;
-use quell::range::state::Assignment;
+use quell::range::state::{Assignment, User, Wrong};
 use serde_json::json;
 
 use crate::practice::Practice;
@@ -395,6 +395,76 @@ async fn a_name_that_no_session_can_have_is_denied_by_user_id_alone() {
         )
         .await
         .expect(Exit::NotProven);
+}
+
+#[tokio::test]
+async fn another_user_whose_sessions_may_be_named_alike_is_named_before_approval() {
+    let practice = Practice::new();
+    let plan = practice
+        .quell("plan test-user --output json")
+        .await
+        .expect(Exit::Done)
+        .json();
+    assert_eq!(plan["warnings"], json!([]));
+    practice.range.with(|state| {
+        let id = UserId::parse("94482488-3041-7026-18f3-0000000000aa").unwrap();
+        let user = User {
+            username: "test user".to_owned(),
+            email: "test.user@example.com".to_owned(),
+            groups: Default::default(),
+        };
+        state.directory.users.insert(id, user);
+    });
+    let plan = practice
+        .quell("plan test-user --output json")
+        .await
+        .expect(Exit::Done)
+        .json();
+    let warning = plan["warnings"][0].as_str().unwrap();
+    assert!(
+        warning.starts_with("Name collision: the sessions of user `test user` (94482488-3041-7026-18f3-0000000000aa) may be named test-user too"),
+        "{warning}"
+    );
+}
+
+#[tokio::test]
+async fn a_directory_that_may_not_be_listed_or_is_too_large_keeps_nobody_in() {
+    let practice = Practice::new();
+    practice.goes_wrong(
+        "identitystore:ListUsers",
+        1,
+        Wrong::Error {
+            status: 400,
+            code: "AccessDeniedException".to_owned(),
+        },
+    );
+    practice
+        .quell("plan test-user --output json")
+        .await
+        .expect(Exit::Done)
+        .says("Not all of the directory's users were compared (identitystore:ListUsers");
+    practice.range.with(|state| {
+        for number in 0..600_u32 {
+            let id = UserId::parse(format!("94482488-3041-7026-18f3-{number:012x}")).unwrap();
+            let user = User {
+                username: format!("somebody-{number}"),
+                email: String::new(),
+                groups: Default::default(),
+            };
+            state.directory.users.insert(id, user);
+        }
+    });
+    practice
+        .quell("plan test-user --output json")
+        .await
+        .expect(Exit::Done)
+        // An empty page among the five is legal, and the range gives one.
+        .says("Not all of the directory's users were compared (the directory has more than 400 users)");
+    let pages = practice
+        .calls()
+        .into_iter()
+        .filter(|call| call.action == "identitystore:ListUsers");
+    assert_eq!(pages.count(), 6);
 }
 
 #[tokio::test]

@@ -19,6 +19,8 @@ mod containing;
 
 mod drills;
 
+mod judging;
+
 mod layers;
 
 mod mishaps;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -17,7 +17,8 @@ use crate::principal::{FederatedUser, Identity};
 
 /// Whom to deny. Each can be given several times; all go into one document.
 #[derive(Debug, Args)]
-#[group(id = "whom", required = true, multiple = true)]
+#[group(skip)]
+#[command(group = ArgGroup::new("whom").required(true).multiple(true))]
 pub struct DraftArgs {
     /// An Identity Center username, spelled as the directory spells it
     #[arg(long, value_name = "NAME", group = "whom")]

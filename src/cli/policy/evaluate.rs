@@ -19,20 +19,20 @@ use crate::signal::MOST_BYTES;
 pub(super) const ABOUT: &str = "\
 Decide requests against the policies on their path, JSON lines in and out
 
-Each line on standard input holds a request and the service control policies that apply to it: one list of policy
-documents for each level, the root's first, then each unit's, the account's last, with FullAWSAccess written out where
+Each line on standard input holds a request and the service control policies that apply to it: one list of policy \
+documents for each level, the root's first, then each unit's, the account's last, with FullAWSAccess written out where \
 it is attached. In the management account there is no level, and nothing is refused.
 
   {\"scps\":[[{\"Version\":\"2012-10-17\",\"Statement\":[…]}]],
    \"request\":{\"action\":\"s3:ListAllMyBuckets\",\"resource\":\"*\",
-              \"principal_arn\":\"arn:aws:sts::111122223333:assumed-role/Ops/alice\",
-              \"context\":{\"aws:userid\":\"AROA…:alice\",\"aws:TagKeys\":[\"a\",\"b\"]}}}
+     \"principal_arn\":\"arn:aws:sts::111122223333:assumed-role/Ops/alice\",
+     \"context\":{\"aws:userid\":\"AROA…:alice\",\"aws:TagKeys\":[\"a\",\"b\"]}}}
 
-Each line on standard output is the decision: allow, explicit_deny, implicit_deny, or unknown where AWS's documentation
-does not decide; by which statements (level, policy as scps[level][number] from 0, sid); and because of what. A line
-that cannot be read is answered by {\"error\":…}, and the exit code is then 2.
+(on one line). Each line on standard output is the decision: allow, explicit_deny, implicit_deny, or unknown where AWS's \
+documentation does not decide; by which statements (level, policy as scps[level][number] from 0, sid); and because of \
+what. A line that cannot be read is answered by {\"error\":…}, and the exit code is then 2.
 
-The context is taken as it is: a key that is not in it is missing from the request. Only aws:PrincipalArn is taken from
+The context is taken as it is: a key that is not in it is missing from the request. Only aws:PrincipalArn is taken from \
 principal_arn, where that is the ARN of a user, a role or a root user.";
 
 #[derive(Serialize)]
