@@ -477,6 +477,7 @@ mod tests {
         for (text, path) in [
             ("{not json", "JSON"),
             ("[]", "$"),
+            (r#"{"Version":"2012-10-18","Statement":[]}"#, "$.Version"),
             (r#"{"Version":"2012-10-17"}"#, "$.Statement"),
             (r#"{"Statement":[]}"#, "$.Statement"),
             (

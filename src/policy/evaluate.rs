@@ -132,6 +132,8 @@ pub struct Judged<'s> {
     pub level: &'s str,
     /// The policy's name.
     pub policy: &'s str,
+    /// The statement's place in the policy, from 1.
+    pub number: usize,
     /// The statement.
     pub statement: &'s Statement,
     /// Whether it applies.
@@ -188,10 +190,16 @@ impl fmt::Display for Outcome<'_> {
 
 impl fmt::Display for Judged<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.statement.sid {
-            Some(sid) => write!(f, "statement {sid} of {} on {}", self.policy, self.level),
-            None => write!(f, "a statement of {} on {}", self.policy, self.level),
-        }
+        let name = named(self.statement.sid.as_deref(), self.number);
+        write!(f, "{name} of {} on {}", self.policy, self.level)
+    }
+}
+
+/// What a statement is called: by its Sid, else by its place.
+pub fn named(sid: Option<&str>, number: usize) -> String {
+    match sid {
+        Some(sid) => format!("statement {sid}"),
+        None => format!("statement {number}"),
     }
 }
 
@@ -224,6 +232,8 @@ struct ReadyLevel<'p> {
 #[derive(Debug)]
 struct Rule<'p> {
     policy: &'p str,
+    /// From 1.
+    number: usize,
     statement: &'p Statement,
     /// Folded, as the request's action is.
     actions: Vec<Pattern<Glob>>,
@@ -308,8 +318,10 @@ impl<'p> Scps<'p> {
                 .policies
                 .iter()
                 .flat_map(|(policy, document)| {
-                    let statements = document.statements.iter();
-                    statements.map(move |statement| Rule::of(policy, document, statement))
+                    let statements = (1..).zip(&document.statements);
+                    statements.map(move |(number, statement)| {
+                        Rule::of(policy, document, number, statement)
+                    })
                 })
                 .collect(),
         };
@@ -416,6 +428,7 @@ impl<'p> Scps<'p> {
                 see(Judged {
                     level: level.name,
                     policy: rule.policy,
+                    number: rule.number,
                     statement: rule.statement,
                     outcome,
                 });
@@ -434,7 +447,12 @@ impl<'p> Scps<'p> {
 }
 
 impl<'p> Rule<'p> {
-    fn of(policy: &'p str, document: &'p Document, statement: &'p Statement) -> Self {
+    fn of(
+        policy: &'p str,
+        document: &'p Document,
+        number: usize,
+        statement: &'p Statement,
+    ) -> Self {
         let variables = document.has_variables();
         // AWS documents variables in resources and conditions only.
         let action = |text: &String| {
@@ -451,6 +469,7 @@ impl<'p> Rule<'p> {
         let unknown = statement.unknown.first().or(document.unknown.first());
         Self {
             policy,
+            number,
             statement,
             actions: statement.actions.patterns.iter().map(action).collect(),
             resources: statement.resources.patterns.iter().map(place).collect(),

@@ -6,6 +6,7 @@
 
 use crate::policy::condition::is_operator;
 use crate::policy::document::{Condition, Document, Effect, Statement};
+use crate::policy::evaluate::named;
 use crate::policy::{MOST_CHARACTERS, SOURCE_IDENTITY, USER_ID, USERID};
 
 /// The keys of which each can name a person by itself.
@@ -87,10 +88,7 @@ pub fn mistakes(document: &Document) -> Vec<Mistake> {
         element: element.name.clone(),
     }));
     for (number, statement) in (1..).zip(&document.statements) {
-        let of = match &statement.sid {
-            Some(sid) => format!("statement {sid}"),
-            None => format!("statement {number}"),
-        };
+        let of = named(statement.sid.as_deref(), number);
         in_statement(&of, statement, &mut found);
     }
     let texts = document.statements.iter().flat_map(texts_of);

@@ -424,7 +424,18 @@ mod tests {
                 "{same}"
             );
         }
-        assert_eq!(text("*").matches("x", &Context::new()), Ok(false));
+        for wild in ["*", "?", "a?", "a*"] {
+            assert_eq!(
+                text(wild).matches("ax", &Context::new()),
+                Ok(false),
+                "{wild}"
+            );
+            assert_eq!(
+                text(wild).matches("x", &Context::new()),
+                Ok(false),
+                "{wild}"
+            );
+        }
     }
 
     #[test]

@@ -488,7 +488,8 @@ fn accounts(accounts: &[AccountReport]) -> String {
     text
 }
 
-fn section(text: &mut String, title: &str, lines: &[String]) {
+/// A title and its lines, if there are any.
+pub fn section(text: &mut String, title: &str, lines: &[String]) {
     if !lines.is_empty() {
         let _ = writeln!(text, "\n{title}");
     }

@@ -374,7 +374,10 @@ fn a_person_is_told_who_would_be_refused_and_why() {
     let deny = file("deny.json", &deny);
     let explain = |arguments: &[&str]| {
         let all = [&["policy", "explain"], arguments].concat();
-        ran(&mut quell(&all))
+        let (code, out, err) = ran(&mut quell(&all));
+        // Where lines are broken is for the eye.
+        let flat = out.split_whitespace().collect::<Vec<_>>().join(" ");
+        (code, flat, err)
     };
     let (code, out, _) = explain(&["--policy", &deny, "--as", "AROA1:alice"]);
     assert!(
@@ -457,4 +460,30 @@ fn a_person_is_told_who_would_be_refused_and_why() {
             "{arguments:?}: {err}"
         );
     }
+}
+
+/// Each command of the README's section is run in an empty directory, and must say what stands there.
+#[test]
+fn the_readmes_examples_are_what_quell_says() {
+    let readme = include_str!("../../README.md");
+    let (_, section) = readme.split_once("## Policies, judged offline").unwrap();
+    let (_, session) = section.split_once("```\n").unwrap();
+    let (session, _) = session.split_once("\n```").unwrap();
+    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("readme");
+    std::fs::create_dir_all(&directory).unwrap();
+    let binary = PathBuf::from(env!("CARGO_BIN_EXE_quell"));
+    let path = format!("{}:/usr/bin:/bin", binary.parent().unwrap().display());
+    let mut said = Vec::new();
+    for command in session.lines().filter_map(|line| line.strip_prefix("$ ")) {
+        let mut shell = std::process::Command::new("sh");
+        shell
+            .args(["-c", command])
+            .current_dir(&directory)
+            .env("PATH", &path);
+        let (code, out, err) = ran(&mut shell);
+        assert_eq!(code, 0, "{command}: {err}");
+        said.push(format!("$ {command}\n{out}{err}"));
+    }
+    assert!(said.len() > 3);
+    assert_eq!(said.concat().trim_end(), session, "record it again");
 }

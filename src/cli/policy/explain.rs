@@ -11,10 +11,12 @@ use crate::cli::failure::Failure;
 use crate::cli::given;
 use crate::cli::ui::Ui;
 use crate::policy::document::{Document, Effect};
-use crate::policy::evaluate::{Decision, Judged, Level, Outcome, Reach, Request, Scps, reach};
+use crate::policy::evaluate::{
+    Decision, Judged, Level, Outcome, Reach, Request, Scps, named, reach,
+};
 use crate::policy::lint::mistakes;
 use crate::policy::{PRINCIPAL_ARN, SOURCE_IDENTITY, USER_ID, USERID};
-use crate::report::human::clean;
+use crate::report::human::{clean, section};
 
 /// Which policies, and which request.
 #[derive(Debug, Args)]
@@ -66,6 +68,8 @@ struct Explanation {
 #[derive(Serialize)]
 struct Explained {
     policy: String,
+    /// Its place in the policy, from 1.
+    number: usize,
     sid: Option<String>,
     effect: Effect,
     applies: Option<bool>,
@@ -163,6 +167,7 @@ fn request(args: &ExplainArgs) -> Request {
 fn explained(one: &Judged<'_>) -> Explained {
     Explained {
         policy: one.policy.to_owned(),
+        number: one.number,
         sid: one.statement.sid.clone(),
         effect: one.statement.effect,
         applies: match one.outcome {
@@ -186,24 +191,24 @@ fn in_words(explanation: &Explanation) -> String {
             "Judged beside FullAWSAccess, because these policies allow nothing by themselves.\n",
         );
     }
-    text.push('\n');
-    for one in &explanation.statements {
-        let name = match &one.sid {
-            Some(sid) => format!("statement {sid}"),
-            None => "a statement".to_owned(),
-        };
-        let line = format!(
-            "{:?}, {name} of {}: {}",
-            one.effect, one.policy, one.because
-        );
-        text.push_str(&format!("  {}\n", clean(&line)));
-    }
-    if !explanation.mistakes.is_empty() {
-        text.push_str("\nLook at these:\n");
-        for one in &explanation.mistakes {
-            let line = format!("{}: {}", one.policy, one.mistake);
-            text.push_str(&format!("  {}\n", clean(&line)));
-        }
-    }
+    let statements: Vec<String> = explanation
+        .statements
+        .iter()
+        .map(|one| {
+            let name = named(one.sid.as_deref(), one.number);
+            let effect = match one.effect {
+                Effect::Allow => "allow",
+                Effect::Deny => "deny",
+            };
+            format!("{name} of {} ({effect}): {}", one.policy, one.because)
+        })
+        .collect();
+    section(&mut text, "Statement by statement", &statements);
+    let mistakes: Vec<String> = explanation
+        .mistakes
+        .iter()
+        .map(|one| format!("{}: {}.", one.policy, one.mistake))
+        .collect();
+    section(&mut text, "Look at these", &mistakes);
     text
 }
