@@ -443,7 +443,7 @@ fn a_person_is_told_who_would_be_refused_and_why() {
         "s3:GetObject",
     ]);
     assert!(out.starts_with("Not refused"), "{out}");
-    let hostile = file("hostile.json", &"{\"Statement\":\u{1b}[31m");
+    let hostile = file("hostile.json", "{\"Statement\":\u{1b}[31m");
     for (arguments, says) in [
         (
             &["--policy", "nowhere.json", "--as", "a"][..],
