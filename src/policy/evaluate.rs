@@ -693,6 +693,36 @@ mod tests {
         }
     }
 
+    #[test]
+    fn each_comparison_below_at_and_above_its_value() {
+        for (operator, holds) in [
+            ("Equals", [false, true, false]),
+            ("NotEquals", [true, false, true]),
+            ("LessThan", [true, false, false]),
+            ("LessThanEquals", [true, true, false]),
+            ("GreaterThan", [false, false, true]),
+            ("GreaterThanEquals", [false, true, true]),
+        ] {
+            let times = [
+                "2026-11-22T02:59:59Z",
+                "2026-11-22T04:00:00+01:00",
+                "2026-11-22T03:00:01Z",
+            ];
+            for (kind, wanted, values) in [
+                ("Numeric", "10", ["9.5", "10.0", "100"]),
+                ("Date", "2026-11-22T03:00:00Z", times),
+            ] {
+                let policy = deny_if(&format!(r#"{{"{kind}{operator}":{{"aws:x":"{wanted}"}}}}"#));
+                let found = values.map(|value| decide(&policy, &[("aws:x", value)]));
+                let expected = holds.map(|holds| match holds {
+                    true => Decision::ExplicitDeny,
+                    false => Decision::Allow,
+                });
+                assert_eq!(found, expected, "{kind}{operator}");
+            }
+        }
+    }
+
     /// What AWS's documentation leaves open is not answered, and what decides anyway is.
     #[test]
     fn what_aws_leaves_open_is_not_answered() {
@@ -808,6 +838,22 @@ mod tests {
                 Unknown,
             ),
             (r#"{"Null":{"aws:userid":["true","false"]}}"#, name, Unknown),
+            (
+                r#"{"Null":{"aws:userid":["false","perhaps"]}}"#,
+                name,
+                Unknown,
+            ),
+            // As far from the lone address as a /32 reaches, and one bit nearer than that.
+            (
+                r#"{"IpAddress":{"aws:x":"2001:db8::1"}}"#,
+                &[("aws:x", "2001:db8:8000::1")],
+                Unknown,
+            ),
+            (
+                r#"{"IpAddress":{"aws:x":"2001:db8::1"}}"#,
+                &[("aws:x", "2001:db9::1")],
+                Allow,
+            ),
             (r#"{"Null":{"aws:x":"true"}}"#, &[("aws:x", "")], Unknown),
             (r#"{"NullIfExists":{"aws:x":"true"}}"#, &[], Unknown),
             (r#"{"ForAnyValue:Null":{"aws:x":"true"}}"#, &[], Unknown),
@@ -955,6 +1001,8 @@ mod tests {
                 user,
                 Unknown,
             ),
+            (r#""Action":"*","Resource":"user/*""#, user, Unknown),
+            (r#""Action":"*","Resource":"arn:aws:s3""#, user, Unknown),
             (r#""Action":"*","Resource":"user/alice""#, user, Unknown),
             (r#""Action":"s3:*","Resource":"user/alice""#, user, Allow),
             (
@@ -1054,6 +1102,60 @@ mod tests {
             ask(&[]).because,
             format!("{wants} the request does not have that key")
         );
+    }
+
+    #[test]
+    fn of_several_levels_the_one_that_does_not_allow_is_named() {
+        let full = Document::allow_all();
+        let s3 = Document::parse(
+            r#"{"Statement":[{"Effect":"Deny","Action":"ec2:*","Resource":"*"},{"Sid":"S3","Effect":"Allow","Action":"s3:*","Resource":"*"}]}"#,
+        )
+        .unwrap();
+        let level = |name: &str, policies| Level {
+            name: name.to_owned(),
+            policies,
+        };
+        let because = |levels: &[Level<'_>]| {
+            let verdict = evaluate(&Request::new("iam:ListUsers", "*", []), levels);
+            assert_eq!(verdict.decision, Decision::ImplicitDeny);
+            verdict.because
+        };
+        let root = level("root", vec![("full", &full)]);
+        let unit = level("ou", vec![("s3 only", &s3)]);
+        let account = level("account", vec![("full", &full)]);
+        assert_eq!(
+            because(&[root.clone(), unit, account]),
+            "nothing on ou allows it: statement S3 of s3 only on ou does not, because it is about other actions"
+        );
+        let nothing = level("ou", Vec::new());
+        assert_eq!(because(&[root, nothing]), "nothing on ou allows it");
+    }
+
+    #[test]
+    fn an_allow_that_cannot_be_judged_matters_only_where_no_other_allows() {
+        let full = Document::allow_all();
+        let open = Document::parse(
+            r#"{"Statement":{"Sid":"Open","Effect":"Allow","Action":"*","Resource":"*","Condition":{"StringLikes":{"a:b":"c"}}}}"#,
+        )
+        .unwrap();
+        let verdict = |policies: Vec<(&'static str, &Document)>| {
+            let levels = [
+                Level {
+                    name: "root".to_owned(),
+                    policies: vec![("full", &full)],
+                },
+                Level {
+                    name: "account".to_owned(),
+                    policies,
+                },
+            ];
+            evaluate(&Request::new("s3:GetObject", "*", []), &levels)
+        };
+        let alone = verdict(vec![("open", &open)]);
+        assert_eq!(alone.decision, Decision::Unknown);
+        assert_eq!(alone.by[0].sid.as_deref(), Some("Open"));
+        let beside = verdict(vec![("open", &open), ("full", &full)]);
+        assert_eq!((beside.decision, beside.by), (Decision::Allow, Vec::new()));
     }
 
     #[test]

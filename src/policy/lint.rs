@@ -211,6 +211,17 @@ mod tests {
         )
     }
 
+    fn as_long_as_aws_takes() -> String {
+        let of = |length: usize| {
+            let value = "a".repeat(length);
+            deny(&format!(
+                r#","Condition":{{"StringLike":{{"aws:userid":"{value}"}}}}"#
+            ))
+        };
+        let rest = Document::parse(&of(0)).unwrap().characters();
+        of(MOST_CHARACTERS - rest)
+    }
+
     #[test]
     fn each_mistake_is_found_and_named() {
         for (policy, words) in [
@@ -282,7 +293,12 @@ mod tests {
                 r#","Condition":{"Null":{"aws:AssumedRoot":"true"},"StringEquals":{"aws:PrincipalArn":"a"}}"#,
             ),
             deny("").replace(r#""Action":"*""#, r#""NotAction":"iam:*""#),
+            deny("").replace(r#""Resource":"*""#, r#""NotResource":"*""#),
+            deny("").replace(r#""Resource":"*""#, r#""Resource":"arn:aws:s3:::a""#),
+            deny("").replace(r#""Action":"*""#, r#""NotAction":"*""#),
+            deny("").replace(r#""Action":"*""#, r#""Action":"iam:*""#),
             deny("").replace("Deny", "Allow"),
+            as_long_as_aws_takes(),
         ] {
             assert_eq!(of(&policy), Vec::<String>::new(), "{policy}");
         }
