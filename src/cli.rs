@@ -186,12 +186,24 @@ pub async fn run<O: Outside>(
         done = dispatch(&arguments, outside, &ui) => done,
         () = outside.interrupted() => Err(Failure::new(Exit::Interrupted, "interrupted")),
     };
-    match done {
+    let exit = match done {
         Ok(exit) => exit,
         Err(failure) => {
             ui.failure(&failure);
             failure.exit
         }
+    };
+    match ui.unwritten() {
+        // What was done was done; but whoever relies on the result must hear that there is none.
+        Some(why) => {
+            ui.say(&format!("error: the result could not be written: {why}"));
+            if exit == Exit::Done {
+                Exit::Failed
+            } else {
+                exit
+            }
+        }
+        None => exit,
     }
 }
 

@@ -1,13 +1,14 @@
 //! JSON that a stranger wrote, read so that nothing in it is silently lost.
 //!
 //! JSON allows an object to name a member twice, and readers differ in which one they take. A policy that one reader
-//! takes for a deny and another for an allow must not get through, so a member that is named twice is an error here.
-//! Nesting is bounded by serde_json, and so is the stack.
+//! takes for a deny and another for an allow must not get through, so a member that is named twice is an error here. So is
+//! a number that is not whole and stands without quotes: `1.10` and `1.1` are one number and two texts, and a policy
+//! compares texts. Nesting is bounded by serde_json, and so is the stack.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
 /// Reads one JSON text.
 ///
@@ -51,10 +52,9 @@ impl<'de> Visitor<'de> for Anything {
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
-        let number = Number::from_f64(value);
-        number
-            .map(Value::Number)
-            .ok_or_else(|| E::custom("a number that is none"))
+        Err(E::custom(format!(
+            "the number {value} is not whole: put it in quotes as it is meant"
+        )))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
@@ -92,7 +92,6 @@ mod tests {
             "true",
             "-1",
             "18446744073709551615",
-            "1.5",
             r#""a\u0041\n""#,
             r#"[1,[2],{"a":{}}]"#,
         ] {
@@ -111,6 +110,14 @@ mod tests {
             error.contains("`b` is named twice") && error.contains("line 2"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_number_that_would_not_be_kept_as_it_is_written_is_refused() {
+        for number in ["1.10", "1e3", "12345678901234567890123", "-0.0"] {
+            let error = read(number).unwrap_err().to_string();
+            assert!(error.contains("put it in quotes"), "{error}");
+        }
     }
 
     #[test]

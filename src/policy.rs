@@ -58,7 +58,7 @@ pub struct NothingToDeny {
 /// The deny is longer than AWS takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a deny of these {of} principals has {characters} characters, and AWS takes {MOST_CHARACTERS}: the first {fit} of them fit"
+    "a deny of these {of} principals has {characters} characters, and AWS takes {MOST_CHARACTERS}: some {fit} of them fit"
 )]
 pub struct DoesNotFit {
     /// How many there are.
@@ -111,16 +111,15 @@ pub fn pack(incident: &IncidentId, identities: &[Identity]) -> Result<Document, 
     if characters <= MOST_CHARACTERS {
         return Ok(document);
     }
-    let fits = |many: usize| {
-        draft(incident, identities.iter().take(many))
+    let fits = |many: &usize| {
+        draft(incident, identities.iter().take(*many))
             .is_ok_and(|document| document.characters() <= MOST_CHARACTERS)
     };
+    // One more never makes it shorter.
+    let sizes: Vec<usize> = (1..identities.len()).collect();
     Err(NoDraft::DoesNotFit(DoesNotFit {
         of: identities.len(),
-        fit: (1..identities.len())
-            .rev()
-            .find(|many| fits(*many))
-            .unwrap_or(0),
+        fit: sizes.partition_point(fits),
         characters,
     }))
 }

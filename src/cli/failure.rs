@@ -217,7 +217,7 @@ impl From<NoDraft> for Failure {
         match error {
             NoDraft::Nothing(nothing) => nothing.into(),
             NoDraft::DoesNotFit(error) => Self::new(Exit::Refused, error).hint(format!(
-                "Draft the first {} alone, and the others as a policy of their own with another `--incident`.",
+                "Draft at most {} at a time, each draft with an `--incident` of its own: they are as many policies.",
                 error.fit
             )),
         }
@@ -227,7 +227,7 @@ impl From<NoDraft> for Failure {
 impl From<NothingToDeny> for Failure {
     fn from(error: NothingToDeny) -> Self {
         Self::new(Exit::Refused, error).hint(
-            "Remove the user's assignments by hand (`quell playbook show` has the checklist).",
+            "Name them by the id that the directory gave them: `--user-id <id>` of `quell policy draft`. Without one, remove their assignments by hand (`quell playbook show` has the checklist).",
         )
     }
 }

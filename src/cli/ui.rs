@@ -1,7 +1,7 @@
 //! The only writer: results on stdout, everything else on stderr, prompts on the terminal.
 
 use std::cell::RefCell;
-use std::io::{IsTerminal as _, Write};
+use std::io::{self, IsTerminal as _, Write};
 
 use serde::Serialize;
 
@@ -66,6 +66,8 @@ pub struct Ui<'a> {
     err: RefCell<&'a mut dyn Write>,
     prompt: &'a dyn Prompt,
     format: Format,
+    /// Why the result could not be written, once it could not.
+    unwritten: RefCell<Option<io::Error>>,
 }
 
 impl<'a> Ui<'a> {
@@ -81,7 +83,20 @@ impl<'a> Ui<'a> {
             err: RefCell::new(err),
             prompt,
             format,
+            unwritten: RefCell::new(None),
         }
+    }
+
+    /// Whether nobody reads the result any more: there is no use in going on.
+    pub fn is_closed(&self) -> bool {
+        self.unwritten.borrow().is_some()
+    }
+
+    /// Why the result is not where it should be; `None` where it is, and where whoever read it went away.
+    pub fn unwritten(&self) -> Option<String> {
+        let unwritten = self.unwritten.borrow();
+        let error = unwritten.as_ref()?;
+        (error.kind() != io::ErrorKind::BrokenPipe).then(|| error.to_string())
     }
 
     /// A result: the JSON object, or its text for people.
@@ -151,7 +166,8 @@ impl<'a> Ui<'a> {
 
     fn out(&self, text: &str) {
         let mut out = self.out.borrow_mut();
-        // Whoever closed the pipe does not want the rest.
-        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            self.unwritten.borrow_mut().get_or_insert(error);
+        }
     }
 }

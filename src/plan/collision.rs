@@ -76,7 +76,7 @@ pub fn collisions<'a>(
 }
 
 /// Whether AWS might name this user's sessions so.
-fn may_be_spelled(username: &Username, name: &SessionName) -> bool {
+pub fn may_be_spelled(username: &Username, name: &SessionName) -> bool {
     // One character is one that no session name has, exactly when it makes a long enough text none.
     let foreign = |c: char| SessionName::parse(format!("aa{c}")).is_err();
     let spelled = |of_foreign: Option<Token>| {

@@ -11,7 +11,7 @@ use jiff::SignedDuration;
 use crate::facts::{Facts, Known, ScpType};
 use crate::ids::*;
 use crate::plan::Plan;
-use crate::plan::collision::collisions;
+use crate::plan::collision::{collisions, may_be_spelled};
 use crate::playbook::Playbook;
 use crate::policy::document::Document;
 use crate::policy::evaluate::{Decision, Level, Request, evaluate};
@@ -212,6 +212,13 @@ fn warnings(facts: &Facts, plan: &Plan) -> Vec<String> {
     }
     let own = plan.principal.user_id.known();
     let users = &facts.directory.users.users;
+    let (_, own_session) = facts.caller.user_id.rsplit_once(':').unwrap_or_default();
+    if plan.principal.unspellable.is_some()
+        && SessionName::parse(own_session)
+            .is_ok_and(|name| may_be_spelled(&plan.principal.username, &name))
+    {
+        warnings.push(format!("You may be the user whom this denies: your session is named {own_session}. If so, every call of yours will be refused."));
+    }
     let collisions = collisions(&plan.principal.session_names, own, users);
     warnings.extend(collisions.iter().map(ToString::to_string));
     if let Some(left) = facts
@@ -267,6 +274,9 @@ fn not_covered(facts: &Facts, plan: &Plan) -> Vec<String> {
     list.push("Other services and Regions than the canary's: it asks IAM, and AWS gives no time within which every service follows.".to_owned());
     list.push("New sessions: the user can still mint them until the assignments are removed; they are refused while the deny is attached.".to_owned());
     list.push("Sessions chained into other roles before now, under another name and without the user's source identity.".to_owned());
+    if facts.caller.user_id.contains(':') {
+        list.push("Yourself, beyond your session's name: AWS does not tell whether it carries the user's id or source identity. If you are that user or came through a session of theirs, contain as somebody else.".to_owned());
+    }
     if let Some(name) = plan.principal.session_names.first() {
         let compared = match &facts.directory.users.cut {
             None => "The directory's users were compared".to_owned(),

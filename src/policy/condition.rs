@@ -4,8 +4,10 @@
 //! networks. What AWS's documentation does not decide is [`Holds::CannotJudge`] with the reason, and stays so until
 //! something else decides the statement (R4). The rules are those of AWS's page on condition operators (aws-facts §4):
 //! several values are ORed, for a negated operator NORed; a missing key makes a positive operator false and a negated
-//! one true; `IfExists` makes a missing key true; keys are compared without case, values with it.
+//! one true; `IfExists` makes a missing key true; keys are compared without case, values with it. A variable without a
+//! value is like nothing, so a negated operator holds for it (AWS's page on variables).
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -104,6 +106,7 @@ enum Wanted {
     Text(Pattern<Glob>),
     Folded(Pattern<Folded>),
     Arn(Pattern<Arn>),
+    Boolean(bool),
     Number(Order, f64),
     Moment(Order, Timestamp),
     Network(Network),
@@ -146,6 +149,9 @@ enum Kind {
     Network,
 }
 
+/// The one documented operator that is not judged: no key that an SCP can name is binary.
+const BINARY: &str = "BinaryEquals";
+
 /// The operator by its documented name, and whether the name negates it.
 fn operator(name: &str) -> Option<(Kind, bool)> {
     use Order::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual};
@@ -181,7 +187,8 @@ fn operator(name: &str) -> Option<(Kind, bool)> {
 pub fn is_operator(written: &str) -> bool {
     let (_, name) = quantified(written);
     name.is_some_and(|name| {
-        written == "Null" || operator(name.strip_suffix("IfExists").unwrap_or(name)).is_some()
+        let name = name.strip_suffix("IfExists").unwrap_or(name);
+        written == "Null" || name == BINARY || operator(name).is_some()
     })
 }
 
@@ -203,6 +210,11 @@ impl<'p> Test<'p> {
             key: condition.key.to_ascii_lowercase(),
             form: form(condition, variables),
         }
+    }
+
+    /// Whether it asks for one of these keys, lower-cased.
+    pub fn asks_for_any(&self, keys: &BTreeSet<String>) -> bool {
+        keys.contains(&self.key)
     }
 
     /// Whether it holds.
@@ -274,11 +286,13 @@ fn form(condition: &Condition, variables: bool) -> Form {
                 .map(|value| wanted(kind, value, variables))
                 .collect(),
         },
+        None if name == BINARY => Form::Unclear(format!("{BINARY} is not judged")),
         None => Form::Unclear(format!("the operator {} is not known", condition.operator)),
     }
 }
 
-/// AWS documents no variables in numbers, dates, addresses and `Null`; there they are text that cannot be read.
+/// AWS documents no variables in numbers, dates, addresses and `Null`, and two things of them in booleans; there they are
+/// text that cannot be read.
 fn wanted(kind: Kind, value: &str, variables: bool) -> Wanted {
     let rules = |wildcards| Rules {
         variables,
@@ -287,7 +301,12 @@ fn wanted(kind: Kind, value: &str, variables: bool) -> Wanted {
     match kind {
         Kind::Equals => Wanted::Text(Pattern::new(value, rules(false))),
         Kind::Like => Wanted::Text(Pattern::new(value, rules(true))),
-        Kind::EqualsIgnoreCase | Kind::Bool => Wanted::Folded(Pattern::new(value, rules(false))),
+        Kind::EqualsIgnoreCase => Wanted::Folded(Pattern::new(value, rules(false))),
+        Kind::Bool => boolean(value).map_or_else(Wanted::Unclear, Wanted::Boolean),
+        // What a variable brings shows only when it has its value.
+        Kind::Arn if value != "*" && !is_arn(value) && !value.contains("${") => {
+            Wanted::Unclear(format!("`{value}` is not an ARN"))
+        }
         Kind::Arn => Wanted::Arn(Pattern::new(value, rules(true))),
         Kind::Number(order) => {
             number(value).map_or_else(Wanted::Unclear, |n| Wanted::Number(order, n))
@@ -319,11 +338,7 @@ fn compare(
     context: &Context,
 ) -> Holds {
     let one = |value: &String| {
-        let hit = Holds::any(
-            wanted
-                .iter()
-                .map(|wanted| wanted.is(value, negated, context)),
-        );
+        let hit = Holds::any(wanted.iter().map(|wanted| wanted.is(value, context)));
         if negated { hit.opposite() } else { hit }
     };
     match (quantifier, found) {
@@ -339,25 +354,39 @@ fn compare(
 
 impl Wanted {
     /// Whether the request's value is what is wanted.
-    fn is(&self, value: &str, negated: bool, context: &Context) -> Holds {
-        // There is nothing that equals or is like a variable without a value; what a negated operator makes of it,
-        // AWS does not say.
-        let with = |hit: Result<bool, NoValue>| match hit {
-            Ok(hit) => hit.into(),
-            Err(NoValue(_)) if !negated => Holds::No,
-            Err(NoValue(key)) => Holds::CannotJudge(format!("the variable {key} has no value")),
-        };
+    fn is(&self, value: &str, context: &Context) -> Holds {
+        // Nothing equals or is like a variable without a value.
+        let with = |hit: Result<bool, NoValue>| Holds::from(hit.unwrap_or(false));
         let read = |hit: Result<bool, String>| hit.map_or_else(Holds::CannotJudge, Holds::from);
         match self {
             Wanted::Text(pattern) => with(pattern.matches(value, context)),
             Wanted::Folded(pattern) => with(pattern.matches(value, context)),
+            Wanted::Arn(_) if !is_arn(value) => {
+                Holds::CannotJudge(format!("`{value}` is not an ARN"))
+            }
             Wanted::Arn(pattern) => with(pattern.matches(value, context)),
+            Wanted::Boolean(wanted) => read(boolean(value).map(|value| value == *wanted)),
             Wanted::Number(order, wanted) => read(number(value).map(|n| order.holds(&n, wanted))),
             Wanted::Moment(order, wanted) => read(moment(value).map(|m| order.holds(&m, wanted))),
             Wanted::Network(network) => network.has(value),
             Wanted::Unclear(why) => Holds::CannotJudge(why.clone()),
         }
     }
+}
+
+/// Six parts between colons.
+fn is_arn(text: &str) -> bool {
+    text.matches(':').count() >= 5
+}
+
+fn boolean(text: &str) -> Result<bool, String> {
+    let known = [("true", true), ("false", false)];
+    let found = known
+        .iter()
+        .find(|(word, _)| text.eq_ignore_ascii_case(word));
+    found
+        .map(|(_, boolean)| *boolean)
+        .ok_or_else(|| format!("`{text}` is neither true nor false"))
 }
 
 /// An integer or a decimal. More digits than a double holds cannot be compared.

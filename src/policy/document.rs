@@ -4,7 +4,8 @@
 //! the quota when a policy arrives through the API (aws-facts §4). Read as the full language that SCPs accept since
 //! September 2025 (aws-facts §0.7). An element that we don't know is kept as it stands in `unknown`, so that the
 //! evaluator can say that it cannot judge the statement and writing the policy again loses nothing. A text that says
-//! two things (a member named twice, an empty list of actions) is refused.
+//! two things (a member named twice, `Action` beside `NotAction`) is refused. What is empty is kept and judged unknown:
+//! AWS calls it a mistake, and not what it does.
 
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
@@ -212,24 +213,28 @@ fn statement(value: &Value, path: &str) -> Result<Statement, DocumentError> {
             ));
         }
     };
+    let known = [
+        "Sid",
+        "Effect",
+        "Action",
+        "NotAction",
+        "Resource",
+        "NotResource",
+        "Condition",
+    ];
+    let conditions = conditions(object, path)?;
+    // A condition without operators is none that we know.
+    let known = known
+        .iter()
+        .filter(|name| **name != "Condition" || !conditions.is_empty());
+    let known: Vec<&str> = known.copied().collect();
     Ok(Statement {
         sid: text(object, path, "Sid")?,
         effect,
         actions: words(object, path, "Action", "NotAction")?,
         resources: words(object, path, "Resource", "NotResource")?,
-        conditions: conditions(object, path)?,
-        unknown: beside(
-            object,
-            &[
-                "Sid",
-                "Effect",
-                "Action",
-                "NotAction",
-                "Resource",
-                "NotResource",
-                "Condition",
-            ],
-        ),
+        conditions,
+        unknown: beside(object, &known),
     })
 }
 
@@ -277,12 +282,12 @@ fn words(
     let path = format!("{path}.{name}");
     let patterns = match value {
         Value::String(one) => vec![one.clone()],
-        Value::Array(list) if !list.is_empty() => list
+        Value::Array(list) => list
             .iter()
             .map(|item| item.as_str().map(str::to_owned))
             .collect::<Option<_>>()
             .ok_or_else(|| malformed(&path, "a list of strings"))?,
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
             return Err(malformed(&path, "a string or a list of strings"));
         }
     };
@@ -293,6 +298,8 @@ fn conditions(object: &Map<String, Value>, path: &str) -> Result<Vec<Condition>,
     let path = format!("{path}.Condition");
     let operators = match object.get("Condition") {
         None => return Ok(Vec::new()),
+        // Kept among the unknown elements.
+        Some(Value::Object(operators)) if operators.is_empty() => return Ok(Vec::new()),
         Some(Value::Object(operators)) => operators,
         Some(_) => return Err(malformed(&path, "an object of operators")),
     };
@@ -402,34 +409,26 @@ impl Serialize for OneOrMany<'_> {
     }
 }
 
-/// Conditions grouped by operator, as the language has them.
+/// Conditions grouped by operator, as the language has them. They stand in the order of their operators.
 struct Operators<'a>(&'a [Condition]);
 
 impl Serialize for Operators<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut operators: Vec<&str> = Vec::new();
-        for condition in self.0 {
-            if !operators.contains(&condition.operator.as_str()) {
-                operators.push(&condition.operator);
-            }
-        }
-        let mut map = serializer.serialize_map(Some(operators.len()))?;
-        for operator in operators {
-            map.serialize_entry(operator, &Keys(self.0, operator))?;
-        }
-        map.end()
+        let groups = self.0.chunk_by(|one, next| one.operator == next.operator);
+        serializer.collect_map(groups.filter_map(|group| {
+            let first = group.first()?;
+            Some((&first.operator, Keys(group)))
+        }))
     }
 }
 
-struct Keys<'a>(&'a [Condition], &'a str);
+/// The keys of one operator.
+struct Keys<'a>(&'a [Condition]);
 
 impl Serialize for Keys<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let own = self
-            .0
-            .iter()
-            .filter(|condition| condition.operator == self.1);
-        serializer.collect_map(own.map(|condition| (&condition.key, OneOrMany(&condition.values))))
+        let keys = self.0.iter();
+        serializer.collect_map(keys.map(|condition| (&condition.key, OneOrMany(&condition.values))))
     }
 }
 
@@ -456,6 +455,18 @@ mod tests {
         assert_eq!(document.unknown[0].name, "Extra");
         assert_eq!(document.minified(), text);
         assert!(!document.has_variables());
+    }
+
+    #[test]
+    fn what_is_empty_is_kept() {
+        for text in [
+            r#"{"Statement":[{"Effect":"Deny","Action":[],"Resource":"*"}]}"#,
+            r#"{"Statement":[{"Effect":"Deny","Action":"*","Resource":[]}]}"#,
+            r#"{"Statement":[{"Effect":"Deny","Action":"*","Resource":"*","Condition":{}}]}"#,
+            r#"{"Statement":[{"Effect":"Deny","Action":"*","Resource":"*","Condition":{"StringLike":{"a:b":[]}}}]}"#,
+        ] {
+            assert_eq!(Document::parse(text).unwrap().minified(), text);
+        }
     }
 
     #[test]
@@ -495,10 +506,6 @@ mod tests {
             (
                 r#"{"Statement":{"Effect":"Deny","Action":"*","Resource":"*","Condition":{"Bool":"x"}}}"#,
                 "$.Statement.Condition.Bool",
-            ),
-            (
-                r#"{"Statement":{"Effect":"Deny","Action":[],"Resource":"*"}}"#,
-                "$.Statement.Action",
             ),
             (
                 r#"{"Statement":{"Effect":"Deny","Action":"*","NotAction":"iam:*","Resource":"*"}}"#,

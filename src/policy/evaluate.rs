@@ -6,8 +6,10 @@
 //! never folded into an answer (R4). Whether SCPs apply at all (the management account, service-linked roles) is
 //! [`reach`] and the caller's knowledge of whose account it is.
 //!
-//! Policies are made ready once ([`Scps::of`]); deciding then allocates nothing unless there is a reason to tell.
+//! Policies are made ready once ([`Scps::of`]); deciding then allocates nothing but for variables, comparisons without
+//! case and reasons.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::Serialize;
@@ -25,6 +27,8 @@ pub struct Request {
     resource: String,
     /// The request's condition keys, lower-cased, with their values.
     context: Context,
+    /// Keys that the request has, and nobody told us with which value.
+    untold: BTreeSet<String>,
 }
 
 impl Request {
@@ -38,6 +42,7 @@ impl Request {
             action: folded(action),
             resource: resource.to_owned(),
             context: Context::new(),
+            untold: BTreeSet::new(),
         };
         for (key, value) in keys {
             request.set(key, vec![value]);
@@ -47,7 +52,15 @@ impl Request {
 
     /// Gives a key its values, and returns those it had: AWS compares keys without case.
     pub fn set(&mut self, key: &str, values: Vec<String>) -> Option<Vec<String>> {
+        self.untold.remove(&key.to_ascii_lowercase());
         self.context.insert(key.to_ascii_lowercase(), values)
+    }
+
+    /// Says that the request has this key with a value that nobody told us. A condition on it cannot be judged.
+    pub fn leave_open(&mut self, key: &str) {
+        if !self.context.contains_key(&key.to_ascii_lowercase()) {
+            self.untold.insert(key.to_ascii_lowercase());
+        }
     }
 }
 
@@ -121,6 +134,8 @@ pub struct By {
     pub level: String,
     /// The policy's name.
     pub policy: String,
+    /// The statement's place in the policy, from 1; 0 for a policy that cannot be read.
+    pub statement: usize,
     /// The statement's Sid, if it has one.
     pub sid: Option<String>,
 }
@@ -208,6 +223,7 @@ impl Judged<'_> {
         By {
             level: self.level.to_owned(),
             policy: self.policy.to_owned(),
+            statement: self.number,
             sid: self.statement.sid.clone(),
         }
     }
@@ -239,8 +255,8 @@ struct Rule<'p> {
     actions: Vec<Pattern<Glob>>,
     resources: Vec<Place>,
     tests: Vec<Test<'p>>,
-    /// An element of the statement or of its document that we don't know.
-    unknown: Option<&'p str>,
+    /// What else stands in the statement or its document that nobody can judge.
+    unclear: Option<String>,
 }
 
 /// A pattern of `Resource` or `NotResource`.
@@ -268,13 +284,21 @@ impl Place {
             variables,
             wildcards: true,
         };
-        let missing = 5_usize.saturating_sub(written.matches(':').count());
-        let filled = if written.ends_with('*') { missing } else { 0 };
-        let service = written.split(':').nth(2).unwrap_or_default();
-        // What a variable brings shows only when it has its value.
-        let malformed = !written.contains("${")
-            && written != "*"
-            && !(written.starts_with("arn:") && missing == filled);
+        // Colons inside a variable are not the ARN's; one of them before the ARN's fifth, AWS does not take.
+        let skeleton = if variables {
+            without_variables(written)
+        } else {
+            written.to_owned()
+        };
+        let missing = 5_usize.saturating_sub(skeleton.matches(':').count());
+        let filled = if skeleton.ends_with('*') { missing } else { 0 };
+        let service = skeleton.split(':').nth(2).unwrap_or_default();
+        let too_early = skeleton
+            .splitn(6, ':')
+            .take(5)
+            .any(|part| part.contains(VARIABLE));
+        let malformed =
+            skeleton != "*" && (!skeleton.starts_with("arn:") || missing != filled || too_early);
         Self {
             arn: Pattern::new(&format!("{written}{}", ":*".repeat(filled)), rules),
             text: Pattern::new(written, rules),
@@ -307,6 +331,32 @@ impl Place {
             Holds::Yes
         })
     }
+}
+
+/// Stands for a variable where a pattern is only counted.
+const VARIABLE: char = '\u{0}';
+
+/// The pattern with one character for each `${…}`.
+fn without_variables(written: &str) -> String {
+    let mut pieces = written.split("${");
+    let first = pieces.next().unwrap_or_default().to_owned();
+    pieces.fold(first, |mut skeleton, piece| {
+        match piece.split_once('}') {
+            Some((inside, after)) => {
+                skeleton.push(if matches!(inside, "*" | "?" | "$") {
+                    '_'
+                } else {
+                    VARIABLE
+                });
+                skeleton.push_str(after);
+            }
+            None => {
+                skeleton.push_str("${");
+                skeleton.push_str(piece);
+            }
+        }
+        skeleton
+    })
 }
 
 impl<'p> Scps<'p> {
@@ -466,7 +516,13 @@ impl<'p> Rule<'p> {
         };
         let negated = statement.resources.negated;
         let place = |text: &String| Place::of(text, variables, negated);
-        let unknown = statement.unknown.first().or(document.unknown.first());
+        let mut unclear = statement.unknown.iter().chain(&document.unknown);
+        let unclear = unclear
+            .next()
+            .map(|element| format!("the element {} is not known", element.name));
+        let empty =
+            statement.actions.patterns.is_empty() || statement.resources.patterns.is_empty();
+        let empty = empty.then(|| "it has an empty list of actions or resources".to_owned());
         Self {
             policy,
             number,
@@ -478,15 +534,13 @@ impl<'p> Rule<'p> {
                 .iter()
                 .map(|condition| Test::new(condition, variables))
                 .collect(),
-            unknown: unknown.map(|element| element.name.as_str()),
+            unclear: unclear.or(empty).or_else(|| twice(&statement.conditions)),
         }
     }
 
     fn outcome<'s>(&'s self, request: &'s Request) -> Outcome<'s> {
-        // An element that we don't know can only narrow a statement, so what fails without it fails with it.
-        let mut unsure = self
-            .unknown
-            .map(|element| format!("the element {element} is not known"));
+        // What is not known of a statement can only narrow it, so what fails without it fails with it.
+        let mut unsure = self.unclear.clone();
         let context = &request.context;
         match matched(&self.statement.actions, &self.actions, |pattern| {
             pattern.matches(&request.action, context).map(Holds::from)
@@ -504,6 +558,13 @@ impl<'p> Rule<'p> {
         }
         // All conditions must hold; one that certainly does not settles it, even beside one that cannot be judged.
         for test in &self.tests {
+            if test.asks_for_any(&request.untold) {
+                let key = &test.condition.key;
+                unsure = Some(format!(
+                    "the request has {key}, with a value that was not told"
+                ));
+                continue;
+            }
             match test.holds(context) {
                 Holds::Yes => {}
                 Holds::No => {
@@ -519,6 +580,23 @@ impl<'p> Rule<'p> {
     }
 }
 
+/// One key under one operator in two spellings: AWS's own checks call it an error.
+fn twice(conditions: &[Condition]) -> Option<String> {
+    let again = |(number, condition): &(usize, &Condition)| {
+        conditions.iter().take(*number).any(|earlier| {
+            earlier.operator == condition.operator
+                && earlier.key.eq_ignore_ascii_case(&condition.key)
+        })
+    };
+    let found = conditions.iter().enumerate().find(again);
+    found.map(|(_, condition)| {
+        format!(
+            "{} stands twice under {}",
+            condition.key, condition.operator
+        )
+    })
+}
+
 /// Whether `Action`, `NotAction`, `Resource` or `NotResource` matches.
 fn matched<P>(
     words: &Words,
@@ -527,7 +605,7 @@ fn matched<P>(
 ) -> Holds {
     let any = Holds::any(patterns.iter().map(|pattern| match matches(pattern) {
         Ok(holds) => holds,
-        // Nothing is like a variable without a value; what then is not like it, AWS does not say.
+        // No resource is like a variable without a value; what `NotResource` then leaves out, AWS does not say.
         Err(NoValue(_)) if !words.negated => Holds::No,
         Err(NoValue(key)) => Holds::CannotJudge(format!("the variable {key} has no value")),
     }));
@@ -730,7 +808,7 @@ mod tests {
         type Keys<'a> = &'a [(&'a str, &'a str)];
         let name: Keys<'_> = &[("aws:userid", "AROA1:alice")];
         let cases: &[(&str, Keys<'_>, Decision)] = &[
-            // A variable without a value: nothing is like it, and what is not like it AWS does not say.
+            // A variable without a value: nothing is like it.
             (
                 r#"{"StringLike":{"aws:userid":"${aws:username}"}}"#,
                 name,
@@ -739,7 +817,7 @@ mod tests {
             (
                 r#"{"StringNotLike":{"aws:userid":"${aws:username}"}}"#,
                 name,
-                Unknown,
+                ExplicitDeny,
             ),
             (
                 r#"{"StringNotLike":{"aws:userid":["${aws:username}","*:alice"]}}"#,
@@ -1024,23 +1102,30 @@ mod tests {
                 Unknown,
             ),
             (r#""Action":"*","Resource":"arn:aws:i*:::x""#, user, Allow),
+            // A variable brings colons of its own, and must not stand before the ARN's fifth.
             (
-                r#""Action":"*","Resource":"arn:aws:iam::*""#,
-                user,
-                ExplicitDeny,
-            ),
-            (
-                r#""Action":"*","Resource":"arn:aws:iam::*:user/*""#,
-                user,
-                ExplicitDeny,
-            ),
-            (r#""Action":"*","Resource":"arn:aws:s3*""#, user, Allow),
-            (
-                r#""Action":"*","Resource":"arn:aws:*::111122223333:user/alice""#,
+                r#""Action":"*","NotResource":"user/${aws:username}""#,
                 user,
                 Unknown,
             ),
-            (r#""Action":"*","Resource":"arn:aws:i*:::x""#, user, Allow),
+            (
+                r#""Action":"*","NotResource":"arn:aws:iam::${aws:username}*""#,
+                user,
+                Unknown,
+            ),
+            (
+                r#""Action":"*","Resource":"arn:aws:iam::${aws:username}:user/*""#,
+                user,
+                Unknown,
+            ),
+            (
+                r#""Action":"*","Resource":"arn:aws:iam::*:user/${*}""#,
+                user,
+                Allow,
+            ),
+            (r#""Action":[],"Resource":"*""#, user, Allow),
+            (r#""NotAction":[],"Resource":"*""#, user, Unknown),
+            (r#""Action":"*","NotResource":[]"#, user, Unknown),
             (
                 r#""Action":"*","Resource":"*","Principal":"*""#,
                 user,
@@ -1075,6 +1160,35 @@ mod tests {
                 request.context
             );
         }
+    }
+
+    #[test]
+    fn a_key_whose_value_was_not_told_decides_nothing() {
+        let own = Document::parse(&deny_if(r#"{"ArnNotLike":{"aws:PrincipalArn":"arn:aws:iam::*:role/BreakGlass"},"StringLike":{"aws:userid":"*:alice"}}"#)).unwrap();
+        let full = Document::parse(FULL).unwrap();
+        let levels = [Level {
+            name: "root".to_owned(),
+            policies: vec![("FullAWSAccess", &full), ("own", &own)],
+        }];
+        let scps = Scps::of(&levels);
+        let mut request = Request::new(
+            "s3:GetObject",
+            "*",
+            [("aws:userid", "AROA1:alice".to_owned())],
+        );
+        assert_eq!(scps.decide(&request), Decision::ExplicitDeny);
+        request.leave_open("AWS:PrincipalArn");
+        assert_eq!(scps.decide(&request), Decision::Unknown);
+        // Another condition that fails settles it all the same.
+        request.set("aws:userid", vec!["AROA1:bob".to_owned()]);
+        assert_eq!(scps.decide(&request), Decision::Allow);
+        request.set("aws:userid", vec!["AROA1:alice".to_owned()]);
+        request.set(
+            "aws:principalarn",
+            vec!["arn:aws:iam::444455556666:role/BreakGlass".to_owned()],
+        );
+        request.leave_open("aws:PrincipalArn");
+        assert_eq!(scps.decide(&request), Decision::Allow);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use crate::policy::condition::is_operator;
 use crate::policy::document::{Condition, Document, Effect, Statement};
 use crate::policy::evaluate::named;
-use crate::policy::{MOST_CHARACTERS, SOURCE_IDENTITY, USER_ID, USERID};
+use crate::policy::{MOST_CHARACTERS, PRINCIPAL_ARN, SOURCE_IDENTITY, USER_ID, USERID};
 
 /// The keys of which each can name a person by itself.
 const NAMING: [&str; 3] = [USER_ID, USERID, SOURCE_IDENTITY];
@@ -16,9 +16,7 @@ const NAMING: [&str; 3] = [USER_ID, USERID, SOURCE_IDENTITY];
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Mistake {
     /// `StringEquals` with `*:alice` never matches anybody.
-    #[error(
-        "{of} compares {key} with `{value}` by {operator}, which takes `*` and `?` for themselves: it never matches. Use StringLike"
-    )]
+    #[error("{of} compares {key} with `{value}` by {operator}, which takes `*` and `?` for themselves: {}", if .operator.contains("Not") { "it exempts nobody. Use StringNotLike" } else { "it never matches. Use StringLike" })]
     WildcardInEquals {
         /// The statement.
         of: String,
@@ -26,6 +24,16 @@ pub enum Mistake {
         operator: String,
         /// The key.
         key: String,
+        /// The value.
+        value: String,
+    },
+    /// `aws:PrincipalArn` is a role's ARN also where a session of the role asks.
+    #[error(
+        "{of} compares aws:PrincipalArn with a session's ARN (`{value}`), and it never is one: write the role's, arn:aws:iam::<account>:role/<path and name>"
+    )]
+    SessionArn {
+        /// The statement.
+        of: String,
         /// The value.
         value: String,
     },
@@ -116,6 +124,17 @@ fn in_statement(of: &str, statement: &Statement, found: &mut Vec<Mistake>) {
                 operator: condition.operator.clone(),
             });
         }
+        if condition.key.eq_ignore_ascii_case(PRINCIPAL_ARN)
+            && let Some(value) = condition
+                .values
+                .iter()
+                .find(|value| value.contains(":sts:"))
+        {
+            found.push(Mistake::SessionArn {
+                of: of(),
+                value: value.clone(),
+            });
+        }
         if let Some(value) = wildcard_in_equals(condition) {
             found.push(Mistake::WildcardInEquals {
                 of: of(),
@@ -136,13 +155,15 @@ fn in_deny(of: &impl Fn() -> String, statement: &Statement, found: &mut Vec<Mist
         && everything(&statement.resources.patterns)
         && !statement.actions.negated
         && !statement.resources.negated;
-    if all && statement.conditions.is_empty() {
+    if all && statement.conditions.is_empty() && statement.unknown.is_empty() {
         found.push(Mistake::HitsEverybody { of: of() });
     }
     let named_by = |key: &str| {
         let mut conditions = statement.conditions.iter();
         conditions.find(|condition| {
-            condition.key.eq_ignore_ascii_case(key) && !condition.operator.contains("Not")
+            condition.key.eq_ignore_ascii_case(key)
+                && !condition.operator.contains("Not")
+                && condition.operator != "Null"
         })
     };
     let keys: Vec<String> = NAMING
@@ -230,6 +251,19 @@ mod tests {
                 "never matches",
             ),
             (
+                deny(
+                    r#","Condition":{"StringNotEquals":{"aws:PrincipalArn":"arn:aws:iam::*:role/BreakGlass"}}"#,
+                ),
+                "it exempts nobody. Use StringNotLike",
+            ),
+            (
+                deny(
+                    r#","Condition":{"ArnNotLike":{"aws:PrincipalArn":"arn:aws:sts::*:assumed-role/BreakGlass/*"}}"#,
+                ),
+                "it never is one",
+            ),
+            (deny(r#","Principal":"*""#), "Principal"),
+            (
                 deny(r#","Condition":{"StringEqualsIgnoreCaseIfExists":{"aws:userid":"a?"}}"#),
                 "never matches",
             ),
@@ -298,6 +332,10 @@ mod tests {
             deny("").replace(r#""Action":"*""#, r#""NotAction":"*""#),
             deny("").replace(r#""Action":"*""#, r#""Action":"iam:*""#),
             deny("").replace("Deny", "Allow"),
+            deny(
+                r#","Condition":{"Null":{"identitystore:UserId":"true"},"StringLike":{"aws:userid":"*:alice"}}"#,
+            ),
+            deny(r#","Condition":{"BinaryEquals":{"a:b":"QQ=="}}"#),
             as_long_as_aws_takes(),
         ] {
             assert_eq!(of(&policy), Vec::<String>::new(), "{policy}");

@@ -184,26 +184,75 @@ fn what_cannot_be_drafted_is_said() {
         (&["--iam-user", "alice"], 2, "an IAM user id"),
         (&["--federated-user", "alice"], 2, "an account id"),
         (&["--root", "r-ab12"], 2, "an account id"),
-        (&many, 3, "the first "),
+        (&many, 3, "of them fit"),
     ] {
         let all = [&["policy", "draft"], arguments].concat();
         let (code, out, err) = ran(&mut quell(&all));
         assert_eq!((code, out.as_str()), (exit, ""), "{arguments:?}: {err}");
-        assert!(err.contains(says), "{arguments:?}: {err}");
+        assert!(err.contains(says), "{:?}: {err}", arguments.first());
     }
-    // One name that cannot be a session's is a warning as long as an id carries the deny.
+    // A name that cannot be a session's is a warning where an id can be theirs, and an end where there are too few.
+    let id = "94482488-3041-7026-18f3-be45837cd0e4";
+    let one = ["policy", "draft", "--user", "alice smith", "--user-id", id];
+    let (code, _, err) = ran(&mut quell(&one));
+    assert!(
+        code == 0 && err.contains("one of the user ids must be theirs"),
+        "{err}"
+    );
+    let (code, _, err) = ran(&mut quell(&[&one[..], &["--user", "carol jones"]].concat()));
+    assert!(code == 3 && err.contains("--user-id <id>"), "{err}");
     let (code, _, err) = ran(&mut quell(&[
         "policy",
         "draft",
-        "--user",
-        "alice smith",
-        "--user-id",
-        "94482488-3041-7026-18f3-be45837cd0e4",
+        "--iam-user",
+        "AIDA0123456789ABCDEFG:alice",
     ]));
     assert!(
-        code == 0 && err.contains("only the user id can carry the deny"),
+        code == 0 && err.contains("any role session named alice is refused too"),
         "{err}"
     );
+}
+
+/// As many as fit can be attached as they are printed: AWS counts every space.
+#[test]
+fn what_is_printed_can_be_attached() {
+    let names: Vec<String> = (0..170)
+        .map(|number| format!("--user=somebody.{number:03}@example.com"))
+        .collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let (code, out, err) = ran(&mut quell(&[&["policy", "draft"], &names[..]].concat()));
+    assert_eq!(code, 0, "{err}");
+    assert!(out.trim_end().chars().count() <= 10_240, "{}", out.len());
+    let fits: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        fits["Statement"][0]["Condition"]["StringLike"]["aws:userid"]
+            .as_array()
+            .unwrap()
+            .len(),
+        170
+    );
+}
+
+/// An empty file must not look like a deny.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_a_failure_and_a_closed_pipe_is_an_end() {
+    let full = || std::fs::File::create("/dev/full").unwrap();
+    let mut draft = quell(&["policy", "draft", "--user", "alice"]);
+    let output = draft
+        .stdout(full())
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{err}");
+    assert!(err.contains("could not be written"), "{err}");
+    // Lines without end are not judged for nobody.
+    let line = json!({"scps": [], "request": {"action": "s3:ListAllMyBuckets"}});
+    let command = format!("yes '{line}' | \"$0\" policy evaluate | head -n 1");
+    let (code, out, err) =
+        ran(std::process::Command::new("sh").args(["-c", &command, env!("CARGO_BIN_EXE_quell")]));
+    assert!(code == 0 && out.lines().count() == 1, "{err}");
 }
 
 #[test]
@@ -223,8 +272,7 @@ fn a_program_asks_line_by_line_and_every_line_is_answered() {
         line
     };
     let alice = ask(&path, "AROA1:alice");
-    let denied =
-        json!([{"level": "root", "policy": "scps[0][1]", "sid": "Quell7f3a9cSessionName"}]);
+    let denied = json!([{"level": "root", "policy": "scps[0][1]", "statement": 1, "sid": "Quell7f3a9cSessionName"}]);
     let linked =
         "arn:aws:iam::444455556666:role/aws-service-role/ecs.amazonaws.com/AWSServiceRoleForECS";
     let by_arn = json!({"Version":"2012-10-17","Statement":[{"Sid":"Arn","Effect":"Deny","Action":"*","Resource":"*",
@@ -242,7 +290,7 @@ fn a_program_asks_line_by_line_and_every_line_is_answered() {
         (
             with(alice.clone(), "/scps/2", json!([])),
             "explicit_deny",
-            json!([{"level": "root", "policy": "scps[0][1]", "sid": "Quell7f3a9cSessionName"}]),
+            json!([{"level": "root", "policy": "scps[0][1]", "statement": 1, "sid": "Quell7f3a9cSessionName"}]),
         ),
         (
             with(ask(&path, "AROA1:bob"), "/scps/2", json!([])),
@@ -271,12 +319,12 @@ fn a_program_asks_line_by_line_and_every_line_is_answered() {
                 json!(role),
             ),
             "explicit_deny",
-            json!([{"level": "root", "policy": "scps[0][1]", "sid": "Arn"}]),
+            json!([{"level": "root", "policy": "scps[0][1]", "statement": 1, "sid": "Arn"}]),
         ),
         (
-            with(alice.clone(), "/scps/1/0", json!({"Statement": []})),
+            with(alice.clone(), "/scps/1/0", json!({"Statement": 7})),
             "unknown",
-            json!([{"level": "ou 1", "policy": "scps[1][0]", "sid": null}]),
+            json!([{"level": "ou 1", "policy": "scps[1][0]", "statement": 0, "sid": null}]),
         ),
         (
             with(
@@ -285,7 +333,7 @@ fn a_program_asks_line_by_line_and_every_line_is_answered() {
                 json!({"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": {"StringLikes": {"a:b": "c"}}}}),
             ),
             "explicit_deny",
-            json!([{"level": "root", "policy": "scps[0][1]", "sid": "Quell7f3a9cSessionName"}]),
+            json!([{"level": "root", "policy": "scps[0][1]", "statement": 1, "sid": "Quell7f3a9cSessionName"}]),
         ),
     ];
     let input: String = cases.iter().map(|(line, ..)| format!("{line}\n")).collect();
@@ -304,6 +352,14 @@ fn a_program_asks_line_by_line_and_every_line_is_answered() {
         );
         assert!(!answer["because"].as_str().unwrap().is_empty());
     }
+    let lines: Vec<Value> = answers
+        .iter()
+        .map(|answer| answer["line"].clone())
+        .collect();
+    assert_eq!(
+        lines,
+        (1..=cases.len()).map(Value::from).collect::<Vec<_>>()
+    );
 }
 
 #[test]
@@ -333,6 +389,14 @@ fn a_line_that_cannot_be_read_is_answered_and_the_others_too() {
             r#"{"scps":[],"request":{"action":"a","context":{"K":"1","k":"2"}}}"#,
             "named twice",
         ),
+        (
+            r#"{"scps":[],"request":{"action":"a","Context":{}}}"#,
+            "expected `request.context`, and not `request.Context`",
+        ),
+        (
+            r#"{"scps":[],"request":{"action":"a","context":{"k":1.5}}}"#,
+            "put it in quotes",
+        ),
         (many.as_str(), "not JSON"),
     ];
     let input: String = bad
@@ -349,7 +413,7 @@ fn a_line_that_cannot_be_read_is_answered_and_the_others_too() {
     for ((line, says), pair) in bad.iter().zip(answers.chunks(2)) {
         let error = pair[0]["error"].as_str().unwrap();
         assert!(
-            error.contains(says) && error.starts_with("line "),
+            error.contains(says) && pair[0]["line"].is_number(),
             "{line}: {error}"
         );
         assert_eq!(pair[1]["decision"], "allow");
@@ -443,6 +507,60 @@ fn a_person_is_told_who_would_be_refused_and_why() {
         "s3:GetObject",
     ]);
     assert!(out.starts_with("Not refused"), "{out}");
+    // What every request has and nobody gave is not taken for missing.
+    let exempt = file(
+        "exempt.json",
+        r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*","Condition":{"ArnNotLike":{"aws:PrincipalArn":"arn:aws:iam::*:role/BreakGlass"}}}]}"#,
+    );
+    let (_, out, _) = explain(&["--policy", &exempt, "--as", "AROA1:x"]);
+    assert!(
+        out.starts_with("Cannot be told: ") && out.contains("aws:PrincipalArn"),
+        "{out}"
+    );
+    for (role, says) in [("BreakGlass", "Not refused"), ("Ops", "Refused")] {
+        let arn = format!("arn:aws:iam::444455556666:role/{role}");
+        let (_, out, _) = explain(&[
+            "--policy",
+            &exempt,
+            "--as",
+            "AROA1:x",
+            "--principal-arn",
+            &arn,
+        ]);
+        assert!(out.starts_with(says), "{out}");
+    }
+    // A deny that lapses by itself has lapsed.
+    let lapsed = file(
+        "lapsed.json",
+        r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*","Condition":{"StringLike":{"aws:userid":"*:alice"},"DateLessThan":{"aws:CurrentTime":"2024-01-01T00:00:00Z"}}}]}"#,
+    );
+    let (_, out, _) = explain(&["--policy", &lapsed, "--as", "AROA1:alice"]);
+    assert!(
+        out.starts_with("Not refused") && out.contains("2024-01-01"),
+        "{out}"
+    );
+    let (_, out, _) = explain(&[
+        "--policy",
+        &lapsed,
+        "--as",
+        "AROA1:alice",
+        "--key",
+        "aws:CurrentTime=2023-12-31T23:59:59Z",
+    ]);
+    assert!(out.starts_with("Refused"), "{out}");
+    // As files come: with a mark in front, as describe-policy prints it, as our own draft's report.
+    let text = std::fs::read_to_string(&deny).unwrap();
+    for (name, text) in [
+        ("bom.json", format!("\u{feff}{text}")),
+        (
+            "describe.json",
+            json!({"Policy": {"Content": text, "PolicySummary": {}}}).to_string(),
+        ),
+        ("report.json", drafted(&["--user", "alice"]).to_string()),
+    ] {
+        let (_, out, err) = explain(&["--policy", &file(name, &text), "--as", "AROA1:alice"]);
+        assert!(out.starts_with("Refused: "), "{name}: {out}{err}");
+    }
     let hostile = file("hostile.json", "{\"Statement\":\u{1b}[31m");
     for (arguments, says) in [
         (
@@ -451,7 +569,10 @@ fn a_person_is_told_who_would_be_refused_and_why() {
         ),
         (&["--policy", &hostile, "--as", "a"], "not JSON"),
         (&["--policy", &deny], "--as"),
-        (&["--policy", &deny, "--as", "a", "--key", "x"], "KEY=VALUE"),
+        (
+            &["--policy", &deny, "--as", "A:a", "--key", "x"],
+            "KEY=VALUE",
+        ),
     ] {
         let (code, out, err) = explain(arguments);
         assert_eq!((code, out.as_str()), (2, ""), "{arguments:?}: {err}");

@@ -66,6 +66,11 @@ fn in_other_words(case: &Case, tally: &mut Tally) -> Option<Case> {
         .filter(|(_, value)| **value == "")
         .map(|(key, _)| key.to_lowercase())
         .collect();
+    let keys_given: Vec<String> = context
+        .iter()
+        .filter(|(_, value)| value.is_string())
+        .map(|(key, _)| key.to_lowercase())
+        .collect();
     let address = context
         .get("aws:SourceIp")
         .and_then(Value::as_str)
@@ -113,6 +118,25 @@ fn in_other_words(case: &Case, tally: &mut Tally) -> Option<Case> {
                     keys.insert(format!("aws:missing/{key}"), values);
                 }
                 for values in keys.values_mut() {
+                    // "Inverted condition operators like StringNotEquals or StringNotLike do match against a null value":
+                    // it lets a variable without a value decide them.
+                    if operator.contains("Not") && !old {
+                        let all = texts(Some(&mut *values)).len();
+                        let mut valued: Vec<String> = texts(Some(&mut *values))
+                            .iter()
+                            .filter(|text| !has_unvalued(text, &keys_given))
+                            .map(|text| (**text).clone())
+                            .collect();
+                        if valued.len() < all {
+                            changed(
+                                "a variable without a value under a negated operator, left out",
+                            );
+                            if valued.is_empty() {
+                                valued.push("nobody's value".to_owned());
+                            }
+                            *values = json!(valued);
+                        }
+                    }
                     for text in texts(Some(values)) {
                         if old && text.contains("${") {
                             changed("variables of an old version, escaped");
@@ -149,6 +173,22 @@ fn in_other_words(case: &Case, tally: &mut Tally) -> Option<Case> {
         }
     }
     (!unspeakable).then_some(case)
+}
+
+/// Whether a text has a variable, and no default, for which the request has no single value.
+fn has_unvalued(text: &str, given: &[String]) -> bool {
+    let mut rest = text;
+    while let Some((_, tail)) = rest.split_once("${") {
+        let Some((inside, after)) = tail.split_once('}') else {
+            return false;
+        };
+        let variable = !matches!(inside, "*" | "?" | "$") && !inside.contains(", '");
+        if variable && !given.contains(&inside.to_lowercase()) {
+            return true;
+        }
+        rest = after;
+    }
+    false
 }
 
 /// "All IP addresses except the specified IP address or range": it lets no network of one version except an address of the
@@ -256,8 +296,30 @@ fn iam_simulate_decides_the_same() {
             println!("quell {mine}, iam-simulate {theirs}: {because}\n{case}");
         }
         assert!(unexplained.is_empty());
+        // An evaluator that knows nothing disagrees with nobody.
+        for why in open.keys() {
+            assert!(
+                OPEN.iter().any(|reason| why.starts_with(reason)),
+                "a new reason: {why}"
+            );
+        }
+        assert!(tally.of("left open by AWS") * 20 < cases.len(), "{tally:?}");
+        for decided in ["allow", "explicit_deny", "implicit_deny"] {
+            assert!(tally.of(decided) * 20 > cases.len(), "{tally:?}");
+        }
     }
 }
+
+/// What AWS's pages leave open, of what is drawn.
+const OPEN: [&str; 6] = [
+    "AWS does not say what a short ARN under NotResource leaves out",
+    "AWS does not say whether an empty ",
+    "AWS takes an ARN or * for a resource",
+    "AWS takes no wildcard for an ARN's service",
+    "AWS does not say how far a * reaches over a colon",
+    // Under NotResource.
+    "the variable ",
+];
 
 /// The deny itself: every kind of identity, and people with names that no session can have.
 #[test]

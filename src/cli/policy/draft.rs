@@ -12,7 +12,7 @@ use crate::cli::failure::Failure;
 use crate::cli::ui::Ui;
 use crate::ids::*;
 use crate::policy::document::Document;
-use crate::policy::{self, NothingToDeny};
+use crate::policy::{self, MOST_CHARACTERS, NothingToDeny};
 use crate::principal::{FederatedUser, Identity};
 
 /// Whom to deny. Each can be given several times; all go into one document.
@@ -36,7 +36,7 @@ pub struct DraftArgs {
     #[arg(long, value_name = "AROA…", group = "whom", requires = "before")]
     role: Vec<RoleId>,
     /// The moment for --role, as in 2026-11-22T03:00:00Z
-    #[arg(long, value_name = "TIME", requires = "role")]
+    #[arg(long, value_name = "TIME", requires = "role", value_parser = moment)]
     before: Option<Timestamp>,
     /// An IAM user, with the roles they switch into if the name is given
     #[arg(long, value_name = "AIDA…[:NAME]", group = "whom")]
@@ -47,12 +47,17 @@ pub struct DraftArgs {
     /// A GetFederationToken user
     #[arg(long, value_name = "ACCOUNT:NAME", group = "whom")]
     federated_user: Vec<FederatedUser>,
-    /// The partition, for --root
-    #[arg(long, value_name = "PARTITION", default_value = "aws", hide = true)]
+    /// The partition of that account: aws, aws-cn, aws-us-gov
+    #[arg(long, value_name = "PARTITION", default_value = "aws")]
     partition: Partition,
     /// The incident that the statements are named after
     #[arg(long, value_name = "ID", default_value = "q-000000")]
     incident: IncidentId,
+}
+
+fn moment(given: &str) -> Result<Timestamp, &'static str> {
+    let parsed = given.parse();
+    parsed.map_err(|_| "expected a moment with its zone, as in 2026-11-22T03:00:00Z")
 }
 
 /// `AROA…:name`.
@@ -116,29 +121,49 @@ pub(super) fn draft(args: &DraftArgs, ui: &Ui<'_>) -> Result<Exit, Failure> {
         document,
         warnings,
     };
-    ui.result(&report, |report| format!("{}\n", report.document.pretty()));
+    ui.result(&report, |report| {
+        let pretty = report.document.pretty();
+        // Through the API AWS counts every space (aws-facts §4): what is printed can be attached as it is.
+        let text = if pretty.chars().count() > MOST_CHARACTERS {
+            &report.minified
+        } else {
+            &pretty
+        };
+        format!("{text}\n")
+    });
     Ok(Exit::Done)
 }
 
-/// Everybody who is named, and what to say of a name that cannot be a session's: without any user id beside it that is
-/// an end, with one it is a warning, because the id may be theirs.
+/// Everybody who is named, and what to say of them. A name that cannot be a session's needs an id beside it, each its own:
+/// with fewer ids than such names, somebody would be thought denied who is not.
 fn identities(args: &DraftArgs) -> Result<(Vec<Identity>, Vec<String>), Failure> {
     let mut identities = Vec::new();
-    let mut warnings = Vec::new();
+    let mut unspellable = Vec::new();
     for name in &args.user {
         match SessionName::parse(name.clone()) {
             Ok(name) => identities.push(Identity::IdentityCenterUser {
                 user_id: None,
                 session_names: BTreeSet::from([name]),
             }),
-            Err(why) if args.user_id.is_empty() => {
-                return Err(NothingToDeny {
-                    why: why.to_string(),
-                }
-                .into());
-            }
-            Err(why) => warnings.push(format!("{why}: only the user id can carry the deny")),
+            Err(why) => unspellable.push(why),
         }
+    }
+    if let Some(why) = unspellable.get(args.user_id.len()) {
+        return Err(NothingToDeny {
+            why: why.to_string(),
+        }
+        .into());
+    }
+    let mut warnings: Vec<String> = unspellable
+        .iter()
+        .map(|why| format!("{why}: one of the user ids must be theirs, and it alone denies them"))
+        .collect();
+    for IamUser(_, name) in &args.iam_user {
+        warnings.extend(name.iter().map(|name| {
+            format!(
+                "any role session named {name} is refused too, in any account, whoever holds it"
+            )
+        }));
     }
     identities.extend(args.user_id.iter().map(|id| Identity::IdentityCenterUser {
         user_id: Some(id.clone()),

@@ -29,14 +29,23 @@ it is attached. In the management account there is no level, and nothing is refu
      \"context\":{\"aws:userid\":\"AROA…:alice\",\"aws:TagKeys\":[\"a\",\"b\"]}}}
 
 (on one line). Each line on standard output is the decision: allow, explicit_deny, implicit_deny, or unknown where AWS's \
-documentation does not decide; by which statements (level, policy as scps[level][number] from 0, sid); and because of \
-what. A line that cannot be read is answered by {\"error\":…}, and the exit code is then 2.
+documentation does not decide, or a policy is none that AWS could hold; by which statements (level, policy as \
+scps[level][number] from 0, statement from 1, sid); and because of what. A line that cannot be read is answered by \
+{\"error\":…}, and the exit code is then 2. Every answer has the number of its line; empty lines have none.
 
 The context is taken as it is: a key that is not in it is missing from the request. Only aws:PrincipalArn is taken from \
 principal_arn, where that is the ARN of a user, a role or a root user.";
 
 #[derive(Serialize)]
+struct Answer {
+    line: usize,
+    #[serde(flatten)]
+    verdict: Verdict,
+}
+
+#[derive(Serialize)]
 struct Unreadable {
+    line: usize,
     error: String,
 }
 
@@ -54,15 +63,22 @@ pub(super) fn evaluate(input: impl BufRead, ui: &Ui<'_>) -> Result<Exit, Failure
         if read == 0 {
             break;
         }
+        if ui.is_closed() {
+            break;
+        }
         if line.trim_ascii().is_empty() {
             continue;
         }
         match answer(&line) {
-            Ok(verdict) => ui.object(&verdict),
+            Ok(verdict) => ui.object(&Answer {
+                line: number,
+                verdict,
+            }),
             Err(error) => {
                 exit = Exit::Usage;
                 ui.object(&Unreadable {
-                    error: format!("line {number}: {error}"),
+                    line: number,
+                    error,
                 });
                 if read > MOST_BYTES {
                     // Where the next line begins is not known any more.
@@ -79,8 +95,26 @@ fn answer(line: &[u8]) -> Result<Verdict, String> {
         return Err(format!("longer than {MOST_BYTES} bytes"));
     }
     let line = str::from_utf8(line).map_err(|_| "not UTF-8 text".to_owned())?;
-    let line = json::read(line).map_err(|error| format!("not JSON: {error}"))?;
+    let line = json::read(line.trim_start_matches('\u{feff}'))
+        .map_err(|error| format!("not JSON, one object on one line (`jq -c`): {error}"))?;
     let request = line.get("request").ok_or("expected `request`")?;
+    for member in request
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, _)| name)
+    {
+        // A misspelt context would be no context, and the answer to another question.
+        let known = ["action", "resource", "principal_arn", "context"];
+        let meant = known
+            .iter()
+            .find(|known| known.eq_ignore_ascii_case(member));
+        if let Some(meant) = meant.filter(|meant| *meant != member) {
+            return Err(format!(
+                "expected `request.{meant}`, and not `request.{member}`"
+            ));
+        }
+    }
     let action = text(request, "action")?.ok_or("expected `request.action`")?;
     let resource = text(request, "resource")?.unwrap_or("*");
     let principal_arn = text(request, "principal_arn")?;
@@ -131,6 +165,7 @@ fn decide(request: &Request, levels: &[Value]) -> Result<Verdict, String> {
                         by: vec![By {
                             level: name_of(number, levels.len()),
                             policy: name,
+                            statement: 0,
                             sid: None,
                         }],
                     });
