@@ -14,6 +14,8 @@ pub mod pattern;
 
 pub mod condition;
 
+pub mod resource;
+
 pub mod evaluate;
 
 pub mod lint;
