@@ -26,6 +26,8 @@ pub mod policy;
 
 pub mod playbook;
 
+pub mod journal;
+
 use std::ffi::OsString;
 use std::future::Future;
 use std::io::Write;
@@ -129,6 +131,9 @@ enum Verb {
     /// How incidents are run. Needs no AWS
     #[command(subcommand)]
     Playbook(playbook::PlaybookVerb),
+    /// The record of an incident on this machine. Needs no AWS
+    #[command(subcommand)]
+    Journal(journal::JournalVerb),
 }
 
 impl Common {
@@ -247,6 +252,7 @@ async fn dispatch<O: Outside>(
         Verb::Signal(verb) => signal::signal(verb, ui),
         Verb::Policy(verb) => policy::policy(verb, ui),
         Verb::Playbook(verb) => playbook::playbook(verb, ui),
+        Verb::Journal(verb) => journal::journal(verb, common, ui),
     }
 }
 

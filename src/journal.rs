@@ -15,8 +15,8 @@ use sha2::{Digest as _, Sha256};
 use crate::ids::*;
 use crate::plan::{PlanDigest, StepName};
 
-/// The format of the entries.
-pub const FORMAT: u32 = 1;
+/// The format of the entries. 2: each line carries its own hash, so that the last one can be checked too.
+pub const FORMAT: u32 = 2;
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -209,7 +209,7 @@ impl State {
     }
 }
 
-/// One line of the journal.
+/// One line of the journal, but for the hash that closes it: the SHA-256 of the text before it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     /// [`FORMAT`].
@@ -276,15 +276,25 @@ impl<S: Store> Journal<S> {
         };
         for line in lines {
             let number = journal.next + 1;
-            let entry: Entry = serde_json::from_str(line)
-                .map_err(|error| JournalError::Unreadable(format!("line {number}: {error}")))?;
+            let unreadable = |why: &str| JournalError::Unreadable(format!("line {number} {why}"));
+            let (body, own) = opened(line).ok_or_else(|| unreadable("is not closed by a hash"))?;
+            if hash(body) != own {
+                return Err(unreadable("was changed after it was written"));
+            }
+            let entry: Entry = serde_json::from_str(&format!("{body}}}"))
+                .map_err(|error| unreadable(&format!("is none of this version's: {error}")))?;
+            if entry.format != FORMAT {
+                return Err(unreadable(&format!(
+                    "has format {}, and this quell reads {FORMAT}",
+                    entry.format
+                )));
+            }
             if entry.previous != journal.previous || entry.seq != journal.next {
-                let why = format!("line {number} does not follow the line before it");
-                return Err(JournalError::Unreadable(why));
+                return Err(unreadable("does not follow the line before it"));
             }
             journal.state = std::mem::take(&mut journal.state).then(&entry.event)?;
             journal.next += 1;
-            journal.previous = hash(line);
+            journal.previous = own.to_owned();
         }
         Ok(journal)
     }
@@ -302,13 +312,21 @@ impl<S: Store> Journal<S> {
             event,
             previous: self.previous.clone(),
         };
-        let line = serde_json::to_string(&entry)
+        let body = serde_json::to_string(&entry)
             .map_err(|error| JournalError::Store(error.to_string()))?;
+        let body = body.strip_suffix('}').unwrap_or(&body);
+        let own = hash(body);
+        let line = format!("{body}{CLOSED_BY}{own}\"}}");
         self.store.append(&line).map_err(JournalError::Store)?;
         self.state = state;
         self.next += 1;
-        self.previous = hash(&line);
+        self.previous = own;
         Ok(())
+    }
+
+    /// How many entries there are.
+    pub fn entries(&self) -> u64 {
+        self.next
     }
 
     /// What happened so far.
@@ -317,8 +335,40 @@ impl<S: Store> Journal<S> {
     }
 }
 
-fn hash(line: &str) -> String {
-    hex::encode(Sha256::digest(line))
+/// Checks a whole journal, byte by byte, and returns what it adds up to and how many entries it has. Lines that were cut
+/// off its end leave no trace in it: compare the number with what was told elsewhere.
+///
+/// # Errors
+/// [`JournalError`], with the first line that is not as it was written.
+pub fn check(bytes: &[u8]) -> Result<(State, u64), JournalError> {
+    let text = str::from_utf8(bytes)
+        .map_err(|_| JournalError::Unreadable("it is not UTF-8 text".to_owned()))?;
+    let whole = match text.strip_suffix('\n') {
+        Some(whole) => whole,
+        None if text.is_empty() => return Ok((State::default(), 0)),
+        None => {
+            return Err(JournalError::Unreadable(
+                "its last line has no end: a crash cut it, or somebody did".to_owned(),
+            ));
+        }
+    };
+    let lines: Vec<String> = whole.split('\n').map(str::to_owned).collect();
+    let journal = Journal::after(&lines, Vec::new())?;
+    let entries = journal.entries();
+    Ok((journal.state, entries))
+}
+
+fn hash(text: &str) -> String {
+    hex::encode(Sha256::digest(text))
+}
+
+/// Stands between a line's text and its hash.
+const CLOSED_BY: &str = ",\"hash\":\"";
+
+/// A line's text and its hash. They are compared as text, so that no byte of a line can change unseen.
+fn opened(line: &str) -> Option<(&str, &str)> {
+    let (body, rest) = line.rsplit_once(CLOSED_BY)?;
+    Some((body, rest.strip_suffix("\"}")?))
 }
 
 #[cfg(test)]
@@ -387,6 +437,35 @@ mod tests {
         for damaged in [edited, shorter, swapped] {
             assert!(Journal::after(&damaged, Vec::new()).is_err());
         }
+    }
+
+    /// Every byte of a journal, changed to something else, one at a time.
+    #[test]
+    fn no_byte_of_a_journal_can_be_changed_unseen() {
+        let (lines, _) = written();
+        let whole = lines.join("\n") + "\n";
+        let found = |bytes: &[u8]| check(bytes).is_err();
+        assert!(!found(whole.as_bytes()));
+        for at in 0..whole.len() {
+            for bit in 0..8 {
+                let mut changed = whole.clone().into_bytes();
+                changed[at] ^= 1 << bit;
+                assert!(found(&changed), "byte {at}, bit {bit}");
+            }
+            let mut shorter = whole.clone().into_bytes();
+            shorter.remove(at);
+            assert!(found(&shorter), "without byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_journal_of_another_version_is_said_to_be_one() {
+        let (mut lines, _) = written();
+        let (body, _) = opened(&lines[0]).unwrap();
+        let body = body.replace("\"format\":2", "\"format\":3");
+        lines[0] = format!("{body}{CLOSED_BY}{}\"}}", hash(&body));
+        let error = Journal::after(&lines, Vec::new()).err().unwrap();
+        assert!(error.to_string().contains("has format 3"), "{error}");
     }
 
     #[test]

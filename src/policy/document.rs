@@ -298,8 +298,6 @@ fn conditions(object: &Map<String, Value>, path: &str) -> Result<Vec<Condition>,
     let path = format!("{path}.Condition");
     let operators = match object.get("Condition") {
         None => return Ok(Vec::new()),
-        // Kept among the unknown elements.
-        Some(Value::Object(operators)) if operators.is_empty() => return Ok(Vec::new()),
         Some(Value::Object(operators)) => operators,
         Some(_) => return Err(malformed(&path, "an object of operators")),
     };

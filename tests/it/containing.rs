@@ -468,6 +468,45 @@ async fn a_directory_that_may_not_be_listed_or_is_too_large_keeps_nobody_in() {
 }
 
 #[tokio::test]
+async fn the_record_on_this_machine_can_be_checked_and_shows_every_change() {
+    let practice = Practice::new();
+    let report = practice
+        .quell("contain test-user --yes --output json")
+        .await
+        .expect(Exit::Done)
+        .json();
+    let incident = report["incident"].as_str().unwrap();
+    let verified = practice
+        .quell(&format!("journal verify {incident} --output json"))
+        .await
+        .expect(Exit::Done)
+        .json();
+    assert_eq!(verified["incident"], *incident);
+    // Approved; two steps and the proof begun and ended; twelve accounts; proven.
+    assert_eq!(verified["entries"], 1 + 3 * 2 + 12 + 1);
+    let file = practice.state_dir.join(format!("{incident}.jsonl"));
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replacen("test-user", "test-uses", 1)).unwrap();
+    practice
+        .quell(&format!("journal verify {}", file.display()))
+        .await
+        .expect(Exit::Failed)
+        .says("line 1 was changed after it was written")
+        .says("it is evidence");
+    practice
+        .quell("journal verify q-ffffff")
+        .await
+        .expect(Exit::Usage)
+        .says("q-ffffff.jsonl");
+    // What AWS remembers does not hang on the file.
+    practice
+        .quell("status")
+        .await
+        .expect(Exit::Done)
+        .says(incident);
+}
+
+#[tokio::test]
 async fn the_policy_carries_the_incident_for_whoever_meets_it_in_the_console() {
     let practice = Practice::new();
     let report = practice
