@@ -17,6 +17,8 @@ mod binary;
 
 mod containing;
 
+mod crashes;
+
 mod drills;
 
 mod judging;

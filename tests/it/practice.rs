@@ -2,9 +2,15 @@
 
 use std::cell::RefCell;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+    SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use jiff::SignedDuration;
 use quell::aws::{Aws, retries, wire};
 use quell::cli::exit::Exit;
@@ -16,6 +22,7 @@ use quell::range::build::{self, Blueprint, Built, Hero, OPERATOR_KEY, SECRET};
 use quell::range::state::{Mishap, Session, Wrong};
 use quell::range::{Call, Range, Time};
 use serde_json::Value;
+use tokio::sync::Notify;
 
 /// The organization, a state directory of its own, and whoever sits at the terminal.
 pub(crate) struct Practice {
@@ -24,6 +31,58 @@ pub(crate) struct Practice {
     pub(crate) state_dir: PathBuf,
     key: RefCell<(String, Option<String>)>,
     typed: RefCell<Option<String>>,
+    death: RefCell<Option<Death>>,
+}
+
+/// When the process dies: at one of its calls.
+#[derive(Debug, Clone)]
+pub(crate) struct Death {
+    moment: Moment,
+    /// How many calls are answered before.
+    calls: Arc<AtomicUsize>,
+    dead: Arc<Notify>,
+}
+
+/// At which side of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// AWS never heard of it.
+    BeforeTheCall,
+    /// AWS did it, and nobody heard the answer.
+    AfterTheCall,
+}
+
+/// The range until the process dies; then no answer comes any more.
+#[derive(Debug, Clone)]
+struct Mortal {
+    range: Range,
+    death: Death,
+}
+
+impl HttpClient for Mortal {
+    fn http_connector(
+        &self,
+        _: &HttpConnectorSettings,
+        _: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl HttpConnector for Mortal {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let left = self.death.calls.fetch_sub(1, Ordering::Relaxed);
+        if left > 1 {
+            return HttpConnector::call(&self.range, request);
+        }
+        if left == 1 && self.death.moment == Moment::AfterTheCall {
+            drop(HttpConnector::call(&self.range, request));
+        }
+        self.death.dead.notify_one();
+        // Whatever else is under way hears nothing either.
+        self.death.calls.store(0, Ordering::Relaxed);
+        HttpConnectorFuture::new(std::future::pending())
+    }
 }
 
 pub(crate) struct BuiltParts {
@@ -99,7 +158,30 @@ impl Practice {
             state_dir,
             key: RefCell::new((OPERATOR_KEY.to_owned(), None)),
             typed: RefCell::new(None),
+            death: RefCell::new(None),
         }
+    }
+
+    /// Runs a command line in a process that dies at its call of this number, from 1; `None` if it did.
+    pub(crate) async fn quell_until_death(
+        &self,
+        line: &str,
+        call: usize,
+        moment: Moment,
+    ) -> Option<Ran> {
+        let death = Death {
+            moment,
+            calls: Arc::new(AtomicUsize::new(call)),
+            dead: Arc::default(),
+        };
+        *self.death.borrow_mut() = Some(death.clone());
+        let ran = tokio::select! {
+            biased;
+            ran = self.quell(line) => Some(ran),
+            () = death.dead.notified() => None,
+        };
+        *self.death.borrow_mut() = None;
+        ran
     }
 
     /// Somebody at the terminal will type this at the next prompts.
@@ -263,9 +345,16 @@ impl Outside for Practice {
         let config = self
             .range
             .sdk_config(&key, SECRET, token.as_deref(), &region, retries());
+        let http = match self.death.borrow().clone() {
+            Some(death) => SharedHttpClient::new(Mortal {
+                range: self.range.clone(),
+                death,
+            }),
+            None => SharedHttpClient::new(self.range.clone()),
+        };
         Ok(Aws::over(
             config,
-            SharedHttpClient::new(self.range.clone()),
+            http,
             wire::Seen::default(),
             self.range.clone(),
         ))
