@@ -1,10 +1,14 @@
-//! The process dies, at every call it makes, before it and after it; then the same command is typed again.
+//! The process dies, at every call it makes, before it and after it, or a call goes wrong in every way there is; then the
+//! same command is typed again.
 //!
 //! A journal's lines are written between the calls, so a death before a call is a death after its record, and a death
 //! after the call one before its outcome is recorded.
 
+use std::collections::BTreeSet;
+
 use jiff::SignedDuration;
 use quell::cli::exit::Exit;
+use quell::range::state::Wrong;
 
 use crate::practice::{Moment, Practice};
 
@@ -115,4 +119,62 @@ async fn a_release_that_died_anywhere_is_finished_by_the_same_command() {
     }
     println!("a release died in {cases} ways, of {} calls", actions.len());
     assert!(cases > 10, "{cases}");
+}
+
+/// What AWS and the network can do to a call, with the errors that AWS documents for Organizations' changes.
+fn everything_that_goes_wrong() -> Vec<Wrong> {
+    let error = |status, code: &str| Wrong::Error {
+        status,
+        code: code.to_owned(),
+    };
+    vec![
+        Wrong::LoseRequest,
+        Wrong::LoseAnswer,
+        Wrong::GarbleAnswer,
+        error(400, "ConcurrentModificationException"),
+        error(400, "PolicyChangesInProgressException"),
+        error(400, "TooManyRequestsException"),
+        error(400, "AccessDeniedException"),
+        error(400, "ConstraintViolationException"),
+        error(500, "ServiceException"),
+    ]
+}
+
+/// Whatever goes wrong with a call, once or as long as the first run lasts: the same command ends as if nothing had.
+#[tokio::test]
+async fn a_call_that_went_wrong_in_any_way_is_made_good_by_the_same_command() {
+    const CONTAIN: &str = "contain test-user --yes --output json --verify-timeout 2m";
+    let actions: BTreeSet<String> = actions_of(&Practice::new(), CONTAIN)
+        .await
+        .into_iter()
+        .collect();
+    let mut cases = 0;
+    for action in actions {
+        for wrong in everything_that_goes_wrong() {
+            for times in [1, 9_999] {
+                // A question changes nothing, so which error it met does not matter.
+                let enough = matches!(wrong, Wrong::LoseRequest | Wrong::GarbleAnswer) && times > 1;
+                if reads(&action) && !enough {
+                    continue;
+                }
+                let practice = Practice::new();
+                practice.goes_wrong(&action, times, wrong.clone());
+                let first = practice.quell(CONTAIN).await;
+                practice.range.with(|state| state.mishaps.clear());
+                let told = format!("{action}, {wrong:?}, {times} times, then {:?}", first.exit);
+                let report = practice.quell(CONTAIN).await.expect(Exit::Done).json();
+                assert_eq!(report["state"], "proven", "{told}");
+                let ours = practice.ours();
+                assert!(ours.len() == 1 && ours[0].1.len() == 1, "{told}: {ours:?}");
+                let incident = practice.incident().await;
+                practice
+                    .quell(&format!("journal verify {incident}"))
+                    .await
+                    .expect(Exit::Done);
+                cases += 1;
+            }
+        }
+    }
+    println!("{cases} ways in which a call went wrong");
+    assert!(cases > 50, "{cases}");
 }
