@@ -856,6 +856,47 @@ mod tests {
                 &[("aws:x", "a")],
                 Unknown,
             ),
+            (r#"{"Bool":{"aws:x":"yes"}}"#, &[("aws:x", "yes")], Unknown),
+            (r#"{"Bool":{"aws:x":"true"}}"#, &[("aws:x", "yes")], Unknown),
+            (
+                r#"{"Bool":{"aws:x":"${aws:userid}"}}"#,
+                &[("aws:x", "true")],
+                Unknown,
+            ),
+            (
+                r#"{"ArnLike":{"aws:x":"arn:aws:iam::*"}}"#,
+                &[("aws:x", "arn:aws:iam::1:role/a")],
+                Unknown,
+            ),
+            (
+                r#"{"ArnNotLike":{"aws:x":"arn:aws:iam::*"}}"#,
+                &[("aws:x", "arn:aws:iam::1:role/a")],
+                Unknown,
+            ),
+            (
+                r#"{"ArnLike":{"aws:x":"arn:aws:iam::*:*"}}"#,
+                &[("aws:x", "alice")],
+                Unknown,
+            ),
+            (
+                r#"{"ArnLike":{"aws:x":"*"}}"#,
+                &[("aws:x", "arn:aws:iam::1:role/a")],
+                ExplicitDeny,
+            ),
+            (
+                r#"{"ArnLike":{"aws:x":"${aws:y}"}}"#,
+                &[
+                    ("aws:x", "arn:aws:iam::1:role/a"),
+                    ("aws:y", "arn:aws:iam::1:role/a"),
+                ],
+                ExplicitDeny,
+            ),
+            (
+                r#"{"StringEquals":{"aws:userid":"AROA1:alice","AWS:UserId":"AROA1:alice"}}"#,
+                name,
+                Unknown,
+            ),
+            (r#"{}"#, name, Unknown),
             (
                 r#"{"BinaryEquals":{"aws:x":"QQ=="}}"#,
                 &[("aws:x", "QQ==")],
