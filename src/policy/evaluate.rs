@@ -1105,6 +1105,24 @@ mod tests {
     }
 
     #[test]
+    fn an_operator_that_nobody_judges_and_one_that_nobody_knows_are_told_apart() {
+        let because = |operator: &str| {
+            let own = Document::parse(&deny_if(&format!(r#"{{"{operator}":{{"a:b":"QQ=="}}}}"#)))
+                .unwrap();
+            let levels = [Level {
+                name: "root".to_owned(),
+                policies: vec![("own", &own)],
+            }];
+            let request = Request::new("s3:GetObject", "*", []);
+            let scps = Scps::of(&levels);
+            let (_, judged) = scps.judge(&request);
+            judged[0].outcome.to_string()
+        };
+        assert!(because("BinaryEquals").ends_with("BinaryEquals is not judged"));
+        assert!(because("StringLikes").ends_with("the operator StringLikes is not known"));
+    }
+
+    #[test]
     fn a_key_whose_value_was_not_told_decides_nothing() {
         let own = Document::parse(&deny_if(r#"{"ArnNotLike":{"aws:PrincipalArn":"arn:aws:iam::*:role/BreakGlass"},"StringLike":{"aws:userid":"*:alice"}}"#)).unwrap();
         let full = Document::parse(FULL).unwrap();
