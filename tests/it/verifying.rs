@@ -224,3 +224,29 @@ async fn a_look_at_one_account_proves_nothing_of_the_others() {
         "it started the clock: {status}"
     );
 }
+
+/// Somebody cleaned up the policy's tags. The document still says whom it denies, so a canary can still be named so.
+#[tokio::test]
+async fn whom_a_deny_is_about_is_read_from_the_document_when_the_tags_are_lost() {
+    let practice = Practice::new();
+    practice
+        .quell("contain test-user --yes")
+        .await
+        .expect(Exit::Done);
+    let incident = practice.incident().await;
+    practice.range.with(|state| {
+        for policy in state.policies.values_mut() {
+            policy.tags.retain(|key, _| !key.contains("session-name"));
+        }
+    });
+    let report = practice
+        .quell(&format!("verify {incident} --output json"))
+        .await
+        .expect(Exit::Done)
+        .json();
+    let accounts = report["accounts"].as_array().unwrap();
+    assert!(!accounts.is_empty());
+    for account in accounts {
+        assert_eq!(account["verdict"], "refused_by_us", "{account}");
+    }
+}
