@@ -173,8 +173,24 @@ async fn directory(
     let Some(instance) = own.next() else {
         return Err(SurveyError::NoIdentityCenter);
     };
-    let (found, listed) = join!(users(read, &instance, suspect), listed(read, &instance));
-    let found = found?;
+    // The listing waits for nobody, and nobody's next question for it.
+    let (listed, directory) = join!(
+        listed(read, &instance),
+        person(read, instance.clone(), suspect)
+    );
+    Ok(Directory {
+        users: listed,
+        ..directory?
+    })
+}
+
+/// The directory's answers about the suspect alone.
+async fn person(
+    read: &impl Read,
+    instance: Instance,
+    suspect: &Suspect,
+) -> Result<Directory, SurveyError> {
+    let found = users(read, &instance, suspect).await?;
     let mut users: Vec<User> = found.into_values().collect();
     let user = match (users.pop(), suspect) {
         (Some(user), _) if users.is_empty() => user,
@@ -198,7 +214,7 @@ async fn directory(
                 user: Known::Unknown(format!("the directory has no user {}", name_of(suspect))),
                 assignments: Known::Unknown("the directory has lost the user".to_owned()),
                 permission_sets: BTreeMap::new(),
-                users: listed,
+                users: Listed::default(),
             });
         }
     };
@@ -233,12 +249,12 @@ async fn directory(
         user: Known::Known(user),
         assignments,
         permission_sets: permission_sets.into_iter().collect(),
-        users: listed,
+        users: Listed::default(),
     })
 }
 
-/// The directory's users, for the names that the deny could confuse. Five pages come while the other questions are
-/// answered; more would keep the operator waiting (R11).
+/// The directory's users, for the names that the deny could confuse. Five pages take about as long as the other questions
+/// beside them; more would keep the operator waiting (R11).
 async fn listed(read: &impl Read, instance: &Instance) -> Listed {
     const PAGES: usize = 5;
     match read.users(instance, PAGES).await {
