@@ -35,11 +35,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use etcetera::BaseStrategy as _;
+use futures_util::FutureExt as _;
 
 use crate::cloud::{Cloud, ConnectError};
 use crate::ids::{IncidentId, Region};
 use crate::journal::file::{self, JournalFile};
-use crate::journal::{Journal, Store};
+use crate::journal::{FORMAT, Journal, JournalError, Past, Store};
 use crate::respond::Stopped;
 use exit::Exit;
 use failure::Failure;
@@ -151,6 +152,23 @@ impl Common {
         Ok(outside.connect(self.profile.as_deref(), region).await?)
     }
 
+    /// What this machine's journals say, as far as they can be read; that a directory cannot be is no reason to stop.
+    fn journals(&self, ui: &Ui<'_>) -> Vec<Past> {
+        let listed = self
+            .state_directory()
+            .map(|directory| file::list(&directory));
+        match listed {
+            Ok(Ok(journals)) => journals,
+            Ok(Err(error)) => {
+                ui.say(&format!(
+                    "note: this machine's journals cannot be read: {error}"
+                ));
+                Vec::new()
+            }
+            Err(_) => Vec::new(),
+        }
+    }
+
     fn state_directory(&self) -> Result<PathBuf, Failure> {
         if let Some(directory) = &self.state_dir {
             return Ok(directory.clone());
@@ -166,9 +184,24 @@ impl Common {
     }
 }
 
-/// The journal of an incident on this machine, begun if there is none.
-fn open_journal(common: &Common, incident: &IncidentId) -> Result<Journal<JournalFile>, Failure> {
-    Ok(file::open(&common.state_directory()?, incident)?)
+/// The journal of an incident on this machine, begun if there is none. Beside one of a newer quell, which is left as it
+/// is, goes one of this version's: what cannot be read must not keep anybody from releasing.
+fn open_journal(
+    common: &Common,
+    incident: &IncidentId,
+    ui: &Ui<'_>,
+) -> Result<Journal<JournalFile>, Failure> {
+    let directory = common.state_directory()?;
+    match file::open(&directory, incident) {
+        Err(newer @ JournalError::Newer { .. }) => {
+            let beside = format!("{incident}.format-{FORMAT}");
+            ui.say(&format!(
+                "note: {newer}. It is left as it is; what happens now is recorded beside it, in {beside}."
+            ));
+            Ok(file::open_named(&directory, &beside)?)
+        }
+        journal => Ok(journal?),
+    }
 }
 
 /// Runs one command line. Results go to `out`, everything else to `err`.
@@ -188,7 +221,8 @@ pub async fn run<O: Outside>(
     let done = tokio::select! {
         // A verb that has changed something hears Ctrl-C by itself, and says what is and is not done.
         biased;
-        done = dispatch(&arguments, outside, &ui) => done,
+        // Without its type, which is too deep for the compiler.
+        done = dispatch(&arguments, outside, &ui).boxed_local() => done,
         () = outside.interrupted() => Err(Failure::new(Exit::Interrupted, "interrupted")),
     };
     let exit = match done {
@@ -243,7 +277,12 @@ async fn dispatch<O: Outside>(
     let common = &arguments.common;
     match &arguments.verb {
         Verb::Plan(args) => contain::plan(args, common, outside, ui).await,
-        Verb::Contain(args) => contain::contain(args, common, outside, ui).await,
+        // Without its type: the deepest of all, with several users' futures in it.
+        Verb::Contain(args) => {
+            contain::contain(args, common, outside, ui)
+                .boxed_local()
+                .await
+        }
         Verb::Verify(args) => verify::verify(args, common, outside, ui).await,
         Verb::Status(args) => status::status(args, common, outside, ui).await,
         Verb::Release(args) => release::release(args, common, outside, ui).await,

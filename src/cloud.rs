@@ -112,8 +112,11 @@ pub trait Read {
     ) -> impl Future<Output = Result<Vec<PolicySummary>, Trouble>>;
     /// The targets that a policy is attached to.
     fn targets(&self, policy: &PolicyId) -> impl Future<Output = Result<Vec<TargetId>, Trouble>>;
-    /// The content of a policy; `None` if there is no such policy.
-    fn content(&self, policy: &PolicyId) -> impl Future<Output = Result<Option<String>, Trouble>>;
+    /// A policy and its content; `None` if there is no such policy.
+    fn policy(
+        &self,
+        policy: &PolicyId,
+    ) -> impl Future<Output = Result<Option<(PolicySummary, String)>, Trouble>>;
     /// The tags of a policy.
     fn tags(
         &self,
@@ -218,6 +221,18 @@ pub trait Change {
     ) -> impl Future<Output = Result<(), Trouble>>;
     /// `organizations:DeletePolicy`.
     fn delete_policy(&self, policy: &PolicyId) -> impl Future<Output = Result<(), Trouble>>;
+    /// `organizations:UpdatePolicy`: the whole document is replaced, whatever it was.
+    fn update_policy(
+        &self,
+        policy: &PolicyId,
+        content: &str,
+    ) -> impl Future<Output = Result<(), Trouble>>;
+    /// `organizations:UntagResource`.
+    fn untag_policy(
+        &self,
+        policy: &PolicyId,
+        keys: &[String],
+    ) -> impl Future<Output = Result<(), Trouble>>;
     /// `organizations:TagResource`.
     fn tag_policy(
         &self,

@@ -13,8 +13,12 @@ use crate::cloud::{Change, Clock, CreateError, NewPolicy, Read, Trouble, Trouble
 use crate::facts::PolicySummary;
 use crate::ids::*;
 
-/// How often a change is asked for again while AWS says that another one is in progress.
-const PATIENCE: u32 = 8;
+/// So long a change is asked for again while AWS says that another one is in progress, or that it is asked too much. What
+/// takes longer is said, and typing the same command again goes on.
+const PATIENCE: SignedDuration = SignedDuration::from_mins(2);
+
+/// The longest pause between two tries.
+const LONGEST_PAUSE: SignedDuration = SignedDuration::from_secs(8);
 
 /// How often a change is asked for when its answer was lost and reading shows that it did not happen.
 const AGAIN: u32 = 3;
@@ -94,7 +98,41 @@ pub async fn delete(
     policy: &PolicyId,
 ) -> Outcome<()> {
     let call = || change.delete_policy(policy);
-    let look = || async { Ok(read.content(policy).await?.is_none().then_some(())) };
+    let look = || async { Ok(read.policy(policy).await?.is_none().then_some(())) };
+    settle(clock, call, look).await
+}
+
+/// Writes the policy's whole document. Whether it is so is for `is_so` to say of the document that is there: somebody
+/// else may have written meanwhile.
+pub async fn update(
+    read: &impl Read,
+    change: &impl Change,
+    clock: &impl Clock,
+    policy: &PolicyId,
+    content: &str,
+    is_so: impl Fn(&str) -> bool,
+) -> Outcome<()> {
+    let call = || change.update_policy(policy, content);
+    let look = || async {
+        let there = read.policy(policy).await?;
+        Ok(there.is_some_and(|(_, there)| is_so(&there)).then_some(()))
+    };
+    settle(clock, call, look).await
+}
+
+/// Takes tags off the policy, unless they are gone.
+pub async fn untag(
+    read: &impl Read,
+    change: &impl Change,
+    clock: &impl Clock,
+    policy: &PolicyId,
+    keys: &[String],
+) -> Outcome<()> {
+    let call = || change.untag_policy(policy, keys);
+    let look = || async {
+        let there = read.tags(policy).await?;
+        Ok((!keys.iter().any(|key| there.contains_key(key))).then_some(()))
+    };
     settle(clock, call, look).await
 }
 
@@ -130,6 +168,7 @@ where
     C: Future<Output = Result<T, Trouble>>,
     L: Future<Output = Result<Option<T>, Trouble>>,
 {
+    let begun = clock.now();
     let mut tries = 0;
     loop {
         tries += 1;
@@ -138,14 +177,37 @@ where
             Err(trouble) => trouble,
         };
         let ambiguous = trouble.may_have_happened();
+        let in_time = clock.now().duration_since(begun) < PATIENCE;
         match (look().await, trouble.kind) {
             (Ok(Some(value)), _) => return Outcome::Found(value),
-            (_, TroubleKind::Busy) if tries < PATIENCE => {}
-            (Ok(None), _) if ambiguous && tries < AGAIN => {}
+            (_, TroubleKind::Busy | TroubleKind::Throttled) if in_time => {}
+            (Ok(None), _) if ambiguous && tries < AGAIN && in_time => {}
             (Err(_), _) if ambiguous => return Outcome::Unsettled(trouble),
             // Read several times, with pauses: what was not there then did not happen.
             (Ok(None) | Err(_), _) => return Outcome::Failed(trouble),
         }
-        clock.sleep(SignedDuration::from_secs(1)).await;
+        clock.sleep(pause(tries, fastrand::f64())).await;
+    }
+}
+
+/// The pause after so many tries: longer each time, and never the same for two who were refused together.
+fn pause(tries: u32, dice: f64) -> SignedDuration {
+    let longest = SignedDuration::from_millis(500)
+        .checked_mul(1 << tries.min(8))
+        .unwrap_or(LONGEST_PAUSE)
+        .min(LONGEST_PAUSE);
+    longest.mul_f64(0.5 + dice / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_a_ceiling_and_differ() {
+        let of = |tries| (pause(tries, 0.0).as_millis(), pause(tries, 1.0).as_millis());
+        assert_eq!(of(1), (500, 1000));
+        assert_eq!(of(2), (1000, 2000));
+        assert_eq!(of(40), (4000, 8000));
     }
 }

@@ -20,7 +20,7 @@ use crate::range::state::Ended;
 use crate::range::{Range, Time, serve as socket};
 use crate::release;
 use crate::report::{AttackerReport, DrillReport, human, millis};
-use crate::respond::{self, NotPrepared, Response, Stopped};
+use crate::respond::{self, Asked, NotPrepared, Response, Stopped, memory};
 use crate::signal::{self, ReadError, Suspect, Who};
 use crate::verify::{Aim, Overall};
 
@@ -131,7 +131,17 @@ pub async fn run(
 
     tell(&format!("  It accuses: {}.", human::suspect(&suspect)));
     tell("\nSurvey: who is it, what can they reach, what stands on the root?");
-    let prepared = respond::prepare(world.read(), world.clock(), &suspect, playbook, None).await?;
+    let prepared = respond::prepare(
+        world.read(),
+        world.clock(),
+        std::slice::from_ref(&suspect),
+        playbook,
+        &Asked::default(),
+    )
+    .await?;
+    let Some(prepared) = prepared.into_iter().next() else {
+        return Err(ReadError::NoFindings.into());
+    };
     let plan = &prepared.plan;
     tell(&format!(
         "  {} can enter {} accounts. The longest session lives {}.",
@@ -249,12 +259,12 @@ async fn release(
     playbook: &Playbook,
     tell: &dyn Fn(&str),
 ) -> Result<Vec<String>, DrillError> {
-    let recalled = crate::survey::remembered(world.read())
+    let remembered = memory::remembered(world.read())
         .await
         .map_err(Stopped::Read)?;
-    let recalled = recalled
-        .iter()
-        .filter_map(Incident::recall)
+    let recalled = remembered
+        .into_iter()
+        .map(|known| known.incident)
         .find(|known| known.id == incident.id);
     let Some(incident) = recalled else {
         return Ok(vec![

@@ -96,6 +96,19 @@ pub struct TaggedPolicy {
     pub tags: BTreeMap<String, String>,
 }
 
+/// The armed policy as it stands: one policy that waits at its target, and the incidents in it (design §6).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArmedPolicy {
+    /// The policy.
+    pub summary: PolicySummary,
+    /// Its tags, which say who is denied.
+    pub tags: BTreeMap<String, String>,
+    /// Its document, which denies them.
+    pub content: String,
+    /// What it is attached to.
+    pub targets: Vec<TargetId>,
+}
+
 /// An Identity Center instance, from `sso:ListInstances`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instance {
@@ -190,6 +203,19 @@ pub struct Facts {
     pub attached: Vec<PolicySummary>,
     /// Every incident that AWS remembers: policies named like ours, with their tags.
     pub remembered: Vec<TaggedPolicy>,
+    /// The armed policy; `None` where nobody armed the organization, unknown where it could not be read.
+    pub armed: Known<Option<ArmedPolicy>>,
     /// What the directory says about the suspect.
     pub directory: Directory,
+}
+
+/// A last look before an approval counts: what of the survey a plan hangs on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Glance {
+    /// The SCPs attached directly to the target.
+    pub attached: Vec<PolicySummary>,
+    /// Incidents' own policies that were attached since the survey, with their tags.
+    pub remembered: Vec<TaggedPolicy>,
+    /// The armed policy, if the plan uses it and it is there.
+    pub armed: Option<ArmedPolicy>,
 }

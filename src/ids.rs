@@ -182,6 +182,9 @@ impl From<AccountId> for TargetId {
     }
 }
 
+/// The name of the armed policy, unique in the organization: no incident's own policy can be named so.
+pub const ARMED_POLICY: &str = "quell-armed";
+
 impl IncidentId {
     /// The incident id that three bytes spell.
     pub fn from_bytes(bytes: [u8; 3]) -> Self {

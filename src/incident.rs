@@ -8,6 +8,8 @@
 //! Tag values hold letters, digits, spaces and `_.:/=+-@` only, at most 256 of them (aws-facts §8); everything else,
 //! and `=` itself, is written `=` and two hex digits a byte.
 
+pub mod armed;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
@@ -15,24 +17,46 @@ use serde::Serialize;
 
 use crate::facts::TaggedPolicy;
 use crate::ids::*;
+use crate::principal::Identity;
 
 /// The format of the tags, as `quell:format`.
 const FORMAT: &str = "1";
+
+/// What every tag of ours begins with.
+const PREFIX: &str = "quell:";
+
+/// The field of a session's name, numbered from the second on.
+const SESSION_NAME: &str = "session-name";
+
+/// The field of the moment that a release must wait for.
+const RELEASE_NOT_BEFORE: &str = "release-not-before";
 
 /// The most characters of a tag's value.
 const MOST_VALUE: usize = 256;
 
 /// Account ids are written this many to a tag, and into at most [`ACCOUNT_TAGS`] of the 50 tags that a policy may have.
-const ACCOUNTS_IN_A_TAG: usize = 19;
+const ACCOUNTS_IN_A_TAG: usize = 18;
 
 /// See [`ACCOUNTS_IN_A_TAG`].
 const ACCOUNT_TAGS: usize = 20;
+
+/// Where an incident's deny is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Home {
+    /// In a policy of its own.
+    Own,
+    /// In the armed policy, beside others'.
+    Armed,
+}
 
 /// One containment, from plan to release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Incident {
     /// `q-7f3a9c`.
     pub id: IncidentId,
+    /// Where its deny is.
+    pub home: Home,
     /// Whom it denies, as the directory spells them (cut short when longer than a tag).
     pub principal: Option<Username>,
     /// The immutable id of the person.
@@ -81,41 +105,47 @@ impl Incident {
         text.chars().filter(|c| !c.is_control()).take(512).collect()
     }
 
-    /// The tags.
+    /// The name of the policy that it is in.
+    pub fn policy_name(&self) -> String {
+        match self.home {
+            Home::Own => self.id.policy_name(),
+            Home::Armed => ARMED_POLICY.to_owned(),
+        }
+    }
+
+    /// Its tags on the policy that it is in.
     pub fn tags(&self) -> BTreeMap<String, String> {
-        let mut tags = BTreeMap::new();
+        if self.home == Home::Armed {
+            // Whoever enters an incident has asked whether there is room.
+            return armed::tags(self, armed::Standing::Open).unwrap_or_default();
+        }
+        let own = [
+            ("format".to_owned(), FORMAT.to_owned()),
+            ("incident".to_owned(), self.id.to_string()),
+        ];
+        own.into_iter()
+            .chain(self.fields(ACCOUNT_TAGS))
+            .map(|(key, value)| (format!("{PREFIX}{key}"), encode(&value, MOST_VALUE, PLAIN)))
+            .collect()
+    }
+
+    /// What is remembered, by name and in this order: first whom it denies, and at most so many fields of accounts.
+    fn fields(&self, most_accounts: usize) -> Vec<(String, String)> {
+        let mut fields = Vec::new();
         let mut put = |key: &str, value: Option<String>| {
-            if let Some(value) = value {
-                tags.insert(format!("quell:{key}"), encode(&value));
-            }
+            fields.extend(value.map(|value| (key.to_owned(), value)));
         };
-        put("format", Some(FORMAT.to_owned()));
-        put("incident", Some(self.id.to_string()));
+        put("user-id", self.user_id.as_ref().map(UserId::to_string));
+        for (i, name) in self.session_names.iter().enumerate() {
+            put(&numbered(SESSION_NAME, i), Some(name.to_string()));
+        }
         put(
             "principal",
             self.principal.as_ref().map(Username::to_string),
         );
-        put("user-id", self.user_id.as_ref().map(UserId::to_string));
-        for (i, name) in self.session_names.iter().enumerate() {
-            put(&numbered("session-name", i), Some(name.to_string()));
-        }
         put("operator", self.operator.clone());
         put("opened", self.opened.map(|moment| moment.to_string()));
         put("target", self.target.as_ref().map(TargetId::to_string));
-        let accounts: Vec<&str> = self.accounts.iter().map(AccountId::as_str).collect();
-        for (i, some) in accounts
-            .chunks(ACCOUNTS_IN_A_TAG)
-            .take(ACCOUNT_TAGS)
-            .enumerate()
-        {
-            put(&numbered("accounts", i), Some(some.join(" ")));
-        }
-        let fit = ACCOUNTS_IN_A_TAG * ACCOUNT_TAGS;
-        let left_out = accounts.len().saturating_sub(fit) + self.accounts_left_out;
-        put(
-            "accounts-left-out",
-            (left_out > 0).then(|| left_out.to_string()),
-        );
         put(
             "reaches-management",
             Some(self.reaches_management.to_string()),
@@ -135,31 +165,45 @@ impl Incident {
         );
         let until = self.release_not_before();
         put(
-            "release-not-before",
+            RELEASE_NOT_BEFORE,
             Some(until.map_or(String::new(), |moment| moment.to_string())),
         );
-        tags
+        let accounts: Vec<&str> = self.accounts.iter().map(AccountId::as_str).collect();
+        for (i, some) in accounts
+            .chunks(ACCOUNTS_IN_A_TAG)
+            .take(most_accounts)
+            .enumerate()
+        {
+            put(&numbered("accounts", i), Some(some.join("/")));
+        }
+        let fit = ACCOUNTS_IN_A_TAG * most_accounts;
+        let left_out = accounts.len().saturating_sub(fit) + self.accounts_left_out;
+        put("accounts-left-out", Some(left_out.to_string()));
+        fields
     }
 
-    /// What AWS remembers; `None` if the policy is not an incident's.
+    /// What AWS remembers; `None` if the policy is not an incident's own.
     pub fn recall(policy: &TaggedPolicy) -> Option<Self> {
         let id = IncidentId::of_policy_name(&policy.summary.name)?;
-        let get = |key: &str| {
-            policy
-                .tags
-                .get(&format!("quell:{key}"))
-                .map(|value| decode(value))
-        };
+        let get = |key: &str| policy.tags.get(&format!("{PREFIX}{key}"));
+        Some(Self::of_fields(id, Home::Own, |key| {
+            get(key).map(|value| decode(value))
+        }))
+    }
+
+    /// An incident from its fields, any of which may be missing or damaged.
+    fn of_fields(id: IncidentId, home: Home, get: impl Fn(&str) -> Option<String>) -> Self {
         let all = |key: &str| {
             (0..)
                 .map_while(|i| get(&numbered(key, i)))
                 .collect::<Vec<_>>()
         };
-        Some(Self {
+        Self {
             id,
+            home,
             principal: get("principal").map(Username::new),
             user_id: get("user-id").and_then(|id| UserId::parse(id).ok()),
-            session_names: all("session-name")
+            session_names: all(SESSION_NAME)
                 .into_iter()
                 .filter_map(|name| SessionName::parse(name).ok())
                 .collect(),
@@ -168,7 +212,7 @@ impl Incident {
             target: get("target").and_then(|id| TargetId::parse(id).ok()),
             accounts: all("accounts")
                 .iter()
-                .flat_map(|some| some.split(' '))
+                .flat_map(|some| some.split([' ', '/']))
                 .filter_map(|id| AccountId::parse(id).ok())
                 .collect(),
             accounts_left_out: get("accounts-left-out")
@@ -178,7 +222,15 @@ impl Incident {
             longest_session: get("longest-session").and_then(|duration| duration.parse().ok()),
             margin: get("margin").and_then(|duration| duration.parse().ok()),
             proven: get("proven").and_then(|moment| moment.parse().ok()),
-        })
+        }
+    }
+
+    /// Whom its deny refuses.
+    pub fn identity(&self) -> Identity {
+        Identity::IdentityCenterUser {
+            user_id: self.user_id.clone(),
+            session_names: self.session_names.clone(),
+        }
     }
 }
 
@@ -191,11 +243,15 @@ fn numbered(key: &str, i: usize) -> String {
     }
 }
 
-fn encode(value: &str) -> String {
+/// Characters that a tag's value may hold beside letters, digits and `=`.
+const PLAIN: &str = " _.:/+-@";
+
+/// A value in at most so many characters of a tag's alphabet; beside letters and digits, these are written as they are.
+fn encode(value: &str, most: usize, plain: &str) -> String {
     let mut encoded = String::new();
     for c in value.chars() {
         let mut buffer = [0; 4];
-        let piece = if c.is_ascii_alphanumeric() || " _.:/+-@".contains(c) {
+        let piece = if c.is_ascii_alphanumeric() || plain.contains(c) {
             c.to_string()
         } else {
             c.encode_utf8(&mut buffer)
@@ -203,7 +259,7 @@ fn encode(value: &str) -> String {
                 .map(|byte| format!("={byte:02X}"))
                 .collect()
         };
-        if encoded.len() + piece.len() > MOST_VALUE {
+        if encoded.len() + piece.len() > most {
             break;
         }
         encoded.push_str(&piece);
@@ -240,6 +296,7 @@ mod tests {
     fn incident() -> Incident {
         Incident {
             id: IncidentId::parse("q-7f3a9c").unwrap(),
+            home: Home::Own,
             principal: Some(Username::new("Zoë, O'Neil=\u{1f600}")),
             user_id: Some(UserId::parse("94482488-3041-7026-18f3-be45837cd0e4").unwrap()),
             session_names: ["a,b=c", "A,B=C"]
@@ -304,7 +361,7 @@ mod tests {
         let recalled = Incident::recall(&policy(&many)).unwrap();
         assert_eq!(
             (recalled.accounts.len(), recalled.accounts_left_out),
-            (380, 20)
+            (360, 40)
         );
         assert!(many.tags().len() <= 50);
     }

@@ -36,6 +36,12 @@ pub enum Event {
         plan: PlanDigest,
         /// The deny, as it goes to AWS.
         document: String,
+        /// In which organization; not in journals of before.
+        #[serde(default)]
+        organization: Option<OrganizationId>,
+        /// Where it is to be attached; not in journals of before.
+        #[serde(default)]
+        target: Option<TargetId>,
         /// The host that answers, when it is not AWS.
         practice: Option<String>,
     },
@@ -49,6 +55,17 @@ pub enum Event {
         operator: String,
         /// The gate that was closed and overridden, if any.
         forced_past: Option<String>,
+    },
+    /// The armed policy is about to be made, or taken away; nothing has been called yet.
+    Prepared {
+        /// Which.
+        purpose: Preparation,
+        /// Where it is, or is to be, attached.
+        target: TargetId,
+        /// Who asked, as an ARN.
+        operator: String,
+        /// The host that answers, when it is not AWS.
+        practice: Option<String>,
     },
     /// A change is about to be asked for.
     Started {
@@ -112,6 +129,16 @@ pub enum Purpose {
     Release,
 }
 
+/// What is done to the armed policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Preparation {
+    /// `quell prepare arm`.
+    Arm,
+    /// `quell prepare disarm`.
+    Disarm,
+}
+
 /// How far a step is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -131,10 +158,20 @@ pub enum Status {
 pub struct State {
     /// The incident, once approved or asked to release.
     pub incident: Option<IncidentId>,
+    /// Whom it denies, once approved.
+    pub principal: Option<Username>,
+    /// In which organization, once approved.
+    pub organization: Option<OrganizationId>,
+    /// Where it is or was to be attached.
+    pub target: Option<TargetId>,
+    /// Whether the armed policy is what it is about.
+    pub preparation: Option<Preparation>,
     /// The policy, once known.
     pub policy: Option<PolicyId>,
     /// Each step that was begun since the incident was last approved or taken up.
     pub steps: Vec<(StepName, Status)>,
+    /// Whether AWS has accepted the deny, and nobody here has taken it away since.
+    pub contained: bool,
     /// Whether the deny was proven.
     pub proven: bool,
     /// Whether the deny is gone.
@@ -164,12 +201,31 @@ impl State {
                     )));
                 }
                 self.incident = Some(incident.clone());
+                if let Event::Approved {
+                    principal,
+                    organization,
+                    target,
+                    ..
+                } = event
+                {
+                    self.principal = Some(principal.clone());
+                    self.organization.clone_from(organization);
+                    self.target.clone_from(target);
+                    self.proven = false;
+                }
                 // What is told after a failure is what this run did: the steps of an earlier one are not its.
                 self.steps.clear();
                 self.released = false;
             }
+            Event::Prepared {
+                purpose, target, ..
+            } => {
+                self.preparation = Some(*purpose);
+                self.target = Some(target.clone());
+                self.steps.clear();
+            }
             Event::Started { step } => {
-                if self.incident.is_none() {
+                if self.incident.is_none() && self.preparation.is_none() {
                     return Err(Impossible(format!(
                         "{step:?} was started without an approval"
                     )));
@@ -179,12 +235,26 @@ impl State {
             Event::Done { step, policy, .. } => {
                 self.outcome(*step, Status::Done)?;
                 self.policy = Some(policy.clone());
+                match step {
+                    StepName::AttachPolicy | StepName::UpdatePolicy => self.contained = true,
+                    StepName::DetachPolicy | StepName::TakeOut => self.contained = false,
+                    StepName::CreatePolicy
+                    | StepName::RecordProof
+                    | StepName::DeletePolicy
+                    | StepName::TagPolicy
+                    | StepName::AlignPolicy
+                    | StepName::MarkLeaving
+                    | StepName::ClearTags => {}
+                }
             }
             Event::Failed { step, .. } => self.outcome(*step, Status::Failed)?,
             Event::Unsettled { step, .. } => self.outcome(*step, Status::Unsettled)?,
             Event::Looked { .. } | Event::Looking { .. } => {}
             Event::Proven => self.proven = true,
-            Event::Released => self.released = true,
+            Event::Released => {
+                self.released = true;
+                self.contained = false;
+            }
         }
         Ok(self)
     }
@@ -224,6 +294,12 @@ pub struct Entry {
     pub previous: String,
 }
 
+/// What every format of a line has.
+#[derive(Deserialize)]
+struct Format {
+    format: u64,
+}
+
 /// Where lines go: a file, or a drill's memory.
 pub trait Store {
     /// Makes one line durable. When this returns, a crash does not lose it.
@@ -249,6 +325,16 @@ pub enum JournalError {
     /// The store failed.
     #[error("the journal cannot be written: {0}")]
     Store(String),
+    /// It was written by a newer quell: what it says is not understood, and not doubted either.
+    #[error(
+        "the journal is of a newer quell: line {line} has format {format}, and this quell reads {FORMAT}"
+    )]
+    Newer {
+        /// The line, from 1.
+        line: u64,
+        /// Its format.
+        format: u64,
+    },
     /// What is there is no journal that this version can go on with.
     #[error("the journal cannot be read: {0}")]
     Unreadable(String),
@@ -281,14 +367,23 @@ impl<S: Store> Journal<S> {
             if hash(body) != own {
                 return Err(unreadable("was changed after it was written"));
             }
-            let entry: Entry = serde_json::from_str(&format!("{body}}}"))
-                .map_err(|error| unreadable(&format!("is none of this version's: {error}")))?;
-            if entry.format != FORMAT {
-                return Err(unreadable(&format!(
-                    "has format {}, and this quell reads {FORMAT}",
-                    entry.format
-                )));
+            let body = format!("{body}}}");
+            match serde_json::from_str(&body).map(|Format { format }| format) {
+                Ok(format) if format > u64::from(FORMAT) => {
+                    return Err(JournalError::Newer {
+                        line: number,
+                        format,
+                    });
+                }
+                Ok(format) if format < u64::from(FORMAT) => {
+                    return Err(unreadable(&format!(
+                        "has format {format}, and this quell reads {FORMAT}"
+                    )));
+                }
+                Ok(_) | Err(_) => {}
             }
+            let entry: Entry = serde_json::from_str(&body)
+                .map_err(|error| unreadable(&format!("is none of this version's: {error}")))?;
             if entry.previous != journal.previous || entry.seq != journal.next {
                 return Err(unreadable("does not follow the line before it"));
             }
@@ -356,6 +451,15 @@ pub fn check(bytes: &[u8]) -> Result<(State, u64), JournalError> {
     let journal = Journal::after(&lines, Vec::new())?;
     let entries = journal.entries();
     Ok((journal.state, entries))
+}
+
+/// A journal of this machine, as far as it can be read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Past {
+    /// What it is about.
+    pub incident: IncidentId,
+    /// What it adds up to.
+    pub state: Result<State, JournalError>,
 }
 
 fn hash(text: &str) -> String {
@@ -465,7 +569,7 @@ mod tests {
         let body = body.replace("\"format\":2", "\"format\":3");
         lines[0] = format!("{body}{CLOSED_BY}{}\"}}", hash(&body));
         let error = Journal::after(&lines, Vec::new()).err().unwrap();
-        assert!(error.to_string().contains("has format 3"), "{error}");
+        assert_eq!(error, JournalError::Newer { line: 1, format: 3 });
     }
 
     #[test]

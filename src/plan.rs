@@ -11,16 +11,17 @@ pub mod preflight;
 
 pub mod approval;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::cloud::NewPolicy;
-use crate::facts::{Facts, Known, PolicySummary};
+use crate::facts::{Facts, Glance, Known, PolicySummary, TaggedPolicy};
 use crate::ids::*;
-use crate::incident::Incident;
+use crate::incident::armed::{Entry, Ledger, Standing};
+use crate::incident::{Home, Incident};
 use crate::playbook::Playbook;
 use crate::policy::document::Document;
 use crate::policy::{self, NothingToDeny};
@@ -35,8 +36,14 @@ pub struct Plan {
     pub principal: Principal,
     /// The deny.
     pub document: Document,
+    /// The whole document that its policy will have: in the armed policy other incidents are in it too.
+    pub whole: Document,
+    /// In which organization.
+    pub organization: OrganizationId,
     /// Where it will be attached.
     pub target: TargetId,
+    /// Why the armed policy is not used although there is one, a lower-case fragment.
+    pub cold_because: Option<String>,
     /// In this order.
     pub steps: Vec<Step>,
     /// Set when an earlier run's proof no longer holds, because its policy was detached since: the release's clock is
@@ -63,6 +70,24 @@ pub enum Step {
         /// Whether it is attached there.
         already: bool,
     },
+    /// Write the deny into the armed policy, which is attached already.
+    UpdatePolicy {
+        /// The armed policy.
+        policy: PolicySummary,
+        /// Its whole document, with everybody else's denies.
+        content: String,
+        /// Whether this incident's deny is in it.
+        already: bool,
+    },
+    /// Enter the incident in the armed policy's tags.
+    TagPolicy {
+        /// The armed policy.
+        policy: PolicyId,
+        /// The incident's tags.
+        tags: BTreeMap<String, String>,
+        /// Whether they are there.
+        already: bool,
+    },
 }
 
 /// A step by name, as the journal writes it.
@@ -79,6 +104,37 @@ pub enum StepName {
     DetachPolicy,
     /// `organizations:DeletePolicy`.
     DeletePolicy,
+    /// `organizations:UpdatePolicy`: the deny is written into the armed policy.
+    UpdatePolicy,
+    /// `organizations:TagResource`: the incident is entered in the armed policy's tags.
+    TagPolicy,
+    /// `organizations:UpdatePolicy`: the armed policy is brought in line with its tags.
+    AlignPolicy,
+    /// `organizations:TagResource`: the tags say that the incident is being released.
+    MarkLeaving,
+    /// `organizations:UpdatePolicy`: the deny is taken out of the armed policy.
+    TakeOut,
+    /// `organizations:TagResource` and `UntagResource`: the tags say that the incident was released, and no more.
+    ClearTags,
+}
+
+impl StepName {
+    /// Whether only a release does it.
+    pub fn releases(self) -> bool {
+        match self {
+            StepName::DetachPolicy
+            | StepName::DeletePolicy
+            | StepName::MarkLeaving
+            | StepName::TakeOut
+            | StepName::ClearTags => true,
+            StepName::CreatePolicy
+            | StepName::AttachPolicy
+            | StepName::RecordProof
+            | StepName::UpdatePolicy
+            | StepName::TagPolicy
+            | StepName::AlignPolicy => false,
+        }
+    }
 }
 
 impl Step {
@@ -87,6 +143,8 @@ impl Step {
         match self {
             Step::CreatePolicy { .. } => StepName::CreatePolicy,
             Step::AttachPolicy { .. } => StepName::AttachPolicy,
+            Step::UpdatePolicy { .. } => StepName::UpdatePolicy,
+            Step::TagPolicy { .. } => StepName::TagPolicy,
         }
     }
 
@@ -95,6 +153,18 @@ impl Step {
         match self {
             Step::CreatePolicy { .. } => StepName::DeletePolicy,
             Step::AttachPolicy { .. } => StepName::DetachPolicy,
+            Step::UpdatePolicy { .. } => StepName::TakeOut,
+            Step::TagPolicy { .. } => StepName::ClearTags,
+        }
+    }
+
+    /// The policy that it is about, where there is one already.
+    pub fn known_policy(&self) -> Option<&PolicyId> {
+        match self {
+            Step::CreatePolicy { already, .. } => already.as_ref().map(|policy| &policy.id),
+            Step::AttachPolicy { .. } => None,
+            Step::UpdatePolicy { policy, .. } => Some(&policy.id),
+            Step::TagPolicy { policy, .. } => Some(policy),
         }
     }
 
@@ -102,7 +172,9 @@ impl Step {
     pub fn already(&self) -> bool {
         match self {
             Step::CreatePolicy { already, .. } => already.is_some(),
-            Step::AttachPolicy { already, .. } => *already,
+            Step::AttachPolicy { already, .. }
+            | Step::UpdatePolicy { already, .. }
+            | Step::TagPolicy { already, .. } => *already,
         }
     }
 }
@@ -119,6 +191,41 @@ impl PlanDigest {
     }
 }
 
+/// How a plan is to be made, beside whom it is about.
+#[derive(Debug, Clone, Default)]
+pub struct Wish<'a> {
+    /// A policy of its own, also where the armed policy could be used.
+    pub cold: bool,
+    /// What this machine's journals say was begun, and AWS may never have heard of.
+    pub begun: &'a [Begun],
+    /// Plans that will be carried out before this one.
+    pub before: &'a [Plan],
+}
+
+/// An incident that was approved on this machine and that was not seen to be contained. Taking up its id means that a
+/// call of the earlier run that arrives late finds its own policy's name taken, and nothing is doubled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Begun {
+    /// The incident.
+    pub incident: IncidentId,
+    /// Whom it denies.
+    pub principal: Username,
+    /// In which organization.
+    pub organization: OrganizationId,
+    /// Where.
+    pub target: TargetId,
+}
+
+/// What AWS has already of an incident that a plan takes up.
+enum Open {
+    /// Nothing.
+    Nothing,
+    /// A policy of its own.
+    Own(PolicySummary),
+    /// An entry in the armed policy.
+    Armed,
+}
+
 impl Plan {
     /// Makes the plan. An incident of the same person on the same target is taken up where it stands rather than
     /// doubled, so typing the command again after an interruption goes on.
@@ -129,33 +236,91 @@ impl Plan {
         facts: &Facts,
         principal: Principal,
         playbook: &Playbook,
+        wish: &Wish<'_>,
     ) -> Result<Self, NothingToDeny> {
-        let open = facts.remembered.iter().find_map(|policy| {
+        let (ledger, unusable) = ledger(facts, wish.before);
+        let claimed = principal.clone();
+        let is_its = |incident: &Incident| is_of(incident, &claimed, &facts.target);
+        let own = facts.remembered.iter().find_map(|policy| {
             let incident = Incident::recall(policy)?;
-            is_of(&incident, &principal, &facts.target).then(|| (incident, policy.summary.clone()))
+            is_its(&incident).then(|| (incident, Open::Own(policy.summary.clone())))
         });
+        let in_armed = || {
+            let open = |entry: &&Entry| entry.standing == Standing::Open && is_its(&entry.incident);
+            let (_, ledger) = ledger.as_ref()?;
+            let entry = ledger.entries().find(open)?;
+            Some((entry.incident.clone(), Open::Armed))
+        };
         let mut principal = principal;
-        let (mut incident, already) = match open {
-            Some((incident, summary)) => {
+        let (mut incident, open) = match own.or_else(in_armed) {
+            Some((incident, open)) => {
                 // The policy names every spelling that was ever seen; what is judged is that document.
                 principal
                     .session_names
                     .extend(incident.session_names.iter().cloned());
-                (taken_up(incident, facts, &principal), Some(summary))
+                (taken_up(incident, facts, &principal, playbook), open)
             }
-            None => (opened(facts, &principal, playbook), None),
+            None => {
+                let known = |id: &IncidentId| {
+                    let own = |policy: &TaggedPolicy| policy.summary.name == id.policy_name();
+                    let entered = |(_, ledger): &(PolicySummary, Ledger)| ledger.knows(id);
+                    facts.remembered.iter().any(own) || ledger.as_ref().is_some_and(entered)
+                };
+                let id = id_of(facts, &principal, wish.begun, known);
+                (opened(id, facts, &principal, playbook), Open::Nothing)
+            }
         };
         let document = policy::draft(&incident.id, [&principal.identity()]).map_err(|nothing| {
             NothingToDeny {
                 why: principal.unspellable.clone().unwrap_or(nothing.why),
             }
         })?;
+        let room = match (&open, ledger) {
+            (Open::Own(_), _) | (_, None) => None,
+            (Open::Armed, Some(armed)) => Some(armed),
+            (Open::Nothing, _) if wish.cold => None,
+            (Open::Nothing, Some((policy, ledger))) => match ledger.room_for(&incident) {
+                Ok(()) => Some((policy, ledger)),
+                Err(full) => {
+                    return Ok(Self::cold(facts, principal, incident, document, None)
+                        .because(format!("the armed policy has no room: {full}")));
+                }
+            },
+        };
+        Ok(match room {
+            Some((policy, ledger)) => {
+                incident.home = Home::Armed;
+                Self::armed(facts, principal, incident, document, &policy, &ledger)
+            }
+            None => {
+                let already = match open {
+                    Open::Own(policy) => Some(policy),
+                    Open::Nothing | Open::Armed => None,
+                };
+                let plan = Self::cold(facts, principal, incident, document, already);
+                match unusable {
+                    Some(why) if !wish.cold => plan.because(why),
+                    Some(_) | None => plan,
+                }
+            }
+        })
+    }
+
+    /// A policy of its own: create, attach.
+    fn cold(
+        facts: &Facts,
+        principal: Principal,
+        mut incident: Incident,
+        document: Document,
+        already: Option<PolicySummary>,
+    ) -> Self {
+        incident.home = Home::Own;
         let attached = already
             .as_ref()
             .is_some_and(|own| facts.attached.iter().any(|policy| policy.id == own.id));
         let stops_clock = !attached && incident.proven.take().is_some();
         let policy = Box::new(NewPolicy {
-            name: incident.id.policy_name(),
+            name: incident.policy_name(),
             description: incident.description(),
             content: document.minified(),
             tags: incident.tags(),
@@ -167,15 +332,127 @@ impl Plan {
                 already: attached,
             },
         ];
-        Ok(Self {
+        Self {
             incident,
             principal,
+            whole: document.clone(),
             document,
+            organization: facts.organization.id.clone(),
             target: facts.target.clone(),
+            cold_because: None,
             steps,
             stops_clock,
             surveyed_at: facts.asked_at,
-        })
+        }
+    }
+
+    /// An entry in the armed policy: update, tag.
+    fn armed(
+        facts: &Facts,
+        principal: Principal,
+        mut incident: Incident,
+        document: Document,
+        policy: &PolicySummary,
+        ledger: &Ledger,
+    ) -> Self {
+        let already = ledger.entry(&incident.id).is_some_and(Entry::is_denied)
+            && ledger.with(&incident).agrees();
+        let stops_clock = !already && incident.proven.take().is_some();
+        let whole = ledger.with(&incident).render();
+        let tags = incident.tags();
+        let tagged = ledger
+            .entry(&incident.id)
+            .is_some_and(|entry| entry.tagged && entry.incident.tags() == tags);
+        let steps = vec![
+            Step::UpdatePolicy {
+                policy: policy.clone(),
+                content: whole.minified(),
+                already,
+            },
+            Step::TagPolicy {
+                policy: policy.id.clone(),
+                tags,
+                already: tagged,
+            },
+        ];
+        Self {
+            incident,
+            principal,
+            document,
+            whole,
+            organization: facts.organization.id.clone(),
+            target: facts.target.clone(),
+            cold_because: None,
+            steps,
+            stops_clock,
+            surveyed_at: facts.asked_at,
+        }
+    }
+
+    fn because(mut self, why: String) -> Self {
+        self.cold_because = Some(why);
+        self
+    }
+
+    /// The same plan upon what was found at a last look, or why it is another one by now. Other incidents in the armed
+    /// policy are no reason: their denies are carried over.
+    ///
+    /// # Errors
+    /// [`Moved`].
+    pub fn upon(mut self, seen: &Glance) -> Result<Self, Moved> {
+        let is_its = |incident: &Incident| {
+            incident.id != self.incident.id && is_of(incident, &self.principal, &self.target)
+        };
+        let new = seen.remembered.iter().filter_map(Incident::recall);
+        if let Some(other) = new.into_iter().find(is_its) {
+            return Err(Moved::Contained(other.id));
+        }
+        let mut steps = Vec::new();
+        for step in std::mem::take(&mut self.steps) {
+            steps.push(match step {
+                Step::UpdatePolicy {
+                    policy, already, ..
+                } => {
+                    let gone = || Moved::Gone(policy.name.clone());
+                    let armed = seen.armed.as_ref().ok_or_else(gone)?;
+                    if !armed.targets.contains(&self.target) {
+                        return Err(gone());
+                    }
+                    let ledger = Ledger::read(armed).map_err(|_| gone())?;
+                    let open = |entry: &&Entry| {
+                        entry.standing == Standing::Open && is_its(&entry.incident)
+                    };
+                    if let Some(other) = ledger.entries().find(open) {
+                        return Err(Moved::Contained(other.incident.id.clone()));
+                    }
+                    if !already {
+                        ledger
+                            .room_for(&self.incident)
+                            .map_err(|full| Moved::Full(full.to_string()))?;
+                    }
+                    self.whole = ledger.with(&self.incident).render();
+                    Step::UpdatePolicy {
+                        policy,
+                        content: self.whole.minified(),
+                        already: already && ledger.agrees(),
+                    }
+                }
+                Step::AttachPolicy { target, already } => {
+                    let own = |policy: &PolicySummary| policy.name == self.incident.policy_name();
+                    let attached = seen.attached.iter().any(own);
+                    if already && !attached {
+                        return Err(Moved::Detached);
+                    }
+                    if !attached && seen.attached.len() >= preflight::MOST_ATTACHED {
+                        return Err(Moved::NoSlot(target));
+                    }
+                    Step::AttachPolicy { target, already }
+                }
+                step @ (Step::CreatePolicy { .. } | Step::TagPolicy { .. }) => step,
+            });
+        }
+        self.steps = steps;
+        Ok(self)
     }
 
     /// The plan's fingerprint, to which an approval is bound.
@@ -204,10 +481,44 @@ impl Plan {
                     feed(target.as_str());
                     feed(if *already { "already" } else { "" });
                 }
+                // Without what others are denied for: that is not what this plan is approved for.
+                Step::UpdatePolicy { policy, .. } => {
+                    feed("update");
+                    feed(policy.id.as_str());
+                    feed(&self.document.minified());
+                }
+                Step::TagPolicy { policy, tags, .. } => {
+                    feed("tag");
+                    feed(policy.as_str());
+                    for (key, value) in tags {
+                        feed(key);
+                        feed(value);
+                    }
+                }
             }
         }
         PlanDigest(hex::encode(hash.finalize()))
     }
+}
+
+/// Why a plan is another one by now: the world moved since the survey.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Moved {
+    /// Somebody else has contained the same person.
+    #[error("somebody has contained the same user meanwhile: incident {0}")]
+    Contained(IncidentId),
+    /// A policy that the plan goes by.
+    #[error("the policy {0} was taken away or changed meanwhile")]
+    Gone(String),
+    /// The incident's own policy.
+    #[error("the incident's policy was detached meanwhile")]
+    Detached,
+    /// The target is full.
+    #[error("the last place on {0} was taken meanwhile")]
+    NoSlot(TargetId),
+    /// The armed policy is full.
+    #[error("the armed policy was filled meanwhile: {0}")]
+    Full(String),
 }
 
 /// Whether an open incident already denies this principal, under every name, on this target.
@@ -221,28 +532,70 @@ fn is_of(incident: &Incident, principal: &Principal, target: &TargetId) -> bool 
         && incident.session_names.is_superset(&principal.session_names)
 }
 
-/// A new incident. Its id is drawn from who, where and when, and drawn again while a policy of that name exists.
-fn opened(facts: &Facts, principal: &Principal, playbook: &Playbook) -> Incident {
-    let taken: Vec<&str> = facts
-        .remembered
-        .iter()
-        .map(|policy| policy.summary.name.as_str())
-        .collect();
+/// The armed policy and its ledger, with what earlier plans of this command will have entered; or why it cannot be used.
+fn ledger(facts: &Facts, before: &[Plan]) -> (Option<(PolicySummary, Ledger)>, Option<String>) {
+    let because = |why: String| (None, Some(why));
+    let armed = match &facts.armed {
+        Known::Known(None) => return (None, None),
+        Known::Known(Some(armed)) => armed,
+        Known::Unknown(why) => return because(format!("the armed policy cannot be read ({why})")),
+    };
+    if !armed.targets.contains(&facts.target) {
+        return because(format!(
+            "the armed policy is not attached to {}",
+            facts.target
+        ));
+    }
+    match Ledger::read(armed) {
+        Ok(ledger) => {
+            let entered = before
+                .iter()
+                .map(|plan| &plan.incident)
+                .filter(|incident| incident.home == Home::Armed);
+            let ledger = entered.fold(ledger, |ledger, incident| ledger.with(incident));
+            (Some((armed.summary.clone(), ledger)), None)
+        }
+        Err(error) => because(format!("the armed policy is not quell's any more: {error}")),
+    }
+}
+
+/// The id of a new incident: one that this machine has begun already, or one drawn from who, where and when, and drawn
+/// again while an incident of that id exists.
+fn id_of(
+    facts: &Facts,
+    principal: &Principal,
+    begun: &[Begun],
+    known: impl Fn(&IncidentId) -> bool,
+) -> IncidentId {
+    let same = |begun: &&Begun| {
+        begun.principal == principal.username
+            && begun.organization == facts.organization.id
+            && begun.target == facts.target
+            && !known(&begun.incident)
+    };
+    if let Some(begun) = begun.iter().find(same) {
+        return begun.incident.clone();
+    }
     let seed = format!(
         "{}|{}|{}|{}",
         principal.username, facts.target, facts.caller.arn, facts.asked_at
     );
     let mut draw = 0_u32;
-    let id = loop {
+    loop {
         let [a, b, c, ..] = <[u8; 32]>::from(Sha256::digest(format!("{seed}|{draw}")));
         let id = IncidentId::from_bytes([a, b, c]);
-        if !taken.contains(&id.policy_name().as_str()) {
-            break id;
+        if !known(&id) {
+            return id;
         }
         draw += 1;
-    };
+    }
+}
+
+/// A new incident.
+fn opened(id: IncidentId, facts: &Facts, principal: &Principal, playbook: &Playbook) -> Incident {
     Incident {
         id,
+        home: Home::Own,
         principal: Some(principal.username.clone()),
         user_id: principal.user_id.known().cloned(),
         session_names: principal.session_names.clone(),
@@ -258,8 +611,14 @@ fn opened(facts: &Facts, principal: &Principal, playbook: &Playbook) -> Incident
     }
 }
 
-/// An open incident with what the new survey adds: a release must wait for whatever either of them saw.
-fn taken_up(mut incident: Incident, facts: &Facts, principal: &Principal) -> Incident {
+/// An open incident with what the new survey adds: a release must wait for whatever either of them saw. What a writer
+/// who was interrupted could not tell any more is told now.
+fn taken_up(
+    mut incident: Incident,
+    facts: &Facts,
+    principal: &Principal,
+    playbook: &Playbook,
+) -> Incident {
     incident.longest_session = incident
         .longest_session
         .max(Some(principal.session.longest));
@@ -267,6 +626,14 @@ fn taken_up(mut incident: Incident, facts: &Facts, principal: &Principal) -> Inc
     // The new survey saw every account again.
     incident.accounts_left_out = 0;
     incident.reaches_management |= principal.reaches_management;
+    incident
+        .principal
+        .get_or_insert_with(|| principal.username.clone());
+    incident
+        .operator
+        .get_or_insert_with(|| facts.caller.arn.clone());
+    incident.opened.get_or_insert(facts.asked_at);
+    incident.margin.get_or_insert(playbook.release.margin);
     incident
 }
 

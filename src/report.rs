@@ -13,11 +13,14 @@ use serde_json::Value;
 
 use crate::facts::Known;
 use crate::ids::*;
-use crate::incident::Incident;
-use crate::plan::preflight;
+use crate::incident::armed::Standing;
+use crate::incident::{Home, Incident};
+use crate::journal::Past;
+use crate::plan::{Plan, preflight};
 use crate::playbook::{ByHand, Playbook};
 use crate::policy::document::Document;
 use crate::release::Closed;
+use crate::respond::memory::Remembered;
 use crate::respond::{Accepted, Prepared, Proved};
 use crate::verify::{AccountProof, Overall, Proof};
 
@@ -60,6 +63,53 @@ pub struct PlanReport {
     pub warnings: Vec<String>,
     /// Full sentences.
     pub not_covered: Vec<String>,
+}
+
+/// The plans of several users. Of `quell plan` with more than one.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PlansReport {
+    /// `quell.plans/1`.
+    pub schema: &'static str,
+    /// Each as it would be alone.
+    pub plans: Vec<PlanReport>,
+}
+
+/// The end of `quell contain` with more than one user.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ContainsReport {
+    /// `quell.contains/1`.
+    pub schema: &'static str,
+    /// The host that answered, when it is not AWS.
+    pub practice: Option<String>,
+    /// Each that AWS accepted, as it would be told alone.
+    pub contained: Vec<ContainReport>,
+    /// Each that was not, or not to the end.
+    pub failed: Vec<NotContainedReport>,
+}
+
+/// One containment that did not come to its end.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NotContainedReport {
+    /// The incident.
+    pub incident: IncidentId,
+    /// Whom it denies, or was to.
+    pub principal: Username,
+    /// Why.
+    pub failure: String,
+    /// The exit code that it would have had alone.
+    pub exit: u8,
+}
+
+impl NotContainedReport {
+    /// Of a plan and what went wrong with it.
+    pub fn of(plan: &Plan, failure: &str, exit: u8) -> Self {
+        Self {
+            incident: plan.incident.id.clone(),
+            principal: plan.principal.username.clone(),
+            failure: failure.to_owned(),
+            exit,
+        }
+    }
 }
 
 /// One change.
@@ -177,6 +227,95 @@ pub struct StatusReport {
     pub practice: Option<String>,
     /// Every incident that AWS remembers, or the one that was asked for.
     pub incidents: Vec<IncidentReport>,
+    /// Where this machine's journals say otherwise.
+    pub disagreements: Vec<DisagreementReport>,
+}
+
+/// An incident of which this machine's journal and AWS say different things.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DisagreementReport {
+    /// The incident.
+    pub incident: IncidentId,
+    /// Whom it denies, where the journal says.
+    pub principal: Option<Username>,
+    /// What is said here and what there, a full sentence.
+    pub says: String,
+    /// What to do, a full sentence.
+    pub hint: String,
+}
+
+impl DisagreementReport {
+    /// Of a journal and what AWS has of its incident; `None` where they agree, and for an incident of another
+    /// organization.
+    pub fn of(
+        past: &Past,
+        organization: Option<&OrganizationId>,
+        there: Option<&IncidentReport>,
+    ) -> Option<Self> {
+        let id = &past.incident;
+        let say = |principal: Option<&Username>, says: &str, hint: String| {
+            Some(Self {
+                incident: id.clone(),
+                principal: principal.cloned(),
+                says: says.to_owned(),
+                hint,
+            })
+        };
+        let state = match &past.state {
+            Ok(state) => state,
+            Err(error) => {
+                let hint =
+                    "Leave it as it is: it is evidence. AWS remembers the incident without it.";
+                return say(
+                    None,
+                    &format!("This machine's journal says nothing: {error}."),
+                    hint.to_owned(),
+                );
+            }
+        };
+        let elsewhere = match (&state.organization, organization) {
+            (Some(theirs), Some(ours)) => theirs != ours,
+            // A journal that did not see the approval says nothing of what AWS must have.
+            (None, _) => there.is_none(),
+            (Some(_), None) => false,
+        };
+        if elsewhere {
+            return None;
+        }
+        let who = state.principal.as_ref();
+        match there {
+            None if state.contained => say(
+                who,
+                "This machine contained it, and AWS has no trace of it any more: nobody is denied anything by it now.",
+                format!(
+                    "If somebody released it elsewhere, `quell release {id}` notes that here. If nobody did, somebody took the deny away: contain the user again."
+                ),
+            ),
+            None if who.is_some() && !state.released => say(
+                who,
+                "It was approved on this machine, and AWS does not have it: nobody is denied anything by it.",
+                format!(
+                    "Go on with `quell contain --resume {id}`; to leave it, `quell release {id}` notes that here."
+                ),
+            ),
+            Some(_) if state.released => say(
+                who,
+                "It was released on this machine, and AWS has it.",
+                format!("If nobody contained the user again, `quell release {id}` takes it away."),
+            ),
+            Some(there) if state.contained && there.state == Stage::NotAttached => say(
+                who,
+                "This machine attached it, and it is not attached where it belongs: somebody has detached it.",
+                format!("`quell contain --resume {id}` attaches it again."),
+            ),
+            Some(there) if state.proven && there.proven.is_none() => say(
+                who,
+                "It was proven on this machine, and its tags do not say so: the wait for the release has not begun.",
+                format!("`quell verify {id}` proves it again and writes it down."),
+            ),
+            None | Some(_) => None,
+        }
+    }
 }
 
 /// One incident, as AWS remembers it.
@@ -190,6 +329,10 @@ pub struct IncidentReport {
     pub operator: Option<String>,
     /// When it began.
     pub opened: Option<Timestamp>,
+    /// How long ago that is, for people.
+    pub age: Option<String>,
+    /// Whether it is in the armed policy, beside others.
+    pub armed: bool,
     /// Its policy.
     pub policy_id: PolicyId,
     /// Where it is attached now.
@@ -204,6 +347,8 @@ pub struct IncidentReport {
     pub wait: Option<String>,
     /// Whether it can be released now.
     pub due: bool,
+    /// What is not as it should be, full sentences, each with what to do.
+    pub notes: Vec<String>,
 }
 
 /// The end of `quell release`.
@@ -215,6 +360,8 @@ pub struct ReleaseReport {
     pub practice: Option<String>,
     /// Each that was released.
     pub released: Vec<ReleasedReport>,
+    /// Each that AWS had no trace of any more; this machine's journal says so from now on.
+    pub gone: Vec<IncidentId>,
     /// Each that was due and could not be.
     pub failed: Vec<NotReleasedReport>,
 }
@@ -243,6 +390,8 @@ pub struct ReleasedReport {
     pub forced_past: Option<Closed>,
     /// Whether the suspect's canary and the control are allowed again everywhere we looked.
     pub allowed_again: bool,
+    /// Other incidents that deny the same person: then they are not let in again.
+    pub still_denied_by: Vec<IncidentId>,
     /// Account by account.
     pub accounts: Vec<AccountReport>,
 }
@@ -301,18 +450,29 @@ impl PlanReport {
             plan,
             preflight,
         } = prepared;
-        let name = plan.incident.id.policy_name();
+        let name = plan.incident.policy_name();
         let steps = plan.steps.iter().map(|step| StepReport {
             does: match step {
                 crate::plan::Step::CreatePolicy { .. } => format!("create the policy {name}"),
                 crate::plan::Step::AttachPolicy { target, .. } => format!("attach it to {target}"),
+                crate::plan::Step::UpdatePolicy { .. } => format!(
+                    "write the deny into the armed policy {name}, which is attached to {}",
+                    plan.target
+                ),
+                crate::plan::Step::TagPolicy { .. } => "enter the incident in its tags".to_owned(),
             },
             undone_by: match step.inverse() {
                 crate::plan::StepName::DetachPolicy => "detach it",
+                crate::plan::StepName::TakeOut => "take it out",
+                crate::plan::StepName::ClearTags => "take it out of them",
                 crate::plan::StepName::DeletePolicy
                 | crate::plan::StepName::CreatePolicy
                 | crate::plan::StepName::AttachPolicy
-                | crate::plan::StepName::RecordProof => "delete it",
+                | crate::plan::StepName::RecordProof
+                | crate::plan::StepName::UpdatePolicy
+                | crate::plan::StepName::TagPolicy
+                | crate::plan::StepName::AlignPolicy
+                | crate::plan::StepName::MarkLeaving => "delete it",
             },
             already: step.already(),
         });
@@ -411,21 +571,12 @@ impl VerifyReport {
 
 impl IncidentReport {
     /// Of what AWS remembers, with where the policy is attached.
-    pub fn of(
-        incident: Incident,
-        policy_id: PolicyId,
-        attached_to: Vec<TargetId>,
-        now: Timestamp,
-    ) -> Self {
+    pub fn of(known: &Remembered, attached_to: Vec<TargetId>, now: Timestamp) -> Self {
+        let incident = known.incident.clone();
         let release_not_before = incident.release_not_before();
         let wait =
             release_not_before.map(|until| until.duration_since(now).max(SignedDuration::ZERO));
-        // Attached to something else than where it belongs is not attached: the proof was made with it there.
-        let attached = match &incident.target {
-            Some(target) => attached_to.contains(target),
-            None => !attached_to.is_empty(),
-        };
-        let state = match (attached, incident.proven) {
+        let state = match (known.is_in_force(&attached_to), incident.proven) {
             (false, _) => Stage::NotAttached,
             (true, None) => Stage::Accepted,
             (true, Some(_)) => Stage::Proven,
@@ -437,12 +588,40 @@ impl IncidentReport {
             principal: incident.principal,
             operator: incident.operator,
             opened: incident.opened,
-            policy_id,
+            age: incident
+                .opened
+                .map(|opened| human::duration(now.duration_since(opened))),
+            armed: incident.home == Home::Armed,
+            policy_id: known.policy.id.clone(),
+            notes: notes(known),
             attached_to,
             state,
             proven: incident.proven,
             release_not_before,
         }
+    }
+}
+
+/// What is not as it should be of an incident in the armed policy.
+fn notes(known: &Remembered) -> Vec<String> {
+    let id = &known.incident.id;
+    let Some(entered) = &known.entered else {
+        return Vec::new();
+    };
+    match (entered.standing, entered.denied, entered.tagged) {
+        (Standing::Leaving, _, _) => vec![format!(
+            "Its release was interrupted: `quell release {id}` goes on."
+        )],
+        (Standing::Released, _, _) => vec![format!(
+            "It was released, and somebody has written an older document since: `quell release {id}` takes it out again."
+        )],
+        (Standing::Open, false, _) => vec![format!(
+            "Its deny is NOT in the armed policy, although its tags are: somebody else wrote there and was interrupted. `quell contain --resume {id}` puts it back."
+        )],
+        (Standing::Open, true, false) => vec![format!(
+            "The armed policy denies it and has no tags of it: who contained was interrupted. `quell contain --resume {id}` enters it."
+        )],
+        (Standing::Open, true, true) => Vec::new(),
     }
 }
 

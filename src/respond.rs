@@ -2,23 +2,31 @@
 //!
 //! Arrives: an approved plan, or an incident to release. Leaves: what became so. Goes wrong: [`Stopped`]. On failure it
 //! stays contained and stops (R9): nothing is unwound by reflex, and what remains to be done is said. From approval to
-//! accepted there are two calls and nothing between them (R11).
+//! accepted there are two calls and nothing between them, or one when the organization is armed (R11).
 
+pub mod armed;
+
+pub mod memory;
+
+use futures_util::future::try_join_all;
+use futures_util::join;
 use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 
 use crate::cloud::{Clock, Cloud, Read, Trouble};
 use crate::contain::{self, Outcome};
-use crate::facts::{Facts, PolicySummary};
+use crate::facts::{Facts, Glance, Known, PolicySummary, TaggedPolicy};
 use crate::ids::*;
-use crate::incident::Incident;
+use crate::incident::armed::Standing;
+use crate::incident::{Home, Incident};
 use crate::journal::{Event, Journal, JournalError, Purpose, Store};
 use crate::plan::approval::{Approved, How};
 use crate::plan::preflight::{self, Preflight};
-use crate::plan::{Plan, Step, StepName};
+use crate::plan::{Begun, Moved, Plan, Step, StepName, Wish};
 use crate::playbook::{Playbook, Target};
 use crate::policy::NothingToDeny;
 use crate::policy::document::Document;
 use crate::principal::{self, NotCovered, Principal};
+use crate::respond::memory::Remembered;
 use crate::signal::Suspect;
 use crate::survey::{self, SurveyError};
 use crate::verify::{AccountProof, Aim, Overall, Proof, Proving, Question};
@@ -64,42 +72,140 @@ pub enum NotPrepared {
     Trouble(#[from] Trouble),
 }
 
-/// Survey → principal → plan → preflight. It is handed the reading capability and cannot change anything (R6).
+/// How the plans are to be made, beside whom they are about.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Asked<'a> {
+    /// Where the deny is to be attached, if not where the playbook says.
+    pub target: Option<&'a TargetId>,
+    /// See [`Wish::cold`].
+    pub cold: bool,
+    /// See [`Wish::begun`].
+    pub begun: &'a [Begun],
+}
+
+/// Survey → principal → plan → preflight, for each suspect; two that turn out to be one person are one. It is handed the
+/// reading capability and cannot change anything (R6).
 ///
 /// # Errors
-/// [`NotPrepared`].
+/// [`NotPrepared`]; of several, one that cannot be prepared keeps the others back, because nobody has been asked yet.
 pub async fn prepare(
     read: &impl Read,
     clock: &impl Clock,
-    suspect: &Suspect,
+    suspects: &[Suspect],
     playbook: &Playbook,
-    target: Option<&TargetId>,
-) -> Result<Prepared, NotPrepared> {
-    principal::is_covered(suspect)?;
-    let target = target.or(match &playbook.target {
+    asked: &Asked<'_>,
+) -> Result<Vec<Prepared>, NotPrepared> {
+    for suspect in suspects {
+        principal::is_covered(suspect)?;
+    }
+    let target = asked.target.or(match &playbook.target {
         Target::Root => None,
         Target::Id(id) => Some(id),
     });
-    let facts = survey::survey(read, clock, suspect, target).await?;
-    let plan = Plan::containment(&facts, Principal::of(suspect, &facts), playbook)?;
-    if let Some(Step::CreatePolicy {
+    let facts = survey::survey(read, clock, suspects, target).await?;
+    let mut all: Vec<Prepared> = Vec::new();
+    for (suspect, facts) in suspects.iter().zip(facts) {
+        let principal = Principal::of(suspect, &facts);
+        let known = |prepared: &Prepared| {
+            let other = &prepared.plan.principal;
+            other.username == principal.username && other.user_id == principal.user_id
+        };
+        if all.iter().any(known) {
+            continue;
+        }
+        let before: Vec<Plan> = all.iter().map(|prepared| prepared.plan.clone()).collect();
+        let wish = Wish {
+            cold: asked.cold,
+            begun: asked.begun,
+            before: &before,
+        };
+        let plan = Plan::containment(&facts, principal, playbook, &wish)?;
+        unaltered(read, &plan).await?;
+        let preflight = preflight::check(&facts, &plan, playbook, &before);
+        all.push(Prepared {
+            facts,
+            plan,
+            preflight,
+        });
+    }
+    Ok(all)
+}
+
+/// Preflight and approval are about the very document that will be attached, so one that exists is read.
+async fn unaltered(read: &impl Read, plan: &Plan) -> Result<(), NotPrepared> {
+    let Some(Step::CreatePolicy {
         already: Some(policy),
         ..
     }) = plan.steps.first()
-    {
-        // Preflight and approval are about the very document that will be attached, so one that exists is read.
-        let content = read.content(&policy.id).await?.unwrap_or_default();
-        if Document::parse(&content).ok().as_ref() != Some(&plan.document) {
-            let (incident, policy) = (plan.incident.id, policy.id.clone());
-            return Err(NotPrepared::Altered { incident, policy });
-        }
+    else {
+        return Ok(());
+    };
+    let described = read.policy(&policy.id).await?;
+    let document = described.and_then(|(_, content)| Document::parse(&content).ok());
+    if document.as_ref() == Some(&plan.document) {
+        return Ok(());
     }
-    let preflight = preflight::check(&facts, &plan, playbook);
-    Ok(Prepared {
-        facts,
-        plan,
-        preflight,
-    })
+    let (incident, policy) = (plan.incident.id.clone(), policy.id.clone());
+    Err(NotPrepared::Altered { incident, policy })
+}
+
+/// A survey that is not older than this needs no last look, where a stale one could only be refused by AWS.
+const FRESH: SignedDuration = SignedDuration::from_secs(10);
+
+/// Why a plan that was shown cannot be approved any more. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Stale {
+    /// It is another plan by now.
+    #[error("the organization changed since the survey: {0}")]
+    Moved(#[from] Moved),
+    /// The last look was not answered.
+    #[error(transparent)]
+    Trouble(#[from] Trouble),
+}
+
+/// A last look at what a plan hangs on, before an approval of it counts: the plan upon what is there now. A plan for the
+/// armed policy is always looked at again, because its one call replaces what everybody else has written there.
+///
+/// # Errors
+/// [`Stale`].
+pub async fn look_again(
+    read: &impl Read,
+    clock: &impl Clock,
+    prepared: &Prepared,
+) -> Result<Plan, Stale> {
+    let Prepared { plan, facts, .. } = prepared;
+    let uses_armed = plan.incident.home == Home::Armed;
+    if !uses_armed && clock.now().duration_since(plan.surveyed_at) <= FRESH {
+        return Ok(plan.clone());
+    }
+    let armed = async {
+        match &facts.armed {
+            Known::Known(Some(armed)) if uses_armed => {
+                survey::look_at(read, &armed.summary.id).await
+            }
+            Known::Known(_) | Known::Unknown(_) => Ok(None),
+        }
+    };
+    let new = async {
+        let attached = read.attached(&plan.target).await?;
+        let is_new = |policy: &&PolicySummary| {
+            IncidentId::of_policy_name(&policy.name).is_some() && !facts.attached.contains(policy)
+        };
+        let new = attached.iter().filter(is_new).cloned();
+        let new = try_join_all(new.map(|summary| async move {
+            let tags = read.tags(&summary.id).await?;
+            Ok::<_, Trouble>(TaggedPolicy { summary, tags })
+        }));
+        Ok::<_, Trouble>((new.await?, attached))
+    };
+    let (armed, new) = join!(armed, new);
+    let (remembered, attached) = new?;
+    let seen = Glance {
+        attached,
+        remembered,
+        armed: armed?,
+    };
+    Ok(plan.clone().upon(&seen)?)
 }
 
 /// What the canaries are asked about an incident.
@@ -111,7 +217,7 @@ pub fn question(
 ) -> Question {
     Question {
         incident: incident.id.clone(),
-        policy: policy.clone(),
+        policies: [policy.clone()].into(),
         names: incident.session_names.clone(),
         accounts: incident.accounts.clone(),
         roles: playbook.verify.canary_roles.clone(),
@@ -165,6 +271,19 @@ pub enum Stopped {
     /// Something that had to be read first could not be.
     #[error(transparent)]
     Read(Trouble),
+    /// A change was made, and that could not be recorded; so nothing else was done.
+    #[error("{error}; and {step:?} was done before, on {policy}")]
+    Unrecorded {
+        /// Which.
+        step: StepName,
+        /// The policy that was changed.
+        policy: PolicyId,
+        /// Why not.
+        error: JournalError,
+    },
+    /// The armed policy and its tags do not come to agree.
+    #[error("the armed policy {0}")]
+    Armed(armed::Discord),
 }
 
 /// One incident being worked on: the world, its journal, and whoever watches.
@@ -184,7 +303,8 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
         }
     }
 
-    /// Carries out an approved plan: create, attach.
+    /// Carries out an approved plan: create and attach; or update, when the organization is armed, and then whatever
+    /// brings the armed policy and its tags in line.
     ///
     /// # Errors
     /// [`Stopped`]; the journal's state says how far it came.
@@ -204,19 +324,18 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
             },
             plan: plan.digest(),
             document: plan.document.minified(),
+            organization: Some(plan.organization.clone()),
+            target: Some(plan.target.clone()),
             practice: self.cloud.practice(),
         })?;
         let (read, change, clock) = (self.cloud.read(), self.cloud.change(), self.cloud.clock());
         let mut created: Option<PolicySummary> = None;
-        if let (
-            true,
-            Some(Step::CreatePolicy {
-                already: Some(policy),
-                ..
-            }),
-        ) = (plan.stops_clock, plan.steps.first())
-        {
-            self.remember(&plan.incident, &policy.id).await?;
+        let mut accepted: Option<Accepted> = None;
+        if plan.stops_clock {
+            let policy = plan.steps.iter().find_map(Step::known_policy);
+            if let Some(policy) = policy {
+                self.remember(&plan.incident, policy).await?;
+            }
         }
         for step in &plan.steps {
             self.record(Event::Started { step: step.name() })?;
@@ -255,16 +374,47 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
                         | Outcome::Unsettled(_)) => outcome,
                     };
                     self.settled(step.name(), outcome, &policy.id)?;
+                    accepted = Some(Accepted {
+                        policy: policy.clone(),
+                        at: clock.now(),
+                    });
+                }
+                Step::UpdatePolicy {
+                    policy,
+                    content,
+                    already,
+                } => {
+                    let is_so = |there: &str| armed::holds(there, &plan.document);
+                    let outcome = if *already {
+                        Outcome::Found(())
+                    } else {
+                        contain::update(read, change, clock, &policy.id, content, is_so).await
+                    };
+                    self.settled(step.name(), outcome, &policy.id)?;
+                    accepted = Some(Accepted {
+                        policy: policy.clone(),
+                        at: clock.now(),
+                    });
+                }
+                Step::TagPolicy {
+                    policy,
+                    tags,
+                    already,
+                } => {
+                    let outcome = if *already {
+                        Outcome::Found(())
+                    } else {
+                        contain::tag(read, change, clock, policy, tags).await
+                    };
+                    self.settled(step.name(), outcome, policy)?;
+                    self.align(policy, Some(&plan.target)).await?;
                 }
             }
         }
-        match created {
-            Some(policy) => Ok(Accepted {
-                policy,
-                at: self.cloud.clock().now(),
-            }),
+        match accepted {
+            Some(accepted) => Ok(accepted),
             None => Err(Stopped::Journal(JournalError::Store(
-                "the plan has no step that creates a policy".to_owned(),
+                "the plan has no step that denies anybody".to_owned(),
             ))),
         }
     }
@@ -280,7 +430,17 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
         policy: &PolicyId,
         question: &Question,
     ) -> Result<Proved, Stopped> {
-        let proof = self.look(question).await?;
+        if incident.home == Home::Armed {
+            // Somebody who wrote at the same time and was interrupted may have left it out of line.
+            self.align(policy, incident.target.as_ref()).await?;
+        }
+        let mut question = question.clone();
+        // Where several incidents deny the same person, AWS names one of their policies, whichever it likes.
+        let others = others_that_deny(self.cloud.read(), &question).await;
+        question
+            .policies
+            .extend(others.into_iter().map(|known| known.policy.arn));
+        let proof = self.look(&question).await?;
         match proof.overall {
             Overall::Shown => {
                 self.record(Event::Proven)?;
@@ -305,7 +465,11 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
     async fn remember(&mut self, incident: &Incident, policy: &PolicyId) -> Result<bool, Stopped> {
         let (read, change, clock) = (self.cloud.read(), self.cloud.change(), self.cloud.clock());
         let there = read.tags(policy).await.unwrap_or_default();
-        let tags = incident.tags();
+        let mut tags = incident.tags();
+        if incident.home == Home::Armed {
+            // It says whether the incident is open, and that is not for a proof to say.
+            tags.remove(&armed::first_key(&incident.id));
+        }
         if tags
             .iter()
             .all(|(key, value)| there.get(key) == Some(value))
@@ -343,6 +507,10 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
     ) -> Result<(), Stopped> {
         let (read, change, clock) = (self.cloud.read(), self.cloud.change(), self.cloud.clock());
         self.take_up(incident, Purpose::Release, operator, forced_past)?;
+        if incident.home == Home::Armed {
+            self.take_out(incident, policy).await?;
+            return self.record(Event::Released);
+        }
         let targets = read.targets(policy).await.map_err(Stopped::Read)?;
         for target in &targets {
             self.record(Event::Started {
@@ -431,17 +599,28 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
         outcome: Outcome<()>,
         policy: &PolicyId,
     ) -> Result<(), Stopped> {
+        let found = matches!(outcome, Outcome::Found(()));
         match outcome {
-            Outcome::Done(()) => self.record(Event::Done {
-                step,
-                policy: policy.clone(),
-                found: false,
-            }),
-            Outcome::Found(()) => self.record(Event::Done {
-                step,
-                policy: policy.clone(),
-                found: true,
-            }),
+            Outcome::Done(()) | Outcome::Found(()) => {
+                let done = Event::Done {
+                    step,
+                    policy: policy.clone(),
+                    found,
+                };
+                self.record(done).map_err(|stopped| match stopped {
+                    // Whoever reads it must be able to undo by hand what no file tells of.
+                    Stopped::Journal(error) => Stopped::Unrecorded {
+                        step,
+                        policy: policy.clone(),
+                        error,
+                    },
+                    stopped @ (Stopped::Failed { .. }
+                    | Stopped::Unsettled { .. }
+                    | Stopped::Read(_)
+                    | Stopped::Unrecorded { .. }
+                    | Stopped::Armed(_)) => stopped,
+                })
+            }
             outcome @ (Outcome::Failed(_) | Outcome::Unsettled(_)) => self.unsettled(step, outcome),
         }
     }
@@ -466,6 +645,22 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
             }
         }
     }
+}
+
+/// Other incidents that deny all these names, too. Not being able to ask leaves none.
+pub async fn others_that_deny(read: &impl Read, question: &Question) -> Vec<Remembered> {
+    let known = memory::remembered(read).await.unwrap_or_default();
+    let names_all = |known: &Remembered| {
+        let is_open = known
+            .entered
+            .as_ref()
+            .is_none_or(|entered| entered.standing == Standing::Open);
+        known.incident.id != question.incident
+            && is_open
+            && !question.names.is_empty()
+            && known.incident.session_names.is_superset(&question.names)
+    };
+    known.into_iter().filter(names_all).collect()
 }
 
 /// The next whole second.

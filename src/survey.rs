@@ -1,7 +1,7 @@
 //! Asks, with the reading capability only, everything that the plan needs, and as little as possible (R11).
 //!
-//! Arrives: a suspect and a target (the root, if none is named). Leaves: [`Facts`]. Goes wrong: [`SurveyError`]; nothing was changed then, because
-//! nothing here could have changed anything.
+//! Arrives: suspects and a target (the root, if none is named). Leaves: [`Facts`] for each. Goes wrong: [`SurveyError`];
+//! nothing was changed then, because nothing here could have changed anything.
 //!
 //! The organization and the directory are asked at the same time, and within each whatever does not wait for an
 //! earlier answer: the longest chain is instance → user → groups → their assignments → permission sets.
@@ -59,16 +59,16 @@ pub enum SurveyError {
     Trouble(#[from] Trouble),
 }
 
-/// Asks everything.
+/// Asks everything, once for all the suspects: one answer for each, in their order.
 ///
 /// # Errors
 /// [`SurveyError`]; nothing was changed.
 pub async fn survey(
     read: &impl Read,
     clock: &impl Clock,
-    suspect: &Suspect,
+    suspects: &[Suspect],
     target: Option<&TargetId>,
-) -> Result<Facts, SurveyError> {
+) -> Result<Vec<Facts>, SurveyError> {
     // Who we are comes first: with no credentials every other question would only fail more slowly.
     let (caller, organization) = join!(read.caller(), read.organization());
     let caller = caller?;
@@ -78,40 +78,82 @@ pub async fn survey(
         },
         OrganizationError::Trouble(trouble) => SurveyError::Trouble(trouble),
     })?;
-    let (estate, directory) = join!(
+    let (estate, directories) = join!(
         estate(read, &caller, &organization, target),
-        directory(read, &organization, suspect)
+        directories(read, &organization, suspects)
     );
     // What is wrong with the organization explains what is wrong with the directory, so it is said first.
-    let (estate, directory) = (estate?, directory?);
-    Ok(Facts {
-        asked_at: clock.now(),
-        caller,
-        organization,
-        root: estate.root,
-        target: estate.target,
-        under_target: estate.under_target,
-        attached: estate.attached,
-        remembered: estate.remembered,
+    let (estate, directories) = (estate?, directories?);
+    let asked_at = clock.now();
+    let facts = |directory| Facts {
+        asked_at,
+        caller: caller.clone(),
+        organization: organization.clone(),
+        root: estate.root.clone(),
+        target: estate.target.clone(),
+        under_target: estate.under_target.clone(),
+        attached: estate.attached.clone(),
+        remembered: estate.memory.own.clone(),
+        armed: estate.memory.armed.clone(),
         directory,
-    })
+    };
+    Ok(directories.into_iter().map(facts).collect())
 }
 
-/// Every incident that AWS remembers: policies that are named like ours, with their tags.
+/// What AWS remembers of incidents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Memory {
+    /// Policies that are named like an incident's own, with their tags.
+    pub own: Vec<TaggedPolicy>,
+    /// The armed policy, if there is one; unknown where it could not be read.
+    pub armed: Known<Option<ArmedPolicy>>,
+}
+
+/// Everything that AWS remembers of incidents.
 ///
 /// # Errors
 /// [`Trouble`], when AWS did not answer.
-pub async fn remembered(read: &impl Read) -> Result<Vec<TaggedPolicy>, Trouble> {
-    let ours = read
-        .policies()
-        .await?
-        .into_iter()
+pub async fn memory(read: &impl Read) -> Result<Memory, Trouble> {
+    let policies = read.policies().await?;
+    let armed = policies.iter().find(|policy| policy.name == ARMED_POLICY);
+    let ours = policies
+        .iter()
         .filter(|policy| IncidentId::of_policy_name(&policy.name).is_some());
-    try_join_all(ours.map(|summary| async move {
+    let own = try_join_all(ours.map(|summary| async move {
         let tags = read.tags(&summary.id).await?;
+        let summary = summary.clone();
         Ok(TaggedPolicy { summary, tags })
+    }));
+    let armed = async {
+        match armed {
+            None => Known::Known(None),
+            // Nobody is left in because of it: without it there are two calls instead of one.
+            Some(summary) => match look_at(read, &summary.id).await {
+                Ok(armed) => Known::Known(armed),
+                Err(trouble) => Known::Unknown(trouble.to_string()),
+            },
+        }
+    };
+    let (own, armed) = join!(own, armed);
+    Ok(Memory { own: own?, armed })
+}
+
+/// The armed policy as it stands now; `None` if it is gone.
+///
+/// # Errors
+/// [`Trouble`], when AWS did not answer.
+pub async fn look_at(read: &impl Read, policy: &PolicyId) -> Result<Option<ArmedPolicy>, Trouble> {
+    let (tags, described, targets) =
+        join!(read.tags(policy), read.policy(policy), read.targets(policy));
+    let Some((summary, content)) = described? else {
+        return Ok(None);
+    };
+    Ok(Some(ArmedPolicy {
+        summary,
+        tags: tags?,
+        content,
+        targets: targets?,
     }))
-    .await
 }
 
 /// The organization's half of the facts.
@@ -120,7 +162,7 @@ struct Estate {
     target: TargetId,
     under_target: Option<BTreeSet<AccountId>>,
     attached: Vec<PolicySummary>,
-    remembered: Vec<TaggedPolicy>,
+    memory: Memory,
 }
 
 async fn estate(
@@ -129,7 +171,7 @@ async fn estate(
     organization: &Organization,
     target: Option<&TargetId>,
 ) -> Result<Estate, SurveyError> {
-    let (root, remembered) = join!(read.root(), remembered(read));
+    let (root, memory) = join!(read.root(), memory(read));
     let not_ours = |trouble: Trouble| {
         if trouble.kind == TroubleKind::Denied && caller.account != organization.management {
             SurveyError::NotManagement {
@@ -141,7 +183,7 @@ async fn estate(
         }
     };
     let root = root.map_err(not_ours)?;
-    let remembered = remembered.map_err(not_ours)?;
+    let memory = memory.map_err(not_ours)?;
     let target = target.unwrap_or(&root.id).clone();
     let under = async {
         Ok::<_, Trouble>(match target.account() {
@@ -156,15 +198,16 @@ async fn estate(
         under_target: under_target?,
         root,
         target,
-        remembered,
+        memory,
     })
 }
 
-async fn directory(
+/// The directory's answers about each of the suspects.
+async fn directories(
     read: &impl Read,
     organization: &Organization,
-    suspect: &Suspect,
-) -> Result<Directory, SurveyError> {
+    suspects: &[Suspect],
+) -> Result<Vec<Directory>, SurveyError> {
     // The organization's instance belongs to the management account; a member may have one of its own beside it, whose
     // users enter nothing but that member (aws-facts §9).
     let instances = read.instances().await?.into_iter();
@@ -174,14 +217,15 @@ async fn directory(
         return Err(SurveyError::NoIdentityCenter);
     };
     // The listing waits for nobody, and nobody's next question for it.
-    let (listed, directory) = join!(
-        listed(read, &instance),
-        person(read, instance.clone(), suspect)
-    );
-    Ok(Directory {
-        users: listed,
-        ..directory?
-    })
+    let persons = suspects
+        .iter()
+        .map(|suspect| person(read, instance.clone(), suspect));
+    let (listed, persons) = join!(listed(read, &instance), try_join_all(persons));
+    let all = persons?.into_iter().map(|person| Directory {
+        users: listed.clone(),
+        ..person
+    });
+    Ok(all.collect())
 }
 
 /// The directory's answers about the suspect alone.

@@ -27,8 +27,9 @@ const AT_ONCE: usize = 16;
 pub struct Question {
     /// The incident, which names the control.
     pub incident: IncidentId,
-    /// The policy that refuses, or did until it was taken away.
-    pub policy: PolicyArn,
+    /// The policies of ours that refuse, or did until they were taken away: more than one where several incidents deny
+    /// the same person, because AWS names one of them only.
+    pub policies: BTreeSet<PolicyArn>,
     /// The suspect's session names.
     pub names: BTreeSet<SessionName>,
     /// Where.
@@ -349,7 +350,7 @@ impl<S> Watch<S> {
         for suspect in suspects {
             let probed = canaries.probe(suspect).await;
             expired |= probed == Probed::SessionExpired;
-            let seen = table(question.aim, &control, &probed, &question.policy);
+            let seen = table(question.aim, &control, &probed, &question.policies);
             // The names of one account show what the worst of them shows.
             let outweighs = match &worst {
                 None => true,
@@ -390,7 +391,7 @@ fn table(
     aim: Aim,
     control: &Probed,
     suspect: &Probed,
-    ours: &PolicyArn,
+    ours: &BTreeSet<PolicyArn>,
 ) -> (Verdict, Option<String>) {
     match (suspect, control) {
         // After a release nobody may be refused, the control as little as the suspect (R21).
@@ -419,7 +420,7 @@ fn table(
                 ..
             },
             Probed::Allowed,
-        ) if policy == ours => (Verdict::RefusedByUs, None),
+        ) if ours.contains(policy) => (Verdict::RefusedByUs, None),
         (
             Probed::Refused {
                 policy: Some(policy),
@@ -507,7 +508,7 @@ mod tests {
 
     #[test]
     fn the_decision_table_line_by_line() {
-        let ours = arn("p-ours");
+        let ours = [arn("p-ours")].into();
         let cases = [
             (Probed::Allowed, Probed::Allowed, Verdict::Allowed),
             (Probed::Allowed, refused(None, true), Verdict::Allowed),

@@ -137,7 +137,7 @@ impl Reader {
     pub(super) async fn describe_policy(
         &self,
         policy: &PolicyId,
-    ) -> Result<Option<String>, Trouble> {
+    ) -> Result<Option<(PolicySummary, String)>, Trouble> {
         const CALL: &str = "organizations:DescribePolicy";
         match self
             .organizations
@@ -146,13 +146,16 @@ impl Reader {
             .send()
             .await
         {
-            Ok(answer) => Ok(Some(
-                answer
+            Ok(answer) => {
+                let policy = answer
                     .policy()
-                    .and_then(|policy| policy.content())
-                    .unwrap_or_default()
-                    .to_owned(),
-            )),
+                    .ok_or_else(|| trouble::unreadable(CALL, "the answer has no Policy"))?;
+                let described = policy
+                    .policy_summary()
+                    .ok_or_else(|| trouble::unreadable(CALL, "the answer has no PolicySummary"))?;
+                let content = policy.content().unwrap_or_default().to_owned();
+                Ok(Some((summary(CALL, described)?, content)))
+            }
             Err(error)
                 if error
                     .as_service_error()
@@ -349,6 +352,28 @@ impl Change for Changer {
             }
             Err(error) => Err(trouble::of("organizations:DeletePolicy", &error)),
         }
+    }
+
+    async fn update_policy(&self, policy: &PolicyId, content: &str) -> Result<(), Trouble> {
+        self.organizations
+            .update_policy()
+            .policy_id(policy.as_str())
+            .content(content)
+            .send()
+            .await
+            .map(|_| ())
+            .map_err(|error| trouble::of("organizations:UpdatePolicy", &error))
+    }
+
+    async fn untag_policy(&self, policy: &PolicyId, keys: &[String]) -> Result<(), Trouble> {
+        self.organizations
+            .untag_resource()
+            .resource_id(policy.as_str())
+            .set_tag_keys(Some(keys.to_vec()))
+            .send()
+            .await
+            .map(|_| ())
+            .map_err(|error| trouble::of("organizations:UntagResource", &error))
     }
 
     async fn tag_policy(

@@ -167,7 +167,7 @@ impl Read for Reader {
         self.list_targets_for_policy(policy).await
     }
 
-    async fn content(&self, policy: &PolicyId) -> Result<Option<String>, Trouble> {
+    async fn policy(&self, policy: &PolicyId) -> Result<Option<(PolicySummary, String)>, Trouble> {
         self.describe_policy(policy).await
     }
 

@@ -1,22 +1,29 @@
 //! `quell plan` and `quell contain`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
+use futures_util::future::join_all;
 use jiff::SignedDuration;
 
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::given::SignalArgs;
+use crate::cli::given::{self, SignalArgs};
 use crate::cli::ui::{NoAnswer, Ui};
 use crate::cli::{Common, Outside, do_or_say, open_journal};
 use crate::cloud::{Clock as _, Cloud};
-use crate::ids::{RoleName, TargetId};
-use crate::journal::Event;
-use crate::plan::approval::Approval;
+use crate::ids::{IncidentId, RoleName, TargetId};
+use crate::journal::file::JournalFile;
+use crate::journal::{Event, Journal, Past};
+use crate::plan::approval::{Approval, Approved};
+use crate::plan::preflight::Refusal;
+use crate::plan::{Begun, Plan};
 use crate::playbook::{Playbook, parse_duration};
-use crate::report::{ContainReport, PlanReport, Stage, human};
-use crate::respond::{self, Prepared, Response};
+use crate::report::{
+    ContainReport, ContainsReport, NotContainedReport, PlanReport, PlansReport, Stage, human,
+};
+use crate::respond::{self, Accepted, Asked, Prepared, Response};
 use crate::verify::Aim;
 
 /// What `quell plan` takes.
@@ -30,6 +37,9 @@ pub struct PlanArgs {
     /// Attach to this organizational unit or account instead of the root
     #[arg(long, value_name = "ID")]
     target: Option<TargetId>,
+    /// Make a policy of its own, also where the organization is armed
+    #[arg(long)]
+    cold: bool,
     /// Use this playbook instead of the one that comes with quell
     #[arg(long, value_name = "FILE")]
     playbook: Option<PathBuf>,
@@ -97,17 +107,41 @@ pub async fn plan<O: Outside>(
 ) -> Result<Exit, Failure> {
     let playbook = playbook(args.playbook.as_ref())?;
     let (world, prepared) = prepare(args, &playbook, common, outside, ui).await?;
-    ui.result(&PlanReport::of(&prepared, world.practice()), human::plan);
-    if prepared.preflight.refusals.is_empty() {
-        Ok(Exit::Done)
-    } else {
+    let mut plans: Vec<PlanReport> = prepared
+        .iter()
+        .map(|prepared| PlanReport::of(prepared, world.practice()))
+        .collect();
+    match plans.pop() {
+        Some(plan) if plans.is_empty() => ui.result(&plan, human::plan),
+        last => {
+            plans.extend(last);
+            let plans = PlansReport {
+                schema: "quell.plans/1",
+                plans,
+            };
+            ui.result(&plans, human::plans);
+        }
+    }
+    match refusals(&prepared) {
+        None => Ok(Exit::Done),
         // The plan is the result, refusals and all; what to do about them goes beside it.
-        ui.complain(&Failure::refused(&prepared.preflight.refusals));
-        Ok(Exit::Refused)
+        Some(failure) => {
+            ui.complain(&failure);
+            Ok(Exit::Refused)
+        }
     }
 }
 
-/// `quell contain`.
+/// What preflight refuses of any of them.
+fn refusals(prepared: &[Prepared]) -> Option<Failure> {
+    let refusals: Vec<Refusal> = prepared
+        .iter()
+        .flat_map(|prepared| prepared.preflight.refusals.clone())
+        .collect();
+    (!refusals.is_empty()).then(|| Failure::refused(&refusals))
+}
+
+/// `quell contain`: all of them are approved before the first is denied anything, and denied before any is proven.
 pub async fn contain<O: Outside>(
     args: &ContainArgs,
     common: &Common,
@@ -125,44 +159,174 @@ pub async fn contain<O: Outside>(
         );
         return Err(Failure::new(Exit::Refused, both).hint("Unset AWS_ENDPOINT_URL and every AWS_ENDPOINT_URL_<SERVICE> (also in the profile), or set AWS_ENDPOINT_URL alone."));
     }
-    ui.say(&human::plan(&PlanReport::of(&prepared, world.practice())));
-    if !prepared.preflight.refusals.is_empty() {
-        return Err(Failure::refused(&prepared.preflight.refusals));
+    for prepared in &prepared {
+        ui.say(&human::plan(&PlanReport::of(prepared, world.practice())));
     }
-    let approval = approve(&prepared, &world, args.yes, ui)?;
-    let approved = approval.of(prepared.plan.clone(), world.clock().now())?;
+    if let Some(failure) = refusals(&prepared) {
+        return Err(failure);
+    }
+    let mut approvals = Vec::new();
+    for prepared in &prepared {
+        approvals.push(approve(prepared, &world, args.yes, ui)?);
+    }
 
-    let incident = &approved.plan.incident.id;
-    let mut journal = open_journal(common, incident)?;
-    let operator = &prepared.facts.caller.arn;
-    let watch = |event: &Event| ui.event(event);
-    let mut remembered = approved.plan.incident.clone();
-    let (accepted, proved) = do_or_say(outside, &mut journal, incident, async |journal| {
-        let mut response = Response::new(&world, journal, &watch);
-        let accepted = response.contain(&approved, operator).await?;
-        let question =
-            respond::question(&remembered, &accepted.policy.arn, &playbook, Aim::Refused);
-        let proved = response
-            .verify(&mut remembered, &accepted.policy.id, &question)
-            .await?;
-        Ok((accepted, proved))
-    })
-    .await?;
-    let report = ContainReport::of(
-        &prepared,
-        &remembered,
-        &playbook,
-        approved.at,
-        &accepted,
-        &proved,
-        world.practice(),
-    );
-    ui.result(&report, human::contain);
-    Ok(exit_of(
-        report.state,
-        remembered.reaches_management,
-        proved.recorded,
-    ))
+    let several = prepared.len() > 1;
+    let (mut contained, mut failed) = (Vec::new(), Vec::new());
+    for (prepared, approval) in prepared.iter().zip(approvals) {
+        let one = Contained::accept(prepared, approval, &world, common, outside, ui, several);
+        match one.await {
+            Ok(one) => contained.push(one),
+            Err(failure) if several => {
+                let stop = failure.exit == Exit::Interrupted;
+                ui.complain(&failure);
+                failed.push(NotContainedReport::of(
+                    &prepared.plan,
+                    &failure.error,
+                    failure.exit.code(),
+                ));
+                if stop {
+                    break;
+                }
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    let verifying = contained
+        .into_iter()
+        .map(|one| one.verify(&playbook, &world, outside, ui, several));
+    let (mut reports, mut exits) = (Vec::new(), Vec::new());
+    for verified in join_all(verifying).await {
+        match verified {
+            Ok((report, exit)) => {
+                reports.push(report);
+                exits.push(exit);
+            }
+            Err((plan, failure)) if several => {
+                ui.complain(&failure);
+                failed.push(NotContainedReport::of(
+                    &plan,
+                    &failure.error,
+                    failure.exit.code(),
+                ));
+            }
+            Err((_, failure)) => return Err(failure),
+        }
+    }
+    match reports.pop() {
+        Some(report) if !several => ui.result(&report, human::contain),
+        last => {
+            reports.extend(last);
+            let report = ContainsReport {
+                schema: "quell.contains/1",
+                practice: world.practice(),
+                contained: reports,
+                failed: failed.clone(),
+            };
+            ui.result(&report, human::contains);
+        }
+    }
+    Ok(together(&exits, &failed))
+}
+
+/// How several ended: as the worst of them, and partly when some were not contained and others were.
+fn together(exits: &[Exit], failed: &[NotContainedReport]) -> Exit {
+    let interrupted = Exit::Interrupted.code();
+    if failed.iter().any(|failed| failed.exit == interrupted) {
+        return Exit::Interrupted;
+    }
+    if !failed.is_empty() {
+        return Exit::Partly;
+    }
+    let worst = [Exit::Partly, Exit::GettingThrough, Exit::NotProven];
+    worst
+        .into_iter()
+        .find(|exit| exits.contains(exit))
+        .unwrap_or(Exit::Done)
+}
+
+/// A plan that AWS has accepted.
+struct Contained<'a> {
+    prepared: &'a Prepared,
+    approved: Approved,
+    journal: Journal<JournalFile>,
+    accepted: Accepted,
+}
+
+impl<'a> Contained<'a> {
+    /// A last look, the approval, and the calls.
+    async fn accept<O: Outside>(
+        prepared: &'a Prepared,
+        approval: Approval,
+        world: &O::World,
+        common: &Common,
+        outside: &O,
+        ui: &Ui<'_>,
+        several: bool,
+    ) -> Result<Self, Failure> {
+        let plan = respond::look_again(world.read(), world.clock(), prepared).await?;
+        let approved = approval.of(plan, world.clock().now())?;
+        let incident = &approved.plan.incident.id;
+        let mut journal = open_journal(common, incident, ui)?;
+        let operator = &prepared.facts.caller.arn;
+        let watch = watch(ui, &approved.plan, several);
+        let accepted = do_or_say(outside, &mut journal, incident, async |journal| {
+            let mut response = Response::new(world, journal, &watch);
+            response.contain(&approved, operator).await
+        })
+        .await?;
+        Ok(Self {
+            prepared,
+            accepted,
+            journal,
+            approved,
+        })
+    }
+
+    /// Whether it holds.
+    async fn verify<O: Outside>(
+        self,
+        playbook: &Playbook,
+        world: &O::World,
+        outside: &O,
+        ui: &Ui<'_>,
+        several: bool,
+    ) -> Result<(ContainReport, Exit), (Plan, Failure)> {
+        let Self {
+            prepared,
+            approved,
+            mut journal,
+            accepted,
+        } = self;
+        let plan = &approved.plan;
+        let watch = watch(ui, plan, several);
+        let mut remembered = plan.incident.clone();
+        let proved = do_or_say(outside, &mut journal, &plan.incident.id, async |journal| {
+            let arn = &accepted.policy.arn;
+            let question = respond::question(&remembered, arn, playbook, Aim::Refused);
+            Response::new(world, journal, &watch)
+                .verify(&mut remembered, &accepted.policy.id, &question)
+                .await
+        })
+        .await
+        .map_err(|failure| (plan.clone(), failure))?;
+        let report = ContainReport::of(
+            prepared,
+            &remembered,
+            playbook,
+            approved.at,
+            &accepted,
+            &proved,
+            world.practice(),
+        );
+        let exit = exit_of(report.state, remembered.reaches_management, proved.recorded);
+        Ok((report, exit))
+    }
+}
+
+/// Shows what happens as it does; of several, to whom.
+fn watch<'a, 'b: 'a>(ui: &'a Ui<'b>, plan: &Plan, several: bool) -> impl Fn(&Event) + use<'a, 'b> {
+    let who = several.then(|| plan.principal.username.to_string());
+    move |event: &Event| ui.event(event, who.as_deref())
 }
 
 /// How a run ended that looked whether a deny holds.
@@ -177,37 +341,86 @@ pub fn exit_of(state: Stage, reaches_management: bool, recorded: bool) -> Exit {
     }
 }
 
+/// So long all questions together may take: then it is said, instead of an operator waiting in front of a silent screen.
+const SURVEY: Duration = Duration::from_secs(120);
+
 async fn prepare<O: Outside>(
     args: &PlanArgs,
     playbook: &Playbook,
     common: &Common,
     outside: &O,
     ui: &Ui<'_>,
-) -> Result<(O::World, Prepared), Failure> {
+) -> Result<(O::World, Vec<Prepared>), Failure> {
     // What can be said without AWS is said before AWS is asked.
     let offline = args.signal.offline(ui, playbook)?;
-    if let Some(suspect) = &offline {
+    for suspect in offline.iter().flatten() {
         crate::principal::is_covered(suspect)?;
     }
+    let here = common.journals(ui);
     let region = args.signal.finding_region();
     let world = common.connect_in(outside, region.as_ref()).await?;
-    let suspect = match offline {
-        Some(suspect) => suspect,
-        None => {
-            args.signal
-                .fetched(&world, args.detector.as_deref(), ui, playbook)
-                .await?
-        }
+    let asking = async {
+        let mut resumed = None;
+        let suspects = match (offline, &args.signal.resume) {
+            (Some(suspects), _) => suspects,
+            (None, Some(which)) => {
+                let (suspect, id) = given::interrupted(&world, which.as_ref(), &here).await?;
+                resumed = Some(id);
+                vec![suspect]
+            }
+            (None, None) => {
+                let detector = args.detector.as_deref();
+                vec![args.signal.fetched(&world, detector, ui, playbook).await?]
+            }
+        };
+        let begun: Vec<Begun> = here.iter().filter_map(begun).collect();
+        let asked = Asked {
+            target: args.target.as_ref(),
+            cold: args.cold,
+            begun: &begun,
+        };
+        let (read, clock) = (world.read(), world.clock());
+        let prepared = respond::prepare(read, clock, &suspects, playbook, &asked).await?;
+        goes_on(&prepared, resumed.as_ref())?;
+        Ok::<_, Failure>(prepared)
     };
-    let prepared = respond::prepare(
-        world.read(),
-        world.clock(),
-        &suspect,
-        playbook,
-        args.target.as_ref(),
-    )
-    .await?;
+    let prepared = tokio::time::timeout(SURVEY, asking).await.map_err(|_| {
+        let why = format!("AWS did not answer all questions within {} s", SURVEY.as_secs());
+        Failure::new(Exit::Failed, why).hint("Check the network, the proxy (HTTPS_PROXY), the Region and AWS_ENDPOINT_URL, then run it again.")
+    })??;
     Ok((world, prepared))
+}
+
+/// Whether the plan goes on with the incident that was to be resumed.
+fn goes_on(prepared: &[Prepared], resumed: Option<&IncidentId>) -> Result<(), Failure> {
+    let is_another = |prepared: &&Prepared| Some(&prepared.plan.incident.id) != resumed;
+    match (resumed, prepared.iter().find(is_another)) {
+        (Some(id), Some(other)) => Err(Failure::new(
+            Exit::Refused,
+            format!(
+                "{id} cannot go on: containing its user on {} now is incident {}",
+                other.plan.target, other.plan.incident.id
+            ),
+        )
+        .hint(format!(
+            "See both with `quell status`; to contain the user: `quell contain {}`.",
+            human::clean(other.plan.principal.username.as_str())
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// What a journal of this machine says was begun, and AWS may never have heard of.
+fn begun(past: &Past) -> Option<Begun> {
+    let state = past.state.as_ref().ok()?;
+    let open = !state.contained && !state.released && !state.proven;
+    open.then_some(())?;
+    Some(Begun {
+        incident: past.incident.clone(),
+        principal: state.principal.clone()?,
+        organization: state.organization.clone()?,
+        target: state.target.clone()?,
+    })
 }
 
 /// The go-ahead: `--yes`, or the username typed on a terminal.

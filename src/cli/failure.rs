@@ -15,7 +15,7 @@ use crate::playbook::PlaybookError;
 use crate::policy::{NoDraft, NothingToDeny};
 use crate::principal::NotCovered;
 use crate::report::human::{clean, clean_lines};
-use crate::respond::{NotPrepared, Stopped};
+use crate::respond::{NotPrepared, Stale, Stopped};
 use crate::signal::{Nobody, ReadError};
 use crate::survey::SurveyError;
 
@@ -64,7 +64,6 @@ impl Failure {
         self.changed = changed(state);
         if state.changed() {
             self.exit = Exit::Partly;
-            let policy = incident.policy_name();
             if state.released {
                 self.exit = Exit::NotProven;
                 self.hints = vec!["The deny is gone; that the person is let in again was not shown. Try a call of theirs.".to_owned()];
@@ -72,9 +71,13 @@ impl Failure {
             }
             self.hints
                 .push(format!("See what AWS has: `quell status {incident}`."));
-            self.hints.push(format!("Take it away: `quell release {incident} --force` (or by hand: detach and delete the policy {policy})."));
             self.hints
-                .push("Go on: type the same command again; it takes up what is there.".to_owned());
+                .push(format!("Take it away: `quell release {incident} --force`."));
+            self.hints.push(if state.steps.iter().any(|(step, _)| step.releases()) {
+                "Go on: type the same command again; it takes up what is there.".to_owned()
+            } else {
+                format!("Go on: type the same command again, or `quell contain --resume {incident}`; it takes up what is there.")
+            });
         }
         self
     }
@@ -82,16 +85,44 @@ impl Failure {
     /// The driver stopped.
     pub fn stopped(stopped: &Stopped, state: &State, incident: &IncidentId) -> Self {
         let failure = match stopped {
-            Stopped::Journal(error) => Self::from(error.clone()),
+            Stopped::Journal(error) | Stopped::Unrecorded { error, .. } => {
+                Self::from(error.clone())
+            }
             Stopped::Failed { trouble, .. }
             | Stopped::Unsettled { trouble, .. }
             | Stopped::Read(trouble) => Self::from(trouble.clone()),
+            Stopped::Armed(_) => Self::new(Exit::Failed, ""),
         };
-        Self {
+        let mut failure = Self {
             error: clean(&stopped.to_string()),
             ..failure
+        };
+        match stopped {
+            // What no file tells of is told here, with the very calls that undo it.
+            Stopped::Unrecorded { step, policy, .. } => {
+                let mut state = state.clone();
+                state.policy = Some(policy.clone());
+                if let Some((last, status @ Status::Started)) = state.steps.last_mut()
+                    && last == step
+                {
+                    *status = Status::Done;
+                }
+                failure = failure.after(&state, incident);
+                failure.hints.extend(undo_by_hand(&state, incident));
+                failure
+            }
+            Stopped::Journal(_) => {
+                failure = failure.after(state, incident);
+                failure.hints.extend(undo_by_hand(state, incident));
+                failure
+            }
+            Stopped::Armed(_) => failure.after(state, incident).hint(format!(
+                "Deny them in a policy of its own: `quell contain <user> --cold`. The armed policy as it stands: `quell status {incident}`."
+            )),
+            Stopped::Failed { .. } | Stopped::Unsettled { .. } | Stopped::Read(_) => {
+                failure.after(state, incident)
+            }
         }
-        .after(state, incident)
     }
 
     /// Ctrl-C.
@@ -115,6 +146,45 @@ impl Failure {
     }
 }
 
+/// The calls that take away what was changed and could not be recorded.
+fn undo_by_hand(state: &State, incident: &IncidentId) -> Vec<String> {
+    let Some(policy) = state.policy.as_ref().filter(|_| state.changed()) else {
+        return Vec::new();
+    };
+    let did = |which: StepName| {
+        let is = |(step, status): &(StepName, Status)| *step == which && *status != Status::Failed;
+        state.steps.iter().any(is)
+    };
+    let armed = [
+        StepName::UpdatePolicy,
+        StepName::TagPolicy,
+        StepName::MarkLeaving,
+        StepName::TakeOut,
+    ];
+    if armed.into_iter().any(did) {
+        return vec![format!(
+            "Without a record, from any machine with a disk: `quell release {incident} --force --state-dir <directory>`."
+        )];
+    }
+    let mut commands = Vec::new();
+    if let Some(target) = state
+        .target
+        .as_ref()
+        .filter(|_| did(StepName::AttachPolicy))
+    {
+        commands.push(format!(
+            "`aws organizations detach-policy --policy-id {policy} --target-id {target}`"
+        ));
+    }
+    commands.push(format!(
+        "`aws organizations delete-policy --policy-id {policy}`"
+    ));
+    vec![format!(
+        "To undo it without a record: {}.",
+        commands.join(", then ")
+    )]
+}
+
 /// What the journal says was and was not done.
 fn changed(state: &State) -> String {
     if !state.changed() {
@@ -136,6 +206,14 @@ fn changed(state: &State) -> String {
                 StepName::RecordProof => "the proof was written on the policy".to_owned(),
                 StepName::DetachPolicy => format!("{policy} was detached"),
                 StepName::DeletePolicy => format!("{policy} was deleted"),
+                StepName::UpdatePolicy => {
+                    format!("the deny was written into {policy}: it is in force or about to be")
+                }
+                StepName::TagPolicy => format!("the incident was entered in the tags of {policy}"),
+                StepName::AlignPolicy => format!("{policy} was brought in line with its tags"),
+                StepName::MarkLeaving => "the incident was marked as leaving".to_owned(),
+                StepName::TakeOut => format!("the deny was taken out of {policy}"),
+                StepName::ClearTags => "the incident's tags were cleared".to_owned(),
             };
             match status {
                 Status::Done => format!("Done: {what}."),
@@ -276,9 +354,22 @@ impl From<NotApproved> for Failure {
     }
 }
 
+impl From<Stale> for Failure {
+    fn from(error: Stale) -> Self {
+        match error {
+            Stale::Trouble(trouble) => trouble.into(),
+            Stale::Moved(_) => Self::new(Exit::Refused, format!("not approved: {error}"))
+                .hint("Run the command again; the survey is made anew."),
+        }
+    }
+}
+
 impl From<JournalError> for Failure {
     fn from(error: JournalError) -> Self {
-        let unreadable = matches!(error, JournalError::Unreadable(_));
+        let unreadable = matches!(
+            error,
+            JournalError::Unreadable(_) | JournalError::Newer { .. }
+        );
         let failure = Self::new(Exit::Failed, error);
         if unreadable {
             failure.hint("Leave it as evidence, and keep a new journal beside it: `--state-dir <directory>`. AWS remembers the incident.")

@@ -1,5 +1,6 @@
 //! From what was given (a name, a finding's file, a finding's id) to one suspect; and the incident that an id means.
 
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -9,39 +10,55 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::Ui;
 use crate::cloud::{Cloud, Read};
-use crate::facts::PolicySummary;
 use crate::ids::*;
-use crate::incident::Incident;
+use crate::journal::{Past, State};
 use crate::playbook::Playbook;
-use crate::policy;
-use crate::policy::document::Document;
 use crate::report::human::{self, clean};
+use crate::respond::memory::{self, Remembered};
 use crate::signal::{self, Finding, Suspect, Who};
-use crate::survey;
 
 /// Who is to be contained.
 #[derive(Debug, Clone, Args)]
 #[group(required = true, multiple = false)]
 pub struct SignalArgs {
-    /// Identity Center username, e-mail address or user id
+    /// Identity Center usernames, e-mail addresses or user ids
     #[arg(value_name = "USER")]
-    pub user: Option<String>,
+    pub user: Vec<String>,
     /// File with a GuardDuty finding, `-` for standard input; any form that AWS's tools write
     #[arg(long, value_name = "FILE")]
     pub finding_file: Option<PathBuf>,
     /// Id or ARN of a finding, to be fetched from GuardDuty
     #[arg(long, value_name = "ID")]
     pub finding: Option<String>,
+    /// Go on with an incident that was interrupted: this one, or the only one there is
+    #[arg(long, value_name = "INCIDENT")]
+    #[expect(
+        clippy::option_option,
+        reason = "given without a value is not the same as not given"
+    )]
+    pub resume: Option<Option<IncidentId>>,
 }
 
 impl SignalArgs {
-    /// The suspect, without AWS; `None` if GuardDuty has to be asked.
-    pub fn offline(&self, ui: &Ui<'_>, playbook: &Playbook) -> Result<Option<Suspect>, Failure> {
-        if let Some(name) = &self.user {
-            return named(name).map(Some);
+    /// The suspects, without AWS; `None` if AWS has to be asked who they are.
+    pub fn offline(
+        &self,
+        ui: &Ui<'_>,
+        playbook: &Playbook,
+    ) -> Result<Option<Vec<Suspect>>, Failure> {
+        if !self.user.is_empty() {
+            return self
+                .user
+                .iter()
+                .map(|name| named(name))
+                .collect::<Result<_, _>>()
+                .map(Some);
         }
         match &self.finding_file {
-            Some(path) => one_suspect(&findings_in(path)?, ui, playbook).map(Some),
+            Some(path) => {
+                let suspect = one_suspect(&findings_in(path)?, ui, playbook)?;
+                Ok(Some(vec![suspect]))
+            }
             None => Ok(None),
         }
     }
@@ -192,17 +209,80 @@ fn same(one: &Suspect, other: &Suspect) -> bool {
     }
 }
 
-/// An incident that AWS remembers, with its policy.
-pub async fn incident<C: Cloud>(
+/// The suspect of an incident that was interrupted, and the incident: this one, or the only one that is open.
+pub async fn interrupted<C: Cloud>(
     cloud: &C,
-    id: &IncidentId,
-) -> Result<(Incident, PolicySummary), Failure> {
-    let all = incidents(cloud).await?;
+    which: Option<&IncidentId>,
+    here: &[Past],
+) -> Result<(Suspect, IncidentId), Failure> {
+    let known = memory::remembered(cloud.read()).await?;
+    let organization = cloud.read().organization().await.ok();
+    let is_ours = |state: &State| match (&state.organization, &organization) {
+        (Some(theirs), Some(ours)) => *theirs == ours.id,
+        (None, _) | (_, None) => true,
+    };
+    let mut open: BTreeMap<IncidentId, Option<String>> = BTreeMap::new();
+    for past in here {
+        let Ok(state) = &past.state else { continue };
+        if state.principal.is_some() && !state.released && !state.proven && is_ours(state) {
+            let name = state.principal.as_ref().map(Username::to_string);
+            open.insert(past.incident.clone(), name);
+        }
+    }
+    for known in &known {
+        let incident = &known.incident;
+        // What AWS has is surer than what was written here.
+        if incident.proven.is_some() {
+            open.remove(&incident.id);
+        }
+        if incident.proven.is_none() || which == Some(&incident.id) {
+            let by_id = incident.user_id.as_ref().map(UserId::to_string);
+            let by_name = || incident.principal.as_ref().map(Username::to_string);
+            open.insert(incident.id.clone(), by_id.or_else(by_name));
+        }
+    }
+    let chosen = match which {
+        Some(id) => open.remove_entry(id).ok_or_else(|| {
+            Failure::new(
+                Exit::Failed,
+                format!("neither this machine's journals nor the organization has an incident {id} that could go on"),
+            )
+        })?,
+        None if open.len() > 1 => {
+            let ids: Vec<String> = open.keys().map(IncidentId::to_string).collect();
+            return Err(Failure::usage(format!(
+                "several incidents were interrupted: {}",
+                ids.join(", ")
+            ))
+            .hint("Name one: `quell contain --resume <incident>`."));
+        }
+        None => open.pop_first().ok_or_else(|| {
+            Failure::new(Exit::Failed, "no incident was interrupted: each is proven, or released")
+                .hint("See them: `quell status`.")
+        })?,
+    };
+    match chosen {
+        (id, Some(name)) => Ok((named(&name)?, id)),
+        (id, None) => Err(Failure::new(
+            Exit::Failed,
+            format!("nobody remembers whom incident {id} denies"),
+        )
+        .hint("Name the user: `quell contain <username>`.")),
+    }
+}
+
+/// An incident that AWS remembers.
+pub async fn incident<C: Cloud>(cloud: &C, id: &IncidentId) -> Result<Remembered, Failure> {
+    one_of(memory::remembered(cloud.read()).await?, id)
+}
+
+/// The incident of this id among all that AWS remembers.
+pub fn one_of(all: Vec<Remembered>, id: &IncidentId) -> Result<Remembered, Failure> {
     let known: Vec<String> = all
         .iter()
-        .map(|(incident, _)| incident.id.to_string())
+        .map(|known| known.incident.id.to_string())
         .collect();
-    let found = all.into_iter().find(|(incident, _)| incident.id == *id);
+    let found = all.into_iter().find(|known| known.incident.id == *id);
     found.ok_or_else(|| {
         let known = if known.is_empty() {
             "it has none".to_owned()
@@ -215,27 +295,4 @@ pub async fn incident<C: Cloud>(
         )
         .hint("List them: `quell status`.")
     })
-}
-
-/// Every incident that AWS remembers, oldest first.
-pub async fn incidents<C: Cloud>(cloud: &C) -> Result<Vec<(Incident, PolicySummary)>, Failure> {
-    let mut incidents = Vec::new();
-    for policy in survey::remembered(cloud.read()).await? {
-        let Some(mut incident) = Incident::recall(&policy) else {
-            continue;
-        };
-        if incident.session_names.is_empty() {
-            // The tags were lost; the document still says whom it denies.
-            let content = cloud
-                .read()
-                .content(&policy.summary.id)
-                .await?
-                .unwrap_or_default();
-            let document = Document::parse(&content).unwrap_or_else(|_| Document::new(Vec::new()));
-            incident.session_names = policy::session_names_in(&document).into_iter().collect();
-        }
-        incidents.push((incident, policy.summary));
-    }
-    incidents.sort_by_key(|(incident, _)| incident.opened);
-    Ok(incidents)
 }

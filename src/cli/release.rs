@@ -9,14 +9,15 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::{NoAnswer, Ui};
 use crate::cli::{Common, Outside, do_or_say, given, open_journal};
-use crate::cloud::{Clock as _, Cloud as _, Read as _};
+use crate::cloud::{Clock as _, Cloud, Read as _};
 use crate::facts::PolicySummary;
 use crate::ids::IncidentId;
 use crate::incident::Incident;
-use crate::journal::Event;
+use crate::journal::{Event, Past, Purpose, State};
 use crate::playbook::Playbook;
 use crate::release;
 use crate::report::{self, NotReleasedReport, ReleaseReport, ReleasedReport, human};
+use crate::respond::memory::{self, Remembered};
 use crate::respond::{self, Response};
 use crate::verify::{Aim, Overall};
 
@@ -60,22 +61,29 @@ pub async fn release<O: Outside>(
     let world = common.connect(outside).await?;
     let operator = world.read().caller().await?;
     let now = world.clock().now();
+    let mut gone = Vec::new();
+    let all = memory::remembered(world.read()).await?;
     let chosen = match &args.which.incident {
-        Some(id) => vec![given::incident(&world, id).await?],
-        None => given::incidents(&world)
-            .await?
+        Some(id) => match given::one_of(all, id) {
+            Ok(known) => vec![known],
+            // AWS has answered, and has no such incident.
+            Err(failure) => {
+                gone.push(noted_gone(id, failure, &operator.arn, &world, common, ui)?);
+                Vec::new()
+            }
+        },
+        None => all
             .into_iter()
-            .filter(|(incident, _)| release::gate(incident, now).is_ok())
+            .filter(|known| release::gate(&known.incident, now).is_ok())
             .collect(),
     };
     let (mut released, mut failed) = (Vec::new(), Vec::new());
-    for (incident, policy) in chosen {
-        let id = incident.id.clone();
+    for known in chosen {
+        let id = known.incident.id.clone();
         let one = One {
             args,
             playbook: &playbook,
-            incident,
-            policy,
+            known,
             operator: &operator.arn,
         };
         match one.release(&world, common, outside, ui).await {
@@ -101,6 +109,7 @@ pub async fn release<O: Outside>(
         &ReleaseReport {
             schema: "quell.release/1",
             practice,
+            gone,
             released,
             failed,
         },
@@ -113,12 +122,41 @@ pub async fn release<O: Outside>(
     })
 }
 
+/// An incident that this machine's journal holds for open and that AWS has no trace of: the journal says so from now on.
+fn noted_gone<C: Cloud>(
+    id: &IncidentId,
+    failure: Failure,
+    operator: &str,
+    world: &C,
+    common: &Common,
+    ui: &Ui<'_>,
+) -> Result<IncidentId, Failure> {
+    let here = common.journals(ui);
+    let is_open = |past: &Past| {
+        let open = |state: &State| state.principal.is_some() && !state.released;
+        past.incident == *id && past.state.as_ref().is_ok_and(open)
+    };
+    if !here.iter().any(is_open) {
+        return Err(failure);
+    }
+    let mut journal = open_journal(common, id, ui)?;
+    let taken_up = Event::TakenUp {
+        incident: id.clone(),
+        purpose: Purpose::Release,
+        operator: operator.to_owned(),
+        forced_past: None,
+    };
+    for event in [taken_up, Event::Released] {
+        journal.record(world.clock().now(), event)?;
+    }
+    Ok(id.clone())
+}
+
 /// One incident to be released.
 struct One<'a> {
     args: &'a ReleaseArgs,
     playbook: &'a Playbook,
-    incident: Incident,
-    policy: PolicySummary,
+    known: Remembered,
     operator: &'a str,
 }
 
@@ -134,12 +172,12 @@ impl One<'_> {
         let Self {
             args,
             playbook,
-            incident,
-            policy,
+            known,
             operator,
         } = self;
         // What is attached to nothing keeps nobody out, so taking it away lets nobody in.
-        let attached = !world.read().targets(&policy.id).await?.is_empty();
+        let attached = !known.attached_to(world.read()).await?.is_empty();
+        let (incident, policy) = (known.incident, known.policy);
         let gate = if attached {
             release::gate(&incident, world.clock().now())
         } else {
@@ -161,24 +199,28 @@ impl One<'_> {
             world.practice().is_some(),
             ui,
         )?;
-        let mut journal = open_journal(common, &incident.id)?;
-        let watch = |event: &Event| ui.event(event);
-        let proof = do_or_say(outside, &mut journal, &incident.id, async |journal| {
-            let mut response = Response::new(world, journal, &watch);
-            let past = forced_past.as_ref().map(ToString::to_string);
-            response
-                .release(&incident, &policy.id, operator, past)
-                .await?;
-            let question = respond::question(&incident, &policy.arn, playbook, Aim::Allowed);
-            response.look(&question).await
-        })
-        .await?;
+        let mut journal = open_journal(common, &incident.id, ui)?;
+        let watch = |event: &Event| ui.event(event, None);
+        let (proof, still_denied_by) =
+            do_or_say(outside, &mut journal, &incident.id, async |journal| {
+                let mut response = Response::new(world, journal, &watch);
+                let past = forced_past.as_ref().map(ToString::to_string);
+                response
+                    .release(&incident, &policy.id, operator, past)
+                    .await?;
+                let question = respond::question(&incident, &policy.arn, playbook, Aim::Allowed);
+                let others = respond::others_that_deny(world.read(), &question).await;
+                let others = others.into_iter().map(|known| known.incident.id);
+                Ok((response.look(&question).await?, others.collect()))
+            })
+            .await?;
         Ok(ReleasedReport {
             incident: incident.id,
             principal: incident.principal,
             policy_id: policy.id,
             forced_past,
             allowed_again: proof.overall == Overall::Shown,
+            still_denied_by,
             accounts: report::accounts(&proof),
         })
     }

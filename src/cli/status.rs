@@ -1,4 +1,4 @@
-//! `quell status`: from AWS's memory alone, so any machine can ask.
+//! `quell status`: from AWS's memory, so any machine can ask; and where this machine's journals say otherwise, that.
 
 use clap::Args;
 
@@ -8,7 +8,8 @@ use crate::cli::ui::Ui;
 use crate::cli::{Common, Outside, given};
 use crate::cloud::{Clock as _, Cloud as _, Read as _};
 use crate::ids::IncidentId;
-use crate::report::{IncidentReport, StatusReport, human};
+use crate::report::{DisagreementReport, IncidentReport, StatusReport, human};
+use crate::respond::memory;
 
 /// What `quell status` takes.
 #[derive(Debug, Args)]
@@ -24,25 +25,39 @@ pub async fn status<O: Outside>(
     outside: &O,
     ui: &Ui<'_>,
 ) -> Result<Exit, Failure> {
+    let here = common.journals(ui);
     let world = common.connect(outside).await?;
+    let is_asked_for = |id: &IncidentId| args.incident.as_ref().is_none_or(|asked| asked == id);
     let found = match &args.incident {
-        Some(id) => vec![given::incident(&world, id).await?],
-        None => given::incidents(&world).await?,
+        // One that is known here alone is shown as that.
+        Some(id) if here.iter().all(|past| past.incident != *id) => {
+            vec![given::incident(&world, id).await?]
+        }
+        Some(_) | None => memory::remembered(world.read()).await?,
     };
     let mut incidents = Vec::new();
-    for (incident, policy) in found {
-        let targets = world.read().targets(&policy.id).await?;
-        incidents.push(IncidentReport::of(
-            incident,
-            policy.id,
-            targets,
-            world.clock().now(),
-        ));
+    for known in &found {
+        if is_asked_for(&known.incident.id) {
+            let attached_to = known.attached_to(world.read()).await?;
+            incidents.push(IncidentReport::of(known, attached_to, world.clock().now()));
+        }
+    }
+    let mut disagreements = Vec::new();
+    if here.iter().any(|past| is_asked_for(&past.incident)) {
+        let organization = world.read().organization().await.ok();
+        let organization = organization.map(|organization| organization.id);
+        for past in here.iter().filter(|past| is_asked_for(&past.incident)) {
+            let there = incidents
+                .iter()
+                .find(|known| known.incident == past.incident);
+            disagreements.extend(DisagreementReport::of(past, organization.as_ref(), there));
+        }
     }
     let report = StatusReport {
         schema: "quell.status/1",
         practice: world.practice(),
         incidents,
+        disagreements,
     };
     ui.result(&report, human::status);
     Ok(Exit::Done)

@@ -128,9 +128,11 @@ impl<'a> Ui<'a> {
     }
 
     /// An event of the driver, as it happens.
-    pub fn event(&self, event: &Event) {
-        if let Some(line) = human::event(event) {
-            self.say(&line);
+    pub fn event(&self, event: &Event, who: Option<&str>) {
+        match (human::event(event), who) {
+            (Some(line), Some(who)) => self.say(&format!("{}: {line}", human::clean(who))),
+            (Some(line), None) => self.say(&line),
+            (None, _) => {}
         }
     }
 

@@ -42,7 +42,9 @@ pub async fn verify<O: Outside>(
     let playbook = args.canary.over(playbook(args.playbook.as_ref())?);
     let world = common.connect(outside).await?;
     let operator = world.read().caller().await?;
-    let (mut incident, policy) = given::incident(&world, &args.incident).await?;
+    let known = given::incident(&world, &args.incident).await?;
+    let attached = known.is_in_force(&known.attached_to(world.read()).await?);
+    let (mut incident, policy) = (known.incident, known.policy);
     let mut question = respond::question(&incident, &policy.arn, &playbook, Aim::Refused);
     let chosen: BTreeSet<AccountId> = args.account.iter().cloned().collect();
     if incident.accounts_left_out > 0 {
@@ -51,10 +53,6 @@ pub async fn verify<O: Outside>(
             incident.accounts_left_out
         ));
     }
-    let attached = match &incident.target {
-        Some(target) => world.read().targets(&policy.id).await?.contains(target),
-        None => !world.read().targets(&policy.id).await?.is_empty(),
-    };
     if !attached {
         ui.say("note: the policy is not attached where it belongs; typing the `quell contain` command again attaches it.");
     }
@@ -64,8 +62,8 @@ pub async fn verify<O: Outside>(
     if !chosen.is_empty() {
         question.accounts = chosen;
     }
-    let mut journal = open_journal(common, &args.incident)?;
-    let watch = |event: &Event| ui.event(event);
+    let mut journal = open_journal(common, &args.incident, ui)?;
+    let watch = |event: &Event| ui.event(event, None);
     let report = do_or_say(outside, &mut journal, &args.incident, async |journal| {
         let mut response = Response::new(&world, journal, &watch);
         response.take_up(&incident, Purpose::Verify, &operator.arn, None)?;

@@ -5,7 +5,10 @@ use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::ids::IncidentId;
-use crate::journal::{Journal, JournalError, Store};
+use crate::journal::{self, Journal, JournalError, Past, Store};
+
+/// What a journal's name ends with, after the incident's id.
+const ENDING: &str = ".jsonl";
 
 /// An open journal file, locked against a second process until it is dropped.
 pub struct JournalFile {
@@ -18,7 +21,15 @@ pub struct JournalFile {
 /// # Errors
 /// [`JournalError`], when the file cannot be opened, is not a journal, or another quell has it open.
 pub fn open(directory: &Path, incident: &IncidentId) -> Result<Journal<JournalFile>, JournalError> {
-    let path = directory.join(format!("{incident}.jsonl"));
+    open_named(directory, incident.as_str())
+}
+
+/// Opens a journal of this name.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_named(directory: &Path, name: &str) -> Result<Journal<JournalFile>, JournalError> {
+    let path = directory.join(format!("{name}{ENDING}"));
     let failed =
         |error: std::io::Error| JournalError::Store(format!("{}: {error}", path.display()));
     make_private(directory).map_err(failed)?;
@@ -38,10 +49,7 @@ pub fn open(directory: &Path, incident: &IncidentId) -> Result<Journal<JournalFi
     file.read_to_end(&mut bytes).map_err(failed)?;
     // A crash in the middle of a write leaves a line without its end, perhaps in the middle of a character. What it
     // announced was not yet called, so the line is cut off and the journal goes on.
-    let whole = bytes
-        .iter()
-        .rposition(|byte| *byte == b'\n')
-        .map_or(0, |end| end + 1);
+    let whole = whole_lines(&bytes).len();
     if whole < bytes.len() {
         file.set_len(whole as u64).map_err(failed)?;
     }
@@ -56,8 +64,46 @@ pub fn open(directory: &Path, incident: &IncidentId) -> Result<Journal<JournalFi
     let at = path.display().to_string();
     Journal::after(&lines, JournalFile { file, path }).map_err(|error| match error {
         JournalError::Unreadable(why) => JournalError::Unreadable(format!("{at}: {why}")),
-        JournalError::Impossible(_) | JournalError::Store(_) => error,
+        JournalError::Impossible(_) | JournalError::Store(_) | JournalError::Newer { .. } => error,
     })
+}
+
+/// The journals of the incidents that this machine has worked on. Reads only; a directory that is not there has none.
+///
+/// # Errors
+/// When the directory is there and cannot be read.
+pub fn list(directory: &Path) -> std::io::Result<Vec<Past>> {
+    let entries = match std::fs::read_dir(directory) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        let incident = name
+            .and_then(|name| name.strip_suffix(ENDING))
+            .and_then(|id| IncidentId::parse(id).ok());
+        let Some(incident) = incident.filter(|_| path.is_file()) else {
+            continue;
+        };
+        let state = std::fs::read(&path)
+            .map_err(|error| JournalError::Store(format!("{}: {error}", path.display())))
+            .and_then(|bytes| journal::check(whole_lines(&bytes)))
+            .map(|(state, _)| state);
+        found.push(Past { incident, state });
+    }
+    found.sort_by(|one, other| one.incident.cmp(&other.incident));
+    Ok(found)
+}
+
+/// Without the line that a crash has cut off.
+fn whole_lines(bytes: &[u8]) -> &[u8] {
+    let end = bytes
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |end| end + 1);
+    bytes.get(..end).unwrap_or_default()
 }
 
 fn make_private(directory: &Path) -> std::io::Result<()> {

@@ -10,8 +10,8 @@ use jiff::SignedDuration;
 
 use crate::facts::{Facts, Known, ScpType};
 use crate::ids::*;
-use crate::plan::Plan;
 use crate::plan::collision::{collisions, may_be_spelled};
+use crate::plan::{Plan, Step};
 use crate::playbook::Playbook;
 use crate::policy::document::Document;
 use crate::policy::evaluate::{Decision, Level, Request, evaluate};
@@ -120,8 +120,8 @@ impl Refusal {
     }
 }
 
-/// Judges.
-pub fn check(facts: &Facts, plan: &Plan, playbook: &Playbook) -> Preflight {
+/// Judges a plan that will be carried out after others.
+pub fn check(facts: &Facts, plan: &Plan, playbook: &Playbook, before: &[Plan]) -> Preflight {
     let mut refusals = Vec::new();
     if !facts.organization.all_features {
         refusals.push(Refusal::NoFeatures);
@@ -131,15 +131,19 @@ pub fn check(facts: &Facts, plan: &Plan, playbook: &Playbook) -> Preflight {
         ScpType::Pending => refusals.push(Refusal::ScpsOff("being switched on or off")),
         ScpType::Disabled => refusals.push(Refusal::ScpsOff("switched off")),
     }
-    let attached_already = plan.steps.iter().all(super::Step::already);
-    if !attached_already && facts.attached.len() >= MOST_ATTACHED {
+    let takes_slot = |plan: &Plan| {
+        let new = |step: &Step| matches!(step, Step::AttachPolicy { already: false, .. });
+        plan.steps.iter().any(new)
+    };
+    let attached = facts.attached.len() + before.iter().filter(|plan| takes_slot(plan)).count();
+    if takes_slot(plan) && attached >= MOST_ATTACHED {
         refusals.push(Refusal::NoSlot {
-            attached: facts.attached.len(),
+            attached,
             target: facts.target.clone(),
         });
     }
-    if plan.document.characters() > MOST_CHARACTERS {
-        refusals.push(Refusal::TooLong(plan.document.characters()));
+    if plan.whole.characters() > MOST_CHARACTERS {
+        refusals.push(Refusal::TooLong(plan.whole.characters()));
     }
     if facts.target.account().as_ref() == Some(&facts.organization.management) {
         refusals.push(Refusal::ManagementTarget);
@@ -155,12 +159,12 @@ pub fn check(facts: &Facts, plan: &Plan, playbook: &Playbook) -> Preflight {
 /// The theorem of R3 on the very document: every session of the suspect is refused, and nobody whom we must spare.
 fn proofs(facts: &Facts, plan: &Plan, playbook: &Playbook) -> Vec<Refusal> {
     let full = Document::allow_all();
-    let name = plan.incident.id.policy_name();
-    let levels = [Level {
-        name: plan.target.to_string(),
-        policies: vec![("FullAWSAccess", &full), (&name, &plan.document)],
-    }];
-    let ask = |keys: Vec<(&str, String)>| {
+    let name = plan.incident.policy_name();
+    let ask = |document: &Document, keys: Vec<(&str, String)>| {
+        let levels = [Level {
+            name: plan.target.to_string(),
+            policies: vec![("FullAWSAccess", &full), (&name, document)],
+        }];
         evaluate(&Request::new("iam:ListAccountAliases", "*", keys), &levels)
     };
     let neutral = plan.incident.id.control_name();
@@ -168,11 +172,12 @@ fn proofs(facts: &Facts, plan: &Plan, playbook: &Playbook) -> Vec<Refusal> {
 
     let mut refusals: Vec<Refusal> = policy::sessions_of(&plan.principal.identity(), &neutral)
         .into_iter()
-        .filter(|(_, keys)| ask(keys.clone()).decision != Decision::ExplicitDeny)
+        .filter(|(_, keys)| ask(&plan.whole, keys.clone()).decision != Decision::ExplicitDeny)
         .map(|(session, _)| Refusal::NotDenied(session))
         .collect();
     let mut must_spare = |who: Bystander, userid: String| {
-        let verdict = ask(vec![(USERID, userid.clone())]);
+        // By this deny: whom another incident of the armed policy denies is not this one's doing.
+        let verdict = ask(&plan.document, vec![(USERID, userid.clone())]);
         if verdict.decision != Decision::Allow {
             refusals.push(Refusal::HitsSomebodyElse {
                 who,
@@ -191,6 +196,11 @@ fn proofs(facts: &Facts, plan: &Plan, playbook: &Playbook) -> Vec<Refusal> {
 
 fn warnings(facts: &Facts, plan: &Plan) -> Vec<String> {
     let mut warnings = Vec::new();
+    if let Some(why) = &plan.cold_because {
+        warnings.push(format!(
+            "The armed policy is not used: {why}. The deny gets a policy of its own, which takes one more call and one of the {MOST_ATTACHED} places."
+        ));
+    }
     if plan.principal.reaches_management {
         warnings.push(format!(
             "NOT CONTAINED in the management account {}: the user can enter it, and no service control policy applies there. Remove those assignments by hand now.",

@@ -123,6 +123,35 @@ pub fn plan(report: &PlanReport) -> String {
     text
 }
 
+/// Several plans, one after the other.
+pub fn plans(report: &PlansReport) -> String {
+    let plans: Vec<String> = report.plans.iter().map(plan).collect();
+    plans.join("\n")
+}
+
+/// The end of several containments: first who is not contained.
+pub fn contains(report: &ContainsReport) -> String {
+    let mut text = String::new();
+    for failed in &report.failed {
+        let _ = writeln!(
+            text,
+            "{} (incident {}) did NOT come to the end: {}.",
+            clean(failed.principal.as_str()),
+            failed.incident,
+            clean(&failed.failure)
+        );
+    }
+    for contained in &report.contained {
+        let _ = write!(
+            text,
+            "{}{}",
+            if text.is_empty() { "" } else { "\n" },
+            contain(contained)
+        );
+    }
+    text
+}
+
 /// The end of a containment.
 pub fn contain(report: &ContainReport) -> String {
     let mut text = practice(report.practice.as_ref());
@@ -257,16 +286,26 @@ pub fn status(report: &StatusReport) -> String {
         };
         let _ = writeln!(
             text,
-            "{}  {who}\n  state     {state}\n  policy    {}",
-            incident.incident, incident.policy_id
+            "{}  {who}\n  state     {state}\n  policy    {}{}",
+            incident.incident,
+            incident.policy_id,
+            if incident.armed {
+                ", the armed one"
+            } else {
+                ""
+            }
         );
         if let Some(opened) = incident.opened {
             let _ = writeln!(
                 text,
-                "  opened    {} by {}",
+                "  opened    {}, {} ago, by {}",
                 second(opened),
+                incident.age.as_deref().unwrap_or("some time"),
                 clean(incident.operator.as_deref().unwrap_or("somebody"))
             );
+        }
+        for note in &incident.notes {
+            let _ = writeln!(text, "  LOOK      {}", clean(note));
         }
         let _ = match (incident.release_not_before, incident.due, &incident.wait) {
             (Some(until), true, _) => writeln!(text, "  release   due since {}", second(until)),
@@ -275,6 +314,21 @@ pub fn status(report: &StatusReport) -> String {
             }
             _ => writeln!(text, "  release   the wait begins when the deny is proven"),
         };
+    }
+    for disagreement in &report.disagreements {
+        let who = disagreement
+            .principal
+            .as_ref()
+            .map_or("an unknown principal".to_owned(), |name| {
+                clean(name.as_str())
+            });
+        let _ = writeln!(
+            text,
+            "\n{}  {who}: THIS MACHINE AND AWS DISAGREE\n  {}\n  {}",
+            disagreement.incident,
+            clean(&disagreement.says),
+            clean(&disagreement.hint)
+        );
     }
     text
 }
@@ -290,7 +344,13 @@ pub fn release(report: &ReleaseReport) -> String {
             clean(&failed.failure)
         );
     }
-    if report.released.is_empty() && report.failed.is_empty() {
+    for id in &report.gone {
+        let _ = writeln!(
+            text,
+            "Incident {id} was gone already: AWS has no trace of it. This machine's journal says so from now on."
+        );
+    }
+    if report.released.is_empty() && report.failed.is_empty() && report.gone.is_empty() {
         text.push_str("Nothing is due.\n");
     }
     for released in &report.released {
@@ -400,13 +460,22 @@ pub fn suspect(suspect: &Suspect) -> String {
 /// One event, as it happens; `None` for those that say nothing new to a person watching.
 pub fn event(event: &Event) -> Option<String> {
     let text = match event {
-        Event::Approved { .. } | Event::TakenUp { .. } => return None,
+        Event::Approved { .. } | Event::TakenUp { .. } | Event::Prepared { .. } => return None,
         Event::Started { step } => match step {
             StepName::CreatePolicy => "creating the policy…".to_owned(),
             StepName::AttachPolicy => "attaching it…".to_owned(),
             StepName::RecordProof => "writing the proof on the policy…".to_owned(),
             StepName::DetachPolicy => "detaching the policy…".to_owned(),
             StepName::DeletePolicy => "deleting it…".to_owned(),
+            StepName::UpdatePolicy => "writing the deny into the armed policy…".to_owned(),
+            StepName::TagPolicy => "entering the incident in its tags…".to_owned(),
+            StepName::AlignPolicy => {
+                "somebody else wrote, too: bringing the armed policy in line with its tags…"
+                    .to_owned()
+            }
+            StepName::MarkLeaving => "marking the incident as leaving…".to_owned(),
+            StepName::TakeOut => "taking the deny out of the armed policy…".to_owned(),
+            StepName::ClearTags => "clearing the incident's tags…".to_owned(),
         },
         Event::Done {
             step,
@@ -424,6 +493,16 @@ pub fn event(event: &Event) -> Option<String> {
                 }
                 StepName::DetachPolicy => format!("detached {policy}{found}"),
                 StepName::DeletePolicy => format!("deleted {policy}{found}; asking the canaries…"),
+                StepName::UpdatePolicy => format!(
+                    "ACCEPTED: the deny is in {policy}{found}, which is attached; asking the canaries whether it holds…"
+                ),
+                StepName::TagPolicy => format!("entered{found}"),
+                StepName::AlignPolicy => {
+                    format!("in line: {policy} denies all its incidents{found}")
+                }
+                StepName::MarkLeaving => format!("marked{found}"),
+                StepName::TakeOut => format!("taken out of {policy}{found}"),
+                StepName::ClearTags => format!("cleared{found}; asking the canaries…"),
             }
         }
         Event::Failed { why, .. } => format!("failed: {why}"),

@@ -1,0 +1,151 @@
+//! The driver's part of the armed policy: bringing its document in line with its tags, and taking an incident out of it.
+//!
+//! Arrives: the policy as others leave it, at any moment. Leaves: a document that is what the tags say, read after the
+//! last write. Goes wrong: [`Discord`].
+
+use crate::cloud::{Clock as _, Cloud, Read};
+use crate::contain;
+use crate::facts::ArmedPolicy;
+use crate::ids::*;
+use crate::incident::Incident;
+use crate::incident::armed::{self, Ledger, Standing};
+use crate::journal::{Event, Store};
+use crate::plan::StepName;
+use crate::policy::MOST_CHARACTERS;
+use crate::policy::document::Document;
+use crate::respond::{Response, Stopped};
+use crate::survey;
+
+pub use crate::incident::armed::first_key;
+
+/// More rounds than responders who could be at it together: each writes at most once after the others.
+const MOST_ROUNDS: u32 = 40;
+
+/// Why the armed policy and its tags do not come to agree.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Discord {
+    /// Somebody took it away.
+    #[error("was taken away meanwhile")]
+    Gone,
+    /// Somebody wrote what quell cannot read.
+    #[error("has a document that quell did not write: {0}")]
+    NotOurs(String),
+    /// More incidents than it holds.
+    #[error("has no room for all its incidents")]
+    Full,
+    /// Others write again and again.
+    #[error("was written by others again and again")]
+    Restless,
+}
+
+/// Whether a document holds every statement of this deny.
+pub fn holds(document: &str, deny: &Document) -> bool {
+    Document::parse(document).is_ok_and(|document| {
+        deny.statements
+            .iter()
+            .all(|statement| document.statements.contains(statement))
+    })
+}
+
+impl<C: Cloud, S: Store> Response<'_, C, S> {
+    /// Writes the document until it is what the tags say, and attaches the policy if it must be attached and is not.
+    pub(super) async fn align(
+        &mut self,
+        policy: &PolicyId,
+        target: Option<&TargetId>,
+    ) -> Result<(), Stopped> {
+        let (read, change, clock) = (self.cloud.read(), self.cloud.change(), self.cloud.clock());
+        for _ in 0..MOST_ROUNDS {
+            let (armed, ledger) = self.look_at(policy).await?;
+            if let Some(target) = target.filter(|target| !armed.targets.contains(target)) {
+                let step = StepName::AttachPolicy;
+                self.record(Event::Started { step })?;
+                let outcome = contain::attach(read, change, clock, policy, target).await;
+                self.settled(step, outcome, policy)?;
+                continue;
+            }
+            if ledger.agrees() {
+                return Ok(());
+            }
+            self.write(StepName::AlignPolicy, policy, &ledger).await?;
+        }
+        Err(Stopped::Armed(Discord::Restless))
+    }
+
+    /// Takes an incident out: first its tag, which everybody who writes the document goes by, then the document, then the
+    /// rest of its tags.
+    pub(super) async fn take_out(
+        &mut self,
+        incident: &Incident,
+        policy: &PolicyId,
+    ) -> Result<(), Stopped> {
+        let (read, change, clock) = (self.cloud.read(), self.cloud.change(), self.cloud.clock());
+        let id = &incident.id;
+        for _ in 0..MOST_ROUNDS {
+            let (_, ledger) = self.look_at(policy).await?;
+            let leaving = ledger
+                .entry(id)
+                .is_none_or(|entry| entry.standing != Standing::Open);
+            if !leaving {
+                let step = StepName::MarkLeaving;
+                self.record(Event::Started { step })?;
+                let mut tags = armed::tags(incident, Standing::Leaving).unwrap_or_default();
+                // Only the first, which says so; what else is remembered stays as it is until the end.
+                tags.retain(|key, _| *key == first_key(id));
+                tags.entry(first_key(id)).or_insert("leaving".to_owned());
+                let outcome = contain::tag(read, change, clock, policy, &tags).await;
+                self.settled(step, outcome, policy)?;
+                continue;
+            }
+            if !ledger.agrees() {
+                self.write(StepName::TakeOut, policy, &ledger).await?;
+                continue;
+            }
+            let step = StepName::ClearTags;
+            self.record(Event::Started { step })?;
+            let now = clock.now();
+            let outcome =
+                contain::tag(read, change, clock, policy, &armed::tombstone(id, now)).await;
+            self.settled(step, outcome, policy)?;
+            let (_, ledger) = self.look_at(policy).await?;
+            let outworn = ledger.outworn(now);
+            if !outworn.is_empty() {
+                self.record(Event::Started { step })?;
+                let outcome = contain::untag(read, change, clock, policy, &outworn).await;
+                self.settled(step, outcome, policy)?;
+            }
+            return Ok(());
+        }
+        Err(Stopped::Armed(Discord::Restless))
+    }
+
+    async fn write(
+        &mut self,
+        step: StepName,
+        policy: &PolicyId,
+        ledger: &Ledger,
+    ) -> Result<(), Stopped> {
+        let whole = ledger.render();
+        if whole.characters() > MOST_CHARACTERS {
+            return Err(Stopped::Armed(Discord::Full));
+        }
+        let (read, change, clock) = (self.cloud.read(), self.cloud.change(), self.cloud.clock());
+        let is_so = |there: &str| Document::parse(there).as_ref() == Ok(&whole);
+        self.record(Event::Started { step })?;
+        let outcome = contain::update(read, change, clock, policy, &whole.minified(), is_so).await;
+        self.settled(step, outcome, policy)
+    }
+
+    async fn look_at(&self, policy: &PolicyId) -> Result<(ArmedPolicy, Ledger), Stopped> {
+        look_at(self.cloud.read(), policy).await
+    }
+}
+
+/// The armed policy as it stands, read.
+async fn look_at(read: &impl Read, policy: &PolicyId) -> Result<(ArmedPolicy, Ledger), Stopped> {
+    let armed = survey::look_at(read, policy).await.map_err(Stopped::Read)?;
+    let armed = armed.ok_or(Stopped::Armed(Discord::Gone))?;
+    let ledger = Ledger::read(&armed)
+        .map_err(|error| Stopped::Armed(Discord::NotOurs(error.to_string())))?;
+    Ok((armed, ledger))
+}

@@ -1,0 +1,99 @@
+//! What AWS remembers of incidents, joined: those with a policy of their own and those in the armed policy.
+
+use crate::cloud::{Read, Trouble};
+use crate::facts::{ArmedPolicy, Known, PolicySummary};
+use crate::ids::TargetId;
+use crate::incident::Incident;
+use crate::incident::armed::{Ledger, Standing};
+use crate::policy;
+use crate::policy::document::Document;
+use crate::survey;
+
+/// An incident, as AWS remembers it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Remembered {
+    /// The incident.
+    pub incident: Incident,
+    /// The policy that it is in.
+    pub policy: PolicySummary,
+    /// Set for an incident in the armed policy.
+    pub entered: Option<Entered>,
+}
+
+/// How an incident stands in the armed policy.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entered {
+    /// Whether it is open, or being released.
+    pub standing: Standing,
+    /// Whether the document denies all of it.
+    pub denied: bool,
+    /// Whether its tags are there.
+    pub tagged: bool,
+    /// The policy as it stands.
+    pub armed: ArmedPolicy,
+}
+
+impl Remembered {
+    /// Where its deny is attached now: nowhere, when the armed policy does not hold it.
+    ///
+    /// # Errors
+    /// [`Trouble`], when AWS did not answer.
+    pub async fn attached_to(&self, read: &impl Read) -> Result<Vec<TargetId>, Trouble> {
+        match &self.entered {
+            None => read.targets(&self.policy.id).await,
+            Some(entered) if entered.denied => Ok(entered.armed.targets.clone()),
+            Some(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// Whether it is attached where it belongs: to something else than its target is not attached, because what was
+    /// proven was proven with it there.
+    pub fn is_in_force(&self, attached_to: &[TargetId]) -> bool {
+        match &self.incident.target {
+            Some(target) => attached_to.contains(target),
+            None => !attached_to.is_empty(),
+        }
+    }
+}
+
+/// Every incident that AWS remembers, oldest first.
+///
+/// # Errors
+/// [`Trouble`], when AWS did not answer.
+pub async fn remembered(read: &impl Read) -> Result<Vec<Remembered>, Trouble> {
+    let memory = survey::memory(read).await?;
+    let mut all = Vec::new();
+    for policy in memory.own {
+        let Some(mut incident) = Incident::recall(&policy) else {
+            continue;
+        };
+        if incident.session_names.is_empty() {
+            // The tags were lost; the document still says whom it denies.
+            let described = read.policy(&policy.summary.id).await?;
+            let document = described.and_then(|(_, content)| Document::parse(&content).ok());
+            let names = document.iter().flat_map(policy::session_names_in);
+            incident.session_names = names.collect();
+        }
+        all.push(Remembered {
+            incident,
+            policy: policy.summary,
+            entered: None,
+        });
+    }
+    if let Known::Known(Some(armed)) = memory.armed
+        && let Ok(ledger) = Ledger::read(&armed)
+    {
+        all.extend(ledger.entries().map(|entry| Remembered {
+            incident: entry.incident.clone(),
+            policy: armed.summary.clone(),
+            entered: Some(Entered {
+                standing: entry.standing,
+                denied: entry.is_denied(),
+                tagged: entry.tagged,
+                armed: armed.clone(),
+            }),
+        }));
+    }
+    all.sort_by_key(|known| known.incident.opened);
+    Ok(all)
+}
