@@ -28,6 +28,8 @@ pub mod playbook;
 
 pub mod journal;
 
+pub mod prepare;
+
 use std::ffi::OsString;
 use std::future::Future;
 use std::io::Write;
@@ -118,6 +120,9 @@ enum Verb {
     Status(status::StatusArgs),
     /// Take a deny away when no session of the user can be alive any more
     Release(release::ReleaseArgs),
+    /// What is better done before an incident: arm the organization
+    #[command(subcommand)]
+    Prepare(prepare::PrepareVerb),
     /// Practise a whole incident on the embedded range, 12 hours in a second
     Drill(drill::DrillArgs),
     /// The practice organization, for any AWS SDK or CLI
@@ -246,7 +251,7 @@ pub async fn run<O: Outside>(
     }
 }
 
-/// Does the work unless Ctrl-C comes first, and says in either case what is and is not done.
+/// Does an incident's work unless Ctrl-C comes first, and says in either case what is and is not done.
 async fn do_or_say<O: Outside, S, T>(
     outside: &O,
     journal: &mut Journal<S>,
@@ -256,16 +261,41 @@ async fn do_or_say<O: Outside, S, T>(
 where
     S: Store,
 {
-    let done = tokio::select! {
+    let done = unless_interrupted(outside, journal, work).await;
+    done.map_err(|ended| match ended {
+        Some(stopped) => Failure::stopped(&stopped, journal.state(), incident),
+        None => Failure::interrupted(journal.state(), incident),
+    })
+}
+
+/// Does the work of a verb that is about no incident, in the same way.
+async fn do_or_say_of<O: Outside, S, T>(
+    outside: &O,
+    journal: &mut Journal<S>,
+    verb: &str,
+    work: impl AsyncFnOnce(&mut Journal<S>) -> Result<T, Stopped>,
+) -> Result<T, Failure>
+where
+    S: Store,
+{
+    let done = unless_interrupted(outside, journal, work).await;
+    done.map_err(|ended| Failure::of_verb(ended.as_ref(), journal.state(), verb))
+}
+
+/// Does the work; `None` when Ctrl-C came first.
+async fn unless_interrupted<O: Outside, S, T>(
+    outside: &O,
+    journal: &mut Journal<S>,
+    work: impl AsyncFnOnce(&mut Journal<S>) -> Result<T, Stopped>,
+) -> Result<T, Option<Stopped>>
+where
+    S: Store,
+{
+    tokio::select! {
         // First, so that Ctrl-C is listened for before anything begins.
         biased;
-        () = outside.interrupted() => None,
-        done = work(&mut *journal) => Some(done),
-    };
-    match done {
-        Some(Ok(done)) => Ok(done),
-        Some(Err(stopped)) => Err(Failure::stopped(&stopped, journal.state(), incident)),
-        None => Err(Failure::interrupted(journal.state(), incident)),
+        () = outside.interrupted() => Err(None),
+        done = work(journal) => done.map_err(Some),
     }
 }
 
@@ -286,6 +316,7 @@ async fn dispatch<O: Outside>(
         Verb::Verify(args) => verify::verify(args, common, outside, ui).await,
         Verb::Status(args) => status::status(args, common, outside, ui).await,
         Verb::Release(args) => release::release(args, common, outside, ui).await,
+        Verb::Prepare(verb) => prepare::prepare(verb, common, outside, ui).await,
         Verb::Drill(args) => drill::drill(args, ui).await,
         Verb::Range(verb) => drill::range(verb, outside, ui).await,
         Verb::Signal(verb) => signal::signal(verb, ui),

@@ -60,8 +60,8 @@ pub enum Event {
     Prepared {
         /// Which.
         purpose: Preparation,
-        /// Where it is, or is to be, attached.
-        target: TargetId,
+        /// Where it is, or is to be, attached; nowhere, of one that was detached before.
+        target: Option<TargetId>,
         /// Who asked, as an ARN.
         operator: String,
         /// The host that answers, when it is not AWS.
@@ -103,6 +103,11 @@ pub enum Event {
         verdict: String,
         /// The first refusal that was not followed by an allowed call, counted from the first question.
         first_refusal: Option<SignedDuration>,
+    },
+    /// The canaries begin to be asked. Shown, and not recorded: it changes nothing.
+    Asking {
+        /// How many accounts.
+        accounts: usize,
     },
     /// The canaries are still being asked. Shown, and not recorded: it changes nothing.
     Looking {
@@ -221,7 +226,7 @@ impl State {
                 purpose, target, ..
             } => {
                 self.preparation = Some(*purpose);
-                self.target = Some(target.clone());
+                self.target.clone_from(target);
                 self.steps.clear();
             }
             Event::Started { step } => {
@@ -249,7 +254,7 @@ impl State {
             }
             Event::Failed { step, .. } => self.outcome(*step, Status::Failed)?,
             Event::Unsettled { step, .. } => self.outcome(*step, Status::Unsettled)?,
-            Event::Looked { .. } | Event::Looking { .. } => {}
+            Event::Looked { .. } | Event::Asking { .. } | Event::Looking { .. } => {}
             Event::Proven => self.proven = true,
             Event::Released => {
                 self.released = true;

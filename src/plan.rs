@@ -11,6 +11,8 @@ pub mod preflight;
 
 pub mod approval;
 
+pub mod arming;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;

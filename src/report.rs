@@ -11,9 +11,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::facts::Known;
+use crate::facts::{ArmedPolicy, Known};
 use crate::ids::*;
-use crate::incident::armed::Standing;
+use crate::incident::armed::{Ledger, Standing};
 use crate::incident::{Home, Incident};
 use crate::journal::Past;
 use crate::plan::{Plan, preflight};
@@ -218,6 +218,23 @@ pub struct VerifyReport {
     pub proof_not_recorded: bool,
 }
 
+/// The end of `quell prepare arm` and `quell prepare disarm`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ArmReport {
+    /// `quell.prepare/1`.
+    pub schema: &'static str,
+    /// The host that answered, when it is not AWS.
+    pub practice: Option<String>,
+    /// Whether the organization is armed now.
+    pub armed: bool,
+    /// The armed policy, or the one that was taken away.
+    pub policy_id: Option<PolicyId>,
+    /// Where it is attached.
+    pub target: Option<TargetId>,
+    /// Whether it was so already.
+    pub already: bool,
+}
+
 /// Of `quell status`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StatusReport {
@@ -225,10 +242,38 @@ pub struct StatusReport {
     pub schema: &'static str,
     /// The host that answered, when it is not AWS.
     pub practice: Option<String>,
+    /// The armed policy, where there is one.
+    pub armed: Option<ArmedReport>,
     /// Every incident that AWS remembers, or the one that was asked for.
     pub incidents: Vec<IncidentReport>,
     /// Where this machine's journals say otherwise.
     pub disagreements: Vec<DisagreementReport>,
+}
+
+/// The armed policy.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ArmedReport {
+    /// The policy.
+    pub policy_id: PolicyId,
+    /// What it is attached to.
+    pub targets: Vec<TargetId>,
+    /// How many incidents are in it.
+    pub incidents: usize,
+    /// Whether its document is what its tags say.
+    pub agrees: bool,
+}
+
+impl ArmedReport {
+    /// Of the policy as it stands. One that quell cannot read has no incidents that quell could tell of.
+    pub fn of(armed: &ArmedPolicy) -> Self {
+        let ledger = Ledger::read(armed);
+        Self {
+            policy_id: armed.summary.id.clone(),
+            targets: armed.targets.clone(),
+            incidents: ledger.as_ref().map_or(0, |ledger| ledger.entries().count()),
+            agrees: ledger.is_ok_and(|ledger| ledger.agrees()),
+        }
+    }
 }
 
 /// An incident of which this machine's journal and AWS say different things.
@@ -384,8 +429,10 @@ pub struct ReleasedReport {
     pub incident: IncidentId,
     /// Whom it denied.
     pub principal: Option<Username>,
-    /// The policy, which is gone.
+    /// The policy, which is gone; or the armed one, which stays.
     pub policy_id: PolicyId,
+    /// Whether it was in the armed policy.
+    pub armed: bool,
     /// The gate that was closed and overridden.
     pub forced_past: Option<Closed>,
     /// Whether the suspect's canary and the control are allowed again everywhere we looked.

@@ -552,6 +552,9 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
     /// [`Stopped::Journal`], when the outcome could not be recorded.
     pub async fn look(&mut self, question: &Question) -> Result<Proof, Stopped> {
         let (canaries, clock) = (self.cloud.canaries(), self.cloud.clock());
+        (self.watch)(&Event::Asking {
+            accounts: question.accounts.len(),
+        });
         let mut proving = Proving::begin(question, clock.now());
         let mut told = clock.now();
         loop {

@@ -69,15 +69,7 @@ pub async fn survey(
     suspects: &[Suspect],
     target: Option<&TargetId>,
 ) -> Result<Vec<Facts>, SurveyError> {
-    // Who we are comes first: with no credentials every other question would only fail more slowly.
-    let (caller, organization) = join!(read.caller(), read.organization());
-    let caller = caller?;
-    let organization = organization.map_err(|error| match error {
-        OrganizationError::NotInUse => SurveyError::NoOrganization {
-            account: caller.account.clone(),
-        },
-        OrganizationError::Trouble(trouble) => SurveyError::Trouble(trouble),
-    })?;
+    let (caller, organization) = who_and_where(read).await?;
     let (estate, directories) = join!(
         estate(read, &caller, &organization, target),
         directories(read, &organization, suspects)
@@ -100,11 +92,63 @@ pub async fn survey(
     Ok(directories.into_iter().map(facts).collect())
 }
 
+/// What arming and disarming an organization need to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ground {
+    /// Who we are.
+    pub caller: Caller,
+    /// The organization.
+    pub organization: Organization,
+    /// Its root.
+    pub root: Root,
+    /// The root, or what was named instead.
+    pub target: TargetId,
+    /// The SCPs attached directly to the target.
+    pub attached: Vec<PolicySummary>,
+    /// The policy of the armed policy's name, read or not.
+    pub named: Option<PolicySummary>,
+    /// The armed policy.
+    pub armed: Known<Option<ArmedPolicy>>,
+}
+
+/// Asks about the organization alone.
+///
+/// # Errors
+/// [`SurveyError`]; nothing was changed.
+pub async fn ground(read: &impl Read, target: Option<&TargetId>) -> Result<Ground, SurveyError> {
+    let (caller, organization) = who_and_where(read).await?;
+    let estate = estate(read, &caller, &organization, target).await?;
+    Ok(Ground {
+        caller,
+        organization,
+        root: estate.root,
+        target: estate.target,
+        attached: estate.attached,
+        named: estate.memory.named,
+        armed: estate.memory.armed,
+    })
+}
+
+/// Who we are comes first: with no credentials every other question would only fail more slowly.
+async fn who_and_where(read: &impl Read) -> Result<(Caller, Organization), SurveyError> {
+    let (caller, organization) = join!(read.caller(), read.organization());
+    let caller = caller?;
+    let organization = organization.map_err(|error| match error {
+        OrganizationError::NotInUse => SurveyError::NoOrganization {
+            account: caller.account.clone(),
+        },
+        OrganizationError::Trouble(trouble) => SurveyError::Trouble(trouble),
+    })?;
+    Ok((caller, organization))
+}
+
 /// What AWS remembers of incidents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Memory {
     /// Policies that are named like an incident's own, with their tags.
     pub own: Vec<TaggedPolicy>,
+    /// The policy of the armed policy's name.
+    pub named: Option<PolicySummary>,
     /// The armed policy, if there is one; unknown where it could not be read.
     pub armed: Known<Option<ArmedPolicy>>,
 }
@@ -115,7 +159,7 @@ pub struct Memory {
 /// [`Trouble`], when AWS did not answer.
 pub async fn memory(read: &impl Read) -> Result<Memory, Trouble> {
     let policies = read.policies().await?;
-    let armed = policies.iter().find(|policy| policy.name == ARMED_POLICY);
+    let named = policies.iter().find(|policy| policy.name == ARMED_POLICY);
     let ours = policies
         .iter()
         .filter(|policy| IncidentId::of_policy_name(&policy.name).is_some());
@@ -125,7 +169,7 @@ pub async fn memory(read: &impl Read) -> Result<Memory, Trouble> {
         Ok(TaggedPolicy { summary, tags })
     }));
     let armed = async {
-        match armed {
+        match named {
             None => Known::Known(None),
             // Nobody is left in because of it: without it there are two calls instead of one.
             Some(summary) => match look_at(read, &summary.id).await {
@@ -135,7 +179,11 @@ pub async fn memory(read: &impl Read) -> Result<Memory, Trouble> {
         }
     };
     let (own, armed) = join!(own, armed);
-    Ok(Memory { own: own?, armed })
+    Ok(Memory {
+        own: own?,
+        named: named.cloned(),
+        armed,
+    })
 }
 
 /// The armed policy as it stands now; `None` if it is gone.

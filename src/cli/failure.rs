@@ -6,10 +6,11 @@ use serde::Serialize;
 
 use crate::cli::exit::Exit;
 use crate::cloud::{ConnectError, Trouble, TroubleKind};
-use crate::ids::{IncidentId, NotAnId};
+use crate::ids::{ARMED_POLICY, IncidentId, NotAnId};
 use crate::journal::{JournalError, State, Status};
 use crate::plan::StepName;
 use crate::plan::approval::NotApproved;
+use crate::plan::arming::Unready;
 use crate::plan::preflight::Refusal;
 use crate::playbook::PlaybookError;
 use crate::policy::{NoDraft, NothingToDeny};
@@ -82,8 +83,8 @@ impl Failure {
         self
     }
 
-    /// The driver stopped.
-    pub fn stopped(stopped: &Stopped, state: &State, incident: &IncidentId) -> Self {
+    /// Why the driver stopped, without what was changed.
+    fn of_stopped(stopped: &Stopped) -> Self {
         let failure = match stopped {
             Stopped::Journal(error) | Stopped::Unrecorded { error, .. } => {
                 Self::from(error.clone())
@@ -93,10 +94,15 @@ impl Failure {
             | Stopped::Read(trouble) => Self::from(trouble.clone()),
             Stopped::Armed(_) => Self::new(Exit::Failed, ""),
         };
-        let mut failure = Self {
+        Self {
             error: clean(&stopped.to_string()),
             ..failure
-        };
+        }
+    }
+
+    /// The driver stopped.
+    pub fn stopped(stopped: &Stopped, state: &State, incident: &IncidentId) -> Self {
+        let mut failure = Self::of_stopped(stopped);
         match stopped {
             // What no file tells of is told here, with the very calls that undo it.
             Stopped::Unrecorded { step, policy, .. } => {
@@ -123,6 +129,27 @@ impl Failure {
                 failure.after(state, incident)
             }
         }
+    }
+
+    /// The driver stopped, or Ctrl-C came, at what is about no incident.
+    pub fn of_verb(stopped: Option<&Stopped>, state: &State, verb: &str) -> Self {
+        let failure = match stopped {
+            Some(stopped) => Self::of_stopped(stopped),
+            None => Self::new(Exit::Interrupted, "interrupted"),
+        };
+        if !state.changed() {
+            return failure;
+        }
+        Self {
+            changed: changed(state),
+            exit: if stopped.is_some() {
+                Exit::Partly
+            } else {
+                Exit::Interrupted
+            },
+            ..failure
+        }
+        .hint(format!("Go on: `quell {verb}`; it takes up what is there."))
     }
 
     /// Ctrl-C.
@@ -351,6 +378,28 @@ impl From<NotApproved> for Failure {
     fn from(error: NotApproved) -> Self {
         Self::new(Exit::Refused, format!("not approved: {error}"))
             .hint("Run the command again; the survey is made anew.")
+    }
+}
+
+impl From<Unready> for Failure {
+    fn from(error: Unready) -> Self {
+        let failure = Self::new(Exit::Refused, &error);
+        match error {
+            Unready::Refused(_, hint) => failure.hint(hint),
+            Unready::Elsewhere(_) => failure.hint("Take it away first: `quell prepare disarm`."),
+            Unready::Unread(_) => failure.hint(format!(
+                "See what it is: `aws organizations list-policies --filter SERVICE_CONTROL_POLICY`; quell uses one of the name {ARMED_POLICY} only when it can read it."
+            )),
+            Unready::InUse(incidents) => {
+                let first = incidents.first().map_or("", IncidentId::as_str);
+                failure.hint(format!(
+                    "Release them first: `quell release {first}`; all of them: `quell status`."
+                ))
+            }
+            Unready::Foreign(_) => failure.hint(
+                "Look at them (`aws organizations describe-policy`) and move them to a policy of their own.",
+            ),
+        }
     }
 }
 

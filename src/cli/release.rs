@@ -12,7 +12,7 @@ use crate::cli::{Common, Outside, do_or_say, given, open_journal};
 use crate::cloud::{Clock as _, Cloud, Read as _};
 use crate::facts::PolicySummary;
 use crate::ids::IncidentId;
-use crate::incident::Incident;
+use crate::incident::{Home, Incident};
 use crate::journal::{Event, Past, Purpose, State};
 use crate::playbook::Playbook;
 use crate::release;
@@ -218,6 +218,7 @@ impl One<'_> {
             incident: incident.id,
             principal: incident.principal,
             policy_id: policy.id,
+            armed: incident.home == Home::Armed,
             forced_past,
             allowed_again: proof.overall == Overall::Shown,
             still_denied_by,

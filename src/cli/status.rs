@@ -7,8 +7,9 @@ use crate::cli::failure::Failure;
 use crate::cli::ui::Ui;
 use crate::cli::{Common, Outside, given};
 use crate::cloud::{Clock as _, Cloud as _, Read as _};
+use crate::facts::Known;
 use crate::ids::IncidentId;
-use crate::report::{DisagreementReport, IncidentReport, StatusReport, human};
+use crate::report::{ArmedReport, DisagreementReport, IncidentReport, StatusReport, human};
 use crate::respond::memory;
 
 /// What `quell status` takes.
@@ -28,13 +29,19 @@ pub async fn status<O: Outside>(
     let here = common.journals(ui);
     let world = common.connect(outside).await?;
     let is_asked_for = |id: &IncidentId| args.incident.as_ref().is_none_or(|asked| asked == id);
-    let found = match &args.incident {
+    let (mut found, armed) = memory::recalled(world.read()).await?;
+    if let Some(id) = &args.incident
         // One that is known here alone is shown as that.
-        Some(id) if here.iter().all(|past| past.incident != *id) => {
-            vec![given::incident(&world, id).await?]
-        }
-        Some(_) | None => memory::remembered(world.read()).await?,
-    };
+        && here.iter().all(|past| past.incident != *id)
+    {
+        found = vec![given::one_of(found, id)?];
+    }
+    if let Known::Unknown(why) = &armed {
+        ui.say(&format!(
+            "note: the armed policy cannot be read, so its incidents are not listed: {}",
+            human::clean(why)
+        ));
+    }
     let mut incidents = Vec::new();
     for known in &found {
         if is_asked_for(&known.incident.id) {
@@ -56,6 +63,7 @@ pub async fn status<O: Outside>(
     let report = StatusReport {
         schema: "quell.status/1",
         practice: world.practice(),
+        armed: armed.known().and_then(Option::as_ref).map(ArmedReport::of),
         incidents,
         disagreements,
     };

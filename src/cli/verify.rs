@@ -54,7 +54,10 @@ pub async fn verify<O: Outside>(
         ));
     }
     if !attached {
-        ui.say("note: the policy is not attached where it belongs; typing the `quell contain` command again attaches it.");
+        ui.say(&format!(
+            "note: the deny is not attached where it belongs; `quell contain --resume {}` puts it back.",
+            args.incident
+        ));
     }
     // Accounts that were picked, or that happened to fit, are not everywhere; and what refuses while our policy is not
     // attached is not our policy. Neither proves, so neither starts the clock.

@@ -25,7 +25,8 @@ use serde::Serialize;
 use crate::facts::ArmedPolicy;
 use crate::ids::*;
 use crate::incident::{
-    Home, Incident, MOST_VALUE, PLAIN, PREFIX, RELEASE_NOT_BEFORE, SESSION_NAME, decode, encode,
+    FORMAT, Home, Incident, MOST_VALUE, PLAIN, PREFIX, RELEASE_NOT_BEFORE, SESSION_NAME, decode,
+    encode,
 };
 use crate::policy::document::{Condition, Document, DocumentError, Effect, Statement, Words};
 use crate::policy::{self, MOST_CHARACTERS, USER_ID, USERID};
@@ -403,6 +404,11 @@ fn placeholder() -> Statement {
         }],
         unknown: Vec::new(),
     }
+}
+
+/// The tags of an armed policy that no incident is in.
+pub fn marks() -> BTreeMap<String, String> {
+    BTreeMap::from([(format!("{PREFIX}armed"), FORMAT.to_owned())])
 }
 
 /// The document of an armed policy that denies nobody.

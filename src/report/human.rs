@@ -152,6 +152,22 @@ pub fn contains(report: &ContainsReport) -> String {
     text
 }
 
+/// Armed or disarmed.
+pub fn armed(report: &ArmReport) -> String {
+    let mut text = practice(report.practice.as_ref());
+    let already = if report.already { " already" } else { "" };
+    let policy = report.policy_id.as_ref().map_or("", PolicyId::as_str);
+    text.push_str(&match &report.target {
+        Some(target) => format!(
+            "Armed{already}: {policy} is attached to {target} and denies nobody. `quell contain` is one call from now on.\n"
+        ),
+        None => format!(
+            "Disarmed{already}. `quell contain` makes a policy of its own for each incident.\n"
+        ),
+    });
+    text
+}
+
 /// The end of a containment.
 pub fn contain(report: &ContainReport) -> String {
     let mut text = practice(report.practice.as_ref());
@@ -266,6 +282,23 @@ pub fn verify(report: &VerifyReport) -> String {
 /// Incidents.
 pub fn status(report: &StatusReport) -> String {
     let mut text = practice(report.practice.as_ref());
+    if let Some(armed) = &report.armed {
+        let targets: Vec<&str> = armed.targets.iter().map(TargetId::as_str).collect();
+        let where_to = if targets.is_empty() {
+            "NOT ATTACHED: `quell prepare arm` attaches it".to_owned()
+        } else {
+            format!("attached to {}", targets.join(", "))
+        };
+        let _ = writeln!(
+            text,
+            "Armed: {}, {where_to}, with {} incidents in it.",
+            armed.policy_id, armed.incidents
+        );
+        if !armed.agrees {
+            text.push_str("Its document is NOT what its tags say; whoever writes it next puts it right: see below.\n");
+        }
+        text.push('\n');
+    }
     if report.incidents.is_empty() {
         text.push_str("No incident: no policy of this organization is one of quell's.\n");
     }
@@ -359,18 +392,31 @@ pub fn release(report: &ReleaseReport) -> String {
             .as_ref()
             .map_or("the principal".to_owned(), |name| clean(name.as_str()));
         let id = &released.incident;
-        let _ = if released.allowed_again {
-            writeln!(
-                text,
-                "Incident {id} is released: the policy {} is gone, and {who} is allowed again.",
-                released.policy_id
-            )
+        let policy = &released.policy_id;
+        let gone = if released.armed {
+            format!("its deny is taken out of {policy}")
         } else {
-            writeln!(
+            format!("the policy {policy} is gone")
+        };
+        let others: Vec<&str> = released
+            .still_denied_by
+            .iter()
+            .map(IncidentId::as_str)
+            .collect();
+        let _ = match (released.allowed_again, others.as_slice()) {
+            (true, _) => writeln!(
                 text,
-                "Incident {id} is released: the policy {} is gone. That {who} is allowed again is NOT SHOWN.",
-                released.policy_id
-            )
+                "Incident {id} is released: {gone}, and {who} is allowed again."
+            ),
+            (false, []) => writeln!(
+                text,
+                "Incident {id} is released: {gone}. That {who} is allowed again is NOT SHOWN."
+            ),
+            (false, others) => writeln!(
+                text,
+                "Incident {id} is released: {gone}. {who} is STILL DENIED by {}.",
+                others.join(", ")
+            ),
         };
         if let Some(gate) = &released.forced_past {
             let _ = writeln!(text, "FORCED past a closed gate: {gate}.");
@@ -485,24 +531,22 @@ pub fn event(event: &Event) -> Option<String> {
             let found = if *found { " (found so)" } else { "" };
             match step {
                 StepName::CreatePolicy => format!("created {policy}{found}"),
-                StepName::AttachPolicy => format!(
-                    "ACCEPTED: {policy} is attached{found}; asking the canaries whether it holds…"
-                ),
+                StepName::AttachPolicy => format!("ACCEPTED: {policy} is attached{found}"),
                 StepName::RecordProof => {
                     "the proof is written on the policy; the wait for the release begins".to_owned()
                 }
                 StepName::DetachPolicy => format!("detached {policy}{found}"),
-                StepName::DeletePolicy => format!("deleted {policy}{found}; asking the canaries…"),
-                StepName::UpdatePolicy => format!(
-                    "ACCEPTED: the deny is in {policy}{found}, which is attached; asking the canaries whether it holds…"
-                ),
+                StepName::DeletePolicy => format!("deleted {policy}{found}"),
+                StepName::UpdatePolicy => {
+                    format!("ACCEPTED: the deny is in {policy}{found}, which is attached")
+                }
                 StepName::TagPolicy => format!("entered{found}"),
                 StepName::AlignPolicy => {
                     format!("in line: {policy} denies all its incidents{found}")
                 }
                 StepName::MarkLeaving => format!("marked{found}"),
                 StepName::TakeOut => format!("taken out of {policy}{found}"),
-                StepName::ClearTags => format!("cleared{found}; asking the canaries…"),
+                StepName::ClearTags => format!("cleared{found}"),
             }
         }
         Event::Failed { why, .. } => format!("failed: {why}"),
@@ -518,6 +562,10 @@ pub fn event(event: &Event) -> Option<String> {
                 duration(*after)
             ),
             None => format!("{account}: {}", verdict.replace('_', " ")),
+        },
+        Event::Asking { accounts } => match accounts {
+            1 => "asking the canaries of one account…".to_owned(),
+            _ => format!("asking the canaries of {accounts} accounts…"),
         },
         Event::Looking { settled, of, left } => format!(
             "  {settled} of {of} accounts settled; asking for {} more at most…",

@@ -5,15 +5,16 @@
 
 use crate::cloud::{Clock as _, Cloud, Read};
 use crate::contain;
-use crate::facts::ArmedPolicy;
+use crate::facts::{ArmedPolicy, PolicySummary};
 use crate::ids::*;
 use crate::incident::Incident;
 use crate::incident::armed::{self, Ledger, Standing};
-use crate::journal::{Event, Store};
-use crate::plan::StepName;
+use crate::journal::{Event, Preparation, Store};
+use crate::plan::arming::{Arming, Disarming};
+use crate::plan::{Step, StepName};
 use crate::policy::MOST_CHARACTERS;
 use crate::policy::document::Document;
-use crate::respond::{Response, Stopped};
+use crate::respond::{Response, Stopped, split};
 use crate::survey;
 
 pub use crate::incident::armed::first_key;
@@ -33,6 +34,9 @@ pub enum Discord {
     /// More incidents than it holds.
     #[error("has no room for all its incidents")]
     Full,
+    /// Somebody has contained with it while it was to be taken away.
+    #[error("was used meanwhile, and is attached again")]
+    Used,
     /// Others write again and again.
     #[error("was written by others again and again")]
     Restless,
@@ -117,6 +121,82 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
             return Ok(());
         }
         Err(Stopped::Armed(Discord::Restless))
+    }
+
+    /// Arms the organization: create, attach.
+    ///
+    /// # Errors
+    /// [`Stopped`]; doing it again goes on.
+    pub async fn arm(&mut self, arming: &Arming, operator: &str) -> Result<PolicySummary, Stopped> {
+        let (read, change, clock) = (self.cloud.read(), self.cloud.change(), self.cloud.clock());
+        self.record(Event::Prepared {
+            purpose: Preparation::Arm,
+            target: Some(arming.target.clone()),
+            operator: operator.to_owned(),
+            practice: self.cloud.practice(),
+        })?;
+        let mut armed = None;
+        for step in &arming.steps {
+            if let Step::CreatePolicy {
+                already: Some(policy),
+                ..
+            } = step
+            {
+                armed = Some(policy.clone());
+            }
+            if step.already() {
+                continue;
+            }
+            self.record(Event::Started { step: step.name() })?;
+            if let Step::CreatePolicy { policy, .. } = step {
+                let (policy, outcome) = split(contain::create(read, change, clock, policy).await);
+                match policy {
+                    Some(policy) => {
+                        self.settled(step.name(), outcome, &policy.id)?;
+                        armed = Some(policy);
+                    }
+                    None => self.unsettled(step.name(), outcome)?,
+                }
+            } else if let Some(policy) = &armed {
+                let outcome =
+                    contain::attach(read, change, clock, &policy.id, &arming.target).await;
+                self.settled(step.name(), outcome, &policy.id)?;
+            }
+        }
+        armed.ok_or(Stopped::Armed(Discord::Gone))
+    }
+
+    /// Disarms the organization: detach, look whether nobody has contained with it in between, delete.
+    ///
+    /// # Errors
+    /// [`Stopped`]; doing it again goes on.
+    pub async fn disarm(&mut self, disarming: &Disarming, operator: &str) -> Result<(), Stopped> {
+        let (read, change, clock) = (self.cloud.read(), self.cloud.change(), self.cloud.clock());
+        let policy = &disarming.policy.summary.id;
+        self.record(Event::Prepared {
+            purpose: Preparation::Disarm,
+            target: disarming.policy.targets.first().cloned(),
+            operator: operator.to_owned(),
+            practice: self.cloud.practice(),
+        })?;
+        for target in &disarming.policy.targets {
+            let step = StepName::DetachPolicy;
+            self.record(Event::Started { step })?;
+            let outcome = contain::detach(read, change, clock, policy, target).await;
+            self.settled(step, outcome, policy)?;
+            let (_, ledger) = self.look_at(policy).await?;
+            if ledger.entries().next().is_some() {
+                let step = StepName::AttachPolicy;
+                self.record(Event::Started { step })?;
+                let outcome = contain::attach(read, change, clock, policy, target).await;
+                self.settled(step, outcome, policy)?;
+                return Err(Stopped::Armed(Discord::Used));
+            }
+        }
+        let step = StepName::DeletePolicy;
+        self.record(Event::Started { step })?;
+        let outcome = contain::delete(read, change, clock, policy).await;
+        self.settled(step, outcome, policy)
     }
 
     async fn write(

@@ -61,6 +61,16 @@ impl Remembered {
 /// # Errors
 /// [`Trouble`], when AWS did not answer.
 pub async fn remembered(read: &impl Read) -> Result<Vec<Remembered>, Trouble> {
+    Ok(recalled(read).await?.0)
+}
+
+/// Every incident that AWS remembers, oldest first, and the armed policy.
+///
+/// # Errors
+/// [`Trouble`], when AWS did not answer.
+pub async fn recalled(
+    read: &impl Read,
+) -> Result<(Vec<Remembered>, Known<Option<ArmedPolicy>>), Trouble> {
     let memory = survey::memory(read).await?;
     let mut all = Vec::new();
     for policy in memory.own {
@@ -80,8 +90,8 @@ pub async fn remembered(read: &impl Read) -> Result<Vec<Remembered>, Trouble> {
             entered: None,
         });
     }
-    if let Known::Known(Some(armed)) = memory.armed
-        && let Ok(ledger) = Ledger::read(&armed)
+    if let Known::Known(Some(armed)) = &memory.armed
+        && let Ok(ledger) = Ledger::read(armed)
     {
         all.extend(ledger.entries().map(|entry| Remembered {
             incident: entry.incident.clone(),
@@ -95,5 +105,5 @@ pub async fn remembered(read: &impl Read) -> Result<Vec<Remembered>, Trouble> {
         }));
     }
     all.sort_by_key(|known| known.incident.opened);
-    Ok(all)
+    Ok((all, memory.armed))
 }

@@ -172,7 +172,7 @@ async fn accounts_that_are_reached_through_groups_are_reached() {
 #[tokio::test]
 async fn a_finding_file_and_a_fetched_finding_lead_to_the_same_person() {
     let practice = Practice::new();
-    let (detector, id) = &practice.built.finding;
+    let (detector, id) = practice.built.finding.as_ref().unwrap();
     for line in [
         format!("plan --finding {id} --output json"),
         format!("plan --finding {id} --detector {detector} --output json"),
@@ -211,7 +211,7 @@ async fn a_finding_file_and_a_fetched_finding_lead_to_the_same_person() {
 async fn a_session_is_contained_although_its_user_was_deleted() {
     // Deleting a user does not end their sessions (sources A): the finding alone must do.
     let practice = Practice::new();
-    let (_, id) = practice.built.finding.clone();
+    let (_, id) = practice.built.finding.clone().unwrap();
     practice.range.with(|state| {
         state
             .directory

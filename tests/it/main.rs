@@ -11,6 +11,8 @@
 
 mod practice;
 
+mod arming;
+
 mod bad_input;
 
 mod binary;

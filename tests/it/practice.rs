@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
@@ -32,7 +33,11 @@ pub(crate) struct Practice {
     key: RefCell<(String, Option<String>)>,
     typed: RefCell<Option<String>>,
     death: RefCell<Option<Death>>,
+    meanwhile: RefCell<Option<Meanwhile>>,
 }
+
+/// What others do while a person sits in front of the prompt.
+type Meanwhile = Box<dyn FnOnce(Practice) -> Pin<Box<dyn Future<Output = ()>>> + Send>;
 
 /// When the process dies: at one of its calls.
 #[derive(Debug, Clone)]
@@ -85,9 +90,10 @@ impl HttpConnector for Mortal {
     }
 }
 
+#[derive(Default)]
 pub(crate) struct BuiltParts {
     pub(crate) hero_sessions: Vec<(AccountId, String, String)>,
-    pub(crate) finding: (DetectorId, FindingId),
+    pub(crate) finding: Option<(DetectorId, FindingId)>,
 }
 
 /// What a run of quell came to.
@@ -153,13 +159,67 @@ impl Practice {
             range: Range::new(state, Time::Virtual),
             built: BuiltParts {
                 hero_sessions,
-                finding,
+                finding: Some(finding),
             },
             state_dir,
             key: RefCell::new((OPERATOR_KEY.to_owned(), None)),
             typed: RefCell::new(None),
             death: RefCell::new(None),
+            meanwhile: RefCell::new(None),
         }
+    }
+
+    /// The same organization, from a machine that has never heard of it.
+    pub(crate) fn on_another_machine(&self) -> Self {
+        let state_dir = self.state_dir.with_extension("elsewhere");
+        Self::at(self.range.clone(), state_dir)
+    }
+
+    fn at(range: Range, state_dir: PathBuf) -> Self {
+        Self {
+            range,
+            built: BuiltParts::default(),
+            state_dir,
+            key: RefCell::new((OPERATOR_KEY.to_owned(), None)),
+            typed: RefCell::new(None),
+            death: RefCell::new(None),
+            meanwhile: RefCell::new(None),
+        }
+    }
+
+    /// While somebody sits in front of the next prompt, this happens on another machine.
+    pub(crate) fn meanwhile(
+        &self,
+        what: impl FnOnce(Practice) -> Pin<Box<dyn Future<Output = ()>>> + Send + 'static,
+    ) {
+        *self.meanwhile.borrow_mut() = Some(Box::new(what));
+    }
+
+    /// So many policies are attached to the root, whosever they are.
+    pub(crate) fn fill_places(&self, many: usize) {
+        self.range.with(|state| {
+            let root = state.root.clone();
+            let attached = state.attachments.entry(root).or_default();
+            for i in attached.len()..many {
+                attached.push(PolicyId::parse(format!("p-somebodys{i}")).unwrap());
+            }
+            let full = quell::policy::document::Document::allow_all();
+            for id in attached.clone() {
+                let policy = state.policies.values().next().unwrap().clone();
+                state
+                    .policies
+                    .entry(id.clone())
+                    .or_insert(quell::range::state::Policy {
+                        name: format!("somebodys-{id}"),
+                        content: full.minified(),
+                        document: Arc::new(full.clone()),
+                        tags: std::collections::BTreeMap::new(),
+                        aws_managed: false,
+                        ..policy
+                    });
+            }
+            state.policies_changed();
+        });
     }
 
     /// Runs a command line in a process that dies at its call of this number, from 1; `None` if it did.
@@ -367,6 +427,22 @@ impl Outside for Practice {
 
 impl Prompt for Practice {
     fn ask(&self, _: &str) -> Result<String, NoAnswer> {
+        if let Some(meanwhile) = self.meanwhile.borrow_mut().take() {
+            let (range, state_dir) = (
+                self.range.clone(),
+                self.state_dir.with_extension("elsewhere"),
+            );
+            // A prompt blocks its thread, so the others need one of their own.
+            let others = std::thread::spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build();
+                runtime
+                    .unwrap()
+                    .block_on(meanwhile(Practice::at(range, state_dir)));
+            });
+            others.join().unwrap();
+        }
         self.typed.borrow().clone().ok_or(NoAnswer::NoTerminal)
     }
 }

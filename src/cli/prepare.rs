@@ -1,0 +1,176 @@
+//! `quell prepare`: what is better done before an incident.
+
+use clap::{Args, Subcommand};
+
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::ui::{NoAnswer, Ui};
+use crate::cli::{Common, Outside, do_or_say_of};
+use crate::cloud::Cloud as _;
+use crate::ids::{ARMED_POLICY, TargetId};
+use crate::journal::Event;
+use crate::journal::file;
+use crate::plan::arming::{Arming, Disarming};
+use crate::report::{ArmReport, human};
+use crate::respond::Response;
+use crate::survey;
+
+/// What `quell prepare` does.
+#[derive(Debug, Subcommand)]
+pub enum PrepareVerb {
+    /// Attach a policy that denies nobody yet, so that a containment is one call and needs no free place
+    Arm(ArmArgs),
+    /// Take that policy away, when no incident is in it
+    Disarm(DisarmArgs),
+}
+
+/// What `quell prepare arm` takes.
+#[derive(Debug, Args)]
+pub struct ArmArgs {
+    /// Attach it to this organizational unit or account instead of the root
+    #[arg(long, value_name = "ID")]
+    target: Option<TargetId>,
+    /// Do not ask, for scripts
+    #[arg(long)]
+    yes: bool,
+}
+
+/// What `quell prepare disarm` takes.
+#[derive(Debug, Args)]
+pub struct DisarmArgs {
+    /// Do not ask, for scripts
+    #[arg(long)]
+    yes: bool,
+}
+
+/// `quell prepare`.
+pub async fn prepare<O: Outside>(
+    verb: &PrepareVerb,
+    common: &Common,
+    outside: &O,
+    ui: &Ui<'_>,
+) -> Result<Exit, Failure> {
+    match verb {
+        PrepareVerb::Arm(args) => arm(args, common, outside, ui).await,
+        PrepareVerb::Disarm(args) => disarm(args, common, outside, ui).await,
+    }
+}
+
+async fn arm<O: Outside>(
+    args: &ArmArgs,
+    common: &Common,
+    outside: &O,
+    ui: &Ui<'_>,
+) -> Result<Exit, Failure> {
+    let world = common.connect(outside).await?;
+    let ground = survey::ground(world.read(), args.target.as_ref()).await?;
+    let arming = Arming::of(&ground)?;
+    let target = &arming.target;
+    if !arming.already() {
+        ui.say(&format!(
+            "This creates the policy {ARMED_POLICY} and attaches it to {target} of organization {}. It denies nobody, and takes one place of ten:\n\n{}\n",
+            ground.organization.id,
+            human::clean_lines(&arming.document.pretty())
+        ));
+        let question = format!("the target's id to attach it there ({target})");
+        confirm(
+            args.yes,
+            &question,
+            target.as_str(),
+            world.practice().is_some(),
+            ui,
+        )?;
+    }
+    let mut journal = file::open_named(&common.state_directory()?, JOURNAL)?;
+    let watch = |event: &Event| ui.event(event, None);
+    let policy = do_or_say_of(outside, &mut journal, "prepare arm", async |journal| {
+        let mut response = Response::new(&world, journal, &watch);
+        response.arm(&arming, &ground.caller.arn).await
+    })
+    .await?;
+    let report = ArmReport {
+        schema: "quell.prepare/1",
+        practice: world.practice(),
+        armed: true,
+        policy_id: Some(policy.id),
+        target: Some(target.clone()),
+        already: arming.already(),
+    };
+    ui.result(&report, human::armed);
+    Ok(Exit::Done)
+}
+
+async fn disarm<O: Outside>(
+    args: &DisarmArgs,
+    common: &Common,
+    outside: &O,
+    ui: &Ui<'_>,
+) -> Result<Exit, Failure> {
+    let world = common.connect(outside).await?;
+    let ground = survey::ground(world.read(), None).await?;
+    let disarming = Disarming::of(&ground)?;
+    if let Some(disarming) = &disarming {
+        let id = &disarming.policy.summary.id;
+        ui.say(&format!(
+            "This detaches and deletes {id}, the armed policy. Nobody is in it; the next containment makes a policy of its own."
+        ));
+        let question = format!("its name to delete it ({ARMED_POLICY})");
+        confirm(
+            args.yes,
+            &question,
+            ARMED_POLICY,
+            world.practice().is_some(),
+            ui,
+        )?;
+        let mut journal = file::open_named(&common.state_directory()?, JOURNAL)?;
+        let watch = |event: &Event| ui.event(event, None);
+        do_or_say_of(outside, &mut journal, "prepare disarm", async |journal| {
+            let mut response = Response::new(&world, journal, &watch);
+            response.disarm(disarming, &ground.caller.arn).await
+        })
+        .await?;
+    }
+    let report = ArmReport {
+        schema: "quell.prepare/1",
+        practice: world.practice(),
+        armed: false,
+        already: disarming.is_none(),
+        policy_id: disarming.map(|disarming| disarming.policy.summary.id),
+        target: None,
+    };
+    ui.result(&report, human::armed);
+    Ok(Exit::Done)
+}
+
+/// The journal of arming and disarming, beside the incidents'.
+const JOURNAL: &str = "armed";
+
+/// The go-ahead: `--yes`, or this word typed on a terminal.
+fn confirm(
+    yes: bool,
+    question: &str,
+    word: &str,
+    practice: bool,
+    ui: &Ui<'_>,
+) -> Result<(), Failure> {
+    if yes {
+        return Ok(());
+    }
+    let practice = if practice { "PRACTICE: type" } else { "Type" };
+    match ui.ask(&format!("{practice} {question}")) {
+        Ok(typed) if typed.trim() == word => Ok(()),
+        Ok(_) => Err(Failure::new(
+            Exit::Refused,
+            format!("not approved: what was typed is not {word}"),
+        )),
+        Err(NoAnswer::NoTerminal) => Err(Failure::new(
+            Exit::Refused,
+            format!("not approved: there is no terminal to type {word} on"),
+        )
+        .hint("In a script, say that you mean it: `quell prepare … --yes`.")),
+        Err(NoAnswer::Interrupted) => Err(Failure::new(
+            Exit::Interrupted,
+            "interrupted before the approval",
+        )),
+    }
+}

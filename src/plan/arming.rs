@@ -1,0 +1,144 @@
+//! Arming an organization: a policy that denies nobody, attached before anybody needs it.
+//!
+//! Arrives: the ground. Leaves: an [`Arming`], or why not. Pure. Its inverse is a [`Disarming`].
+
+use serde::Serialize;
+
+use crate::cloud::NewPolicy;
+use crate::facts::{ArmedPolicy, Known, ScpType};
+use crate::ids::*;
+use crate::incident::armed::{self, Ledger};
+use crate::plan::Step;
+use crate::plan::preflight::{MOST_ATTACHED, Refusal};
+use crate::policy::document::Document;
+use crate::survey::Ground;
+
+/// What is to be done to arm.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Arming {
+    /// Where it will be attached.
+    pub target: TargetId,
+    /// The document that denies nobody.
+    pub document: Document,
+    /// Create, attach.
+    pub steps: Vec<Step>,
+}
+
+/// What is to be done to disarm.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Disarming {
+    /// The policy, from which it will be detached and which will be deleted.
+    pub policy: ArmedPolicy,
+}
+
+/// Why the organization is not armed or disarmed. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+pub enum Unready {
+    /// What keeps any deny from being attached.
+    #[error("{0}")]
+    Refused(String, String),
+    /// It is attached, and not where it was asked for.
+    #[error("the armed policy is attached to {}", .0.iter().map(TargetId::as_str).collect::<Vec<_>>().join(", "))]
+    Elsewhere(Vec<TargetId>),
+    /// It cannot be read.
+    #[error("the armed policy cannot be read: {0}")]
+    Unread(String),
+    /// Incidents are in it.
+    #[error("incidents are in the armed policy: {}", .0.iter().map(IncidentId::as_str).collect::<Vec<_>>().join(", "))]
+    InUse(Vec<IncidentId>),
+    /// Somebody else's statements are in it.
+    #[error("the armed policy has {0} statements that quell did not write")]
+    Foreign(usize),
+}
+
+impl From<Refusal> for Unready {
+    fn from(refusal: Refusal) -> Self {
+        Unready::Refused(refusal.to_string(), refusal.hint())
+    }
+}
+
+impl Arming {
+    /// What arming takes, or why it cannot be.
+    ///
+    /// # Errors
+    /// [`Unready`].
+    pub fn of(ground: &Ground) -> Result<Self, Unready> {
+        if !ground.organization.all_features {
+            return Err(Refusal::NoFeatures.into());
+        }
+        match ground.root.scps {
+            ScpType::Enabled => {}
+            ScpType::Pending => return Err(Refusal::ScpsOff("being switched on or off").into()),
+            ScpType::Disabled => return Err(Refusal::ScpsOff("switched off").into()),
+        }
+        if ground.target.account().as_ref() == Some(&ground.organization.management) {
+            return Err(Refusal::ManagementTarget.into());
+        }
+        let armed = match &ground.armed {
+            Known::Known(armed) => armed.as_ref(),
+            Known::Unknown(why) => return Err(Unready::Unread(why.clone())),
+        };
+        let attached = armed.is_some_and(|armed| armed.targets.contains(&ground.target));
+        if let Some(armed) = armed.filter(|armed| !attached && !armed.targets.is_empty()) {
+            return Err(Unready::Elsewhere(armed.targets.clone()));
+        }
+        if !attached && ground.attached.len() >= MOST_ATTACHED {
+            let (attached, target) = (ground.attached.len(), ground.target.clone());
+            return Err(Refusal::NoSlot { attached, target }.into());
+        }
+        let document = armed::unwritten();
+        let policy = Box::new(NewPolicy {
+            name: ARMED_POLICY.to_owned(),
+            description: armed::DESCRIPTION.to_owned(),
+            content: document.minified(),
+            tags: armed::marks(),
+        });
+        Ok(Self {
+            target: ground.target.clone(),
+            document,
+            steps: vec![
+                Step::CreatePolicy {
+                    policy,
+                    already: armed.map(|armed| armed.summary.clone()),
+                },
+                Step::AttachPolicy {
+                    target: ground.target.clone(),
+                    already: attached,
+                },
+            ],
+        })
+    }
+
+    /// Whether there is nothing to do.
+    pub fn already(&self) -> bool {
+        self.steps.iter().all(Step::already)
+    }
+}
+
+impl Disarming {
+    /// What disarming takes; `None` when the organization is not armed.
+    ///
+    /// # Errors
+    /// [`Unready`], while an incident is in the policy.
+    pub fn of(ground: &Ground) -> Result<Option<Self>, Unready> {
+        let armed = match &ground.armed {
+            Known::Known(None) => return Ok(None),
+            Known::Known(Some(armed)) => armed,
+            Known::Unknown(why) => return Err(Unready::Unread(why.clone())),
+        };
+        let ledger = Ledger::read(armed).map_err(|error| Unready::Unread(error.to_string()))?;
+        let in_use: Vec<IncidentId> = ledger
+            .entries()
+            .map(|entry| entry.incident.id.clone())
+            .collect();
+        if !in_use.is_empty() {
+            return Err(Unready::InUse(in_use));
+        }
+        if ledger.foreign() > 0 {
+            return Err(Unready::Foreign(ledger.foreign()));
+        }
+        Ok(Some(Self {
+            policy: armed.clone(),
+        }))
+    }
+}
