@@ -44,6 +44,8 @@ pub struct Plan {
     pub organization: OrganizationId,
     /// Where it will be attached.
     pub target: TargetId,
+    /// Other incidents that deny the same person already.
+    pub others: BTreeSet<IncidentId>,
     /// Why the armed policy is not used although there is one, a lower-case fragment.
     pub cold_because: Option<String>,
     /// In this order.
@@ -200,12 +202,15 @@ pub struct Wish<'a> {
     pub cold: bool,
     /// What this machine's journals say was begun, and AWS may never have heard of.
     pub begun: &'a [Begun],
+    /// The incident that is to go on, where somebody named it.
+    pub resume: Option<&'a IncidentId>,
     /// Plans that will be carried out before this one.
     pub before: &'a [Plan],
 }
 
-/// An incident that was approved on this machine and that was not seen to be contained. Taking up its id means that a
-/// call of the earlier run that arrives late finds its own policy's name taken, and nothing is doubled.
+/// An incident that was approved on this machine and did not come to its end here. It is gone on with rather than another
+/// one of the same person's, so that nothing of it is left over; and where AWS has nothing of it, its id is taken up, so
+/// that a call of the earlier run that arrives late finds its own policy's name taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Begun {
     /// The incident.
@@ -216,9 +221,21 @@ pub struct Begun {
     pub organization: OrganizationId,
     /// Where.
     pub target: TargetId,
+    /// Whether AWS had accepted its deny: then, where AWS has nothing of it, somebody has taken it away.
+    pub contained: bool,
+}
+
+/// An open incident of the person that a plan is about.
+#[derive(Debug, Clone)]
+struct OpenIncident {
+    incident: Incident,
+    place: Open,
+    /// Whether its deny is attached to the target.
+    in_force: bool,
 }
 
 /// What AWS has already of an incident that a plan takes up.
+#[derive(Debug, Clone)]
 enum Open {
     /// Nothing.
     Nothing,
@@ -241,20 +258,20 @@ impl Plan {
         wish: &Wish<'_>,
     ) -> Result<Self, NothingToDeny> {
         let (ledger, unusable) = ledger(facts, wish.before);
-        let claimed = principal.clone();
-        let is_its = |incident: &Incident| is_of(incident, &claimed, &facts.target);
-        let own = facts.remembered.iter().find_map(|policy| {
-            let incident = Incident::recall(policy)?;
-            is_its(&incident).then(|| (incident, Open::Own(policy.summary.clone())))
-        });
-        let in_armed = || {
-            let open = |entry: &&Entry| entry.standing == Standing::Open && is_its(&entry.incident);
-            let (_, ledger) = ledger.as_ref()?;
-            let entry = ledger.entries().find(open)?;
-            Some((entry.incident.clone(), Open::Armed))
-        };
         let mut principal = principal;
-        let (mut incident, open) = match own.or_else(in_armed) {
+        let known = open_incidents(facts, &principal, ledger.as_ref());
+        // Whatever this machine has begun is finished by this machine; else whatever is in force is added to.
+        let resumed = |open: &&OpenIncident| Some(&open.incident.id) == wish.resume;
+        let begun = |open: &&OpenIncident| {
+            let same = |begun: &Begun| begun.incident == open.incident.id;
+            wish.begun.iter().any(same)
+        };
+        let ids: BTreeSet<IncidentId> = known.iter().map(|open| open.incident.id.clone()).collect();
+        let chosen = known.iter().find(resumed);
+        let chosen = chosen.or_else(|| known.iter().find(begun));
+        let chosen = chosen.or_else(|| known.iter().find(|open| open.in_force));
+        let chosen = chosen.or(known.first()).cloned();
+        let (mut incident, open) = match chosen.map(|open| (open.incident, open.place)) {
             Some((incident, open)) => {
                 // The policy names every spelling that was ever seen; what is judged is that document.
                 principal
@@ -285,11 +302,12 @@ impl Plan {
                 Ok(()) => Some((policy, ledger)),
                 Err(full) => {
                     return Ok(Self::cold(facts, principal, incident, document, None)
+                        .beside(ids)
                         .because(format!("the armed policy has no room: {full}")));
                 }
             },
         };
-        Ok(match room {
+        let plan = match room {
             Some((policy, ledger)) => {
                 incident.home = Home::Armed;
                 Self::armed(facts, principal, incident, document, &policy, &ledger)
@@ -305,7 +323,15 @@ impl Plan {
                     Some(_) | None => plan,
                 }
             }
-        })
+        };
+        Ok(plan.beside(ids))
+    }
+
+    /// The plan, knowing all the open incidents of its person.
+    fn beside(mut self, mut open: BTreeSet<IncidentId>) -> Self {
+        open.remove(&self.incident.id);
+        self.others = open;
+        self
     }
 
     /// A policy of its own: create, attach.
@@ -341,6 +367,7 @@ impl Plan {
             document,
             organization: facts.organization.id.clone(),
             target: facts.target.clone(),
+            others: BTreeSet::new(),
             cold_because: None,
             steps,
             stops_clock,
@@ -384,6 +411,7 @@ impl Plan {
             whole,
             organization: facts.organization.id.clone(),
             target: facts.target.clone(),
+            others: BTreeSet::new(),
             cold_because: None,
             steps,
             stops_clock,
@@ -403,7 +431,9 @@ impl Plan {
     /// [`Moved`].
     pub fn upon(mut self, seen: &Glance) -> Result<Self, Moved> {
         let is_its = |incident: &Incident| {
-            incident.id != self.incident.id && is_of(incident, &self.principal, &self.target)
+            incident.id != self.incident.id
+                && !self.others.contains(&incident.id)
+                && is_of(incident, &self.principal, &self.target)
         };
         let new = seen.remembered.iter().filter_map(Incident::recall);
         if let Some(other) = new.into_iter().find(is_its) {
@@ -534,6 +564,33 @@ fn is_of(incident: &Incident, principal: &Principal, target: &TargetId) -> bool 
         && incident.session_names.is_superset(&principal.session_names)
 }
 
+/// The open incidents of this person on the target, those with a policy of their own first.
+fn open_incidents(
+    facts: &Facts,
+    principal: &Principal,
+    ledger: Option<&(PolicySummary, Ledger)>,
+) -> Vec<OpenIncident> {
+    let is_its = |incident: &Incident| is_of(incident, principal, &facts.target);
+    let own = facts.remembered.iter().filter_map(|policy| {
+        let incident = Incident::recall(policy)?;
+        let attached = |known: &PolicySummary| known.id == policy.summary.id;
+        is_its(&incident).then(|| OpenIncident {
+            incident,
+            place: Open::Own(policy.summary.clone()),
+            in_force: facts.attached.iter().any(attached),
+        })
+    });
+    let entries = ledger.into_iter().flat_map(|(_, ledger)| ledger.entries());
+    let entered = entries
+        .filter(|entry| entry.standing == Standing::Open && is_its(&entry.incident))
+        .map(|entry| OpenIncident {
+            incident: entry.incident.clone(),
+            place: Open::Armed,
+            in_force: entry.is_denied(),
+        });
+    own.chain(entered).collect()
+}
+
 /// The armed policy and its ledger, with what earlier plans of this command will have entered; or why it cannot be used.
 fn ledger(facts: &Facts, before: &[Plan]) -> (Option<(PolicySummary, Ledger)>, Option<String>) {
     let because = |why: String| (None, Some(why));
@@ -570,7 +627,8 @@ fn id_of(
     known: impl Fn(&IncidentId) -> bool,
 ) -> IncidentId {
     let same = |begun: &&Begun| {
-        begun.principal == principal.username
+        !begun.contained
+            && begun.principal == principal.username
             && begun.organization == facts.organization.id
             && begun.target == facts.target
             && !known(&begun.incident)

@@ -81,6 +81,8 @@ pub struct Asked<'a> {
     pub cold: bool,
     /// See [`Wish::begun`].
     pub begun: &'a [Begun],
+    /// See [`Wish::resume`].
+    pub resume: Option<&'a IncidentId>,
 }
 
 /// Survey → principal → plan → preflight, for each suspect; two that turn out to be one person are one. It is handed the
@@ -117,6 +119,7 @@ pub async fn prepare(
         let wish = Wish {
             cold: asked.cold,
             begun: asked.begun,
+            resume: asked.resume,
             before: &before,
         };
         let plan = Plan::containment(&facts, principal, playbook, &wish)?;

@@ -378,6 +378,7 @@ async fn prepare<O: Outside>(
             target: args.target.as_ref(),
             cold: args.cold,
             begun: &begun,
+            resume: resumed.as_ref(),
         };
         let (read, clock) = (world.read(), world.clock());
         let prepared = respond::prepare(read, clock, &suspects, playbook, &asked).await?;
@@ -413,13 +414,14 @@ fn goes_on(prepared: &[Prepared], resumed: Option<&IncidentId>) -> Result<(), Fa
 /// What a journal of this machine says was begun, and AWS may never have heard of.
 fn begun(past: &Past) -> Option<Begun> {
     let state = past.state.as_ref().ok()?;
-    let open = !state.contained && !state.released && !state.proven;
+    let open = !state.released && !state.proven;
     open.then_some(())?;
     Some(Begun {
         incident: past.incident.clone(),
         principal: state.principal.clone()?,
         organization: state.organization.clone()?,
         target: state.target.clone()?,
+        contained: state.contained,
     })
 }
 

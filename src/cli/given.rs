@@ -32,10 +32,6 @@ pub struct SignalArgs {
     pub finding: Option<String>,
     /// Go on with an incident that was interrupted: this one, or the only one there is
     #[arg(long, value_name = "INCIDENT")]
-    #[expect(
-        clippy::option_option,
-        reason = "given without a value is not the same as not given"
-    )]
     pub resume: Option<Option<IncidentId>>,
 }
 

@@ -27,8 +27,11 @@ pub struct Arming {
 /// What is to be done to disarm.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Disarming {
-    /// The policy, from which it will be detached and which will be deleted.
+    /// The policy, which will be detached and deleted.
     pub policy: ArmedPolicy,
+    /// Set when an earlier disarming detached it from there, died, and incidents are in it: then all there is to do is
+    /// to attach it again.
+    pub put_back: Option<TargetId>,
 }
 
 /// Why the organization is not armed or disarmed. Nothing was changed.
@@ -131,7 +134,13 @@ impl Disarming {
             .entries()
             .map(|entry| entry.incident.id.clone())
             .collect();
-        if !in_use.is_empty() {
+        let belongs = ledger
+            .entries()
+            .filter_map(|entry| entry.incident.target.clone());
+        let detached = belongs
+            .into_iter()
+            .find(|target| !armed.targets.contains(target));
+        if !in_use.is_empty() && detached.is_none() {
             return Err(Unready::InUse(in_use));
         }
         if ledger.foreign() > 0 {
@@ -139,6 +148,7 @@ impl Disarming {
         }
         Ok(Some(Self {
             policy: armed.clone(),
+            put_back: detached,
         }))
     }
 }

@@ -201,6 +201,13 @@ fn warnings(facts: &Facts, plan: &Plan) -> Vec<String> {
             "The armed policy is not used: {why}. The deny gets a policy of its own, which takes one more call and one of the {MOST_ATTACHED} places."
         ));
     }
+    if !plan.others.is_empty() {
+        let others: Vec<&str> = plan.others.iter().map(IncidentId::as_str).collect();
+        warnings.push(format!(
+            "The same user is denied by {} already: releasing one of them does not let the user in.",
+            others.join(", ")
+        ));
+    }
     if plan.principal.reaches_management {
         warnings.push(format!(
             "NOT CONTAINED in the management account {}: the user can enter it, and no service control policy applies there. Remove those assignments by hand now.",

@@ -179,6 +179,9 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
             operator: operator.to_owned(),
             practice: self.cloud.practice(),
         })?;
+        if let Some(target) = &disarming.put_back {
+            return self.put_back(policy, target).await;
+        }
         for target in &disarming.policy.targets {
             let step = StepName::DetachPolicy;
             self.record(Event::Started { step })?;
@@ -186,17 +189,23 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
             self.settled(step, outcome, policy)?;
             let (_, ledger) = self.look_at(policy).await?;
             if ledger.entries().next().is_some() {
-                let step = StepName::AttachPolicy;
-                self.record(Event::Started { step })?;
-                let outcome = contain::attach(read, change, clock, policy, target).await;
-                self.settled(step, outcome, policy)?;
-                return Err(Stopped::Armed(Discord::Used));
+                return self.put_back(policy, target).await;
             }
         }
         let step = StepName::DeletePolicy;
         self.record(Event::Started { step })?;
         let outcome = contain::delete(read, change, clock, policy).await;
         self.settled(step, outcome, policy)
+    }
+
+    /// Somebody is in it who must not be let in.
+    async fn put_back(&mut self, policy: &PolicyId, target: &TargetId) -> Result<(), Stopped> {
+        let (read, change, clock) = (self.cloud.read(), self.cloud.change(), self.cloud.clock());
+        let step = StepName::AttachPolicy;
+        self.record(Event::Started { step })?;
+        let outcome = contain::attach(read, change, clock, policy, target).await;
+        self.settled(step, outcome, policy)?;
+        Err(Stopped::Armed(Discord::Used))
     }
 
     async fn write(

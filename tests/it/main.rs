@@ -29,6 +29,8 @@ mod layers;
 
 mod mishaps;
 
+mod racing;
+
 mod range;
 
 mod releasing;
