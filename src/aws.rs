@@ -12,6 +12,10 @@ mod organizations;
 
 mod sessions;
 
+mod pace;
+
+pub mod rates;
+
 pub mod trouble;
 
 pub mod wire;
@@ -71,7 +75,8 @@ impl Aws<wire::ServerClock> {
             .timeout_config(
                 TimeoutConfig::builder()
                     .connect_timeout(Duration::from_secs(3))
-                    .operation_attempt_timeout(Duration::from_secs(10))
+                    // Of the answer alone: waiting for one's turn is no reason to give up.
+                    .read_timeout(Duration::from_secs(10))
                     .operation_timeout(Duration::from_secs(45))
                     .build(),
             );

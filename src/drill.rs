@@ -80,6 +80,7 @@ pub async fn run(
     let hero = blueprint.hero.username.clone();
     let before: Vec<PolicyId> = state.policies.keys().cloned().collect();
     let range = Range::new(state, Time::Virtual);
+    range.with(|state| state.throttles = true);
     let world = operator(&range, &Region::parse("us-east-1")?);
 
     tell(&format!(
@@ -457,6 +458,7 @@ pub async fn serve(
     port: u16,
     seed: u64,
     propagation: SignedDuration,
+    throttles: bool,
     exports: &dyn Fn(&str),
     say: &dyn Fn(&str),
 ) -> std::io::Result<()> {
@@ -476,6 +478,7 @@ pub async fn serve(
     } = build::build(&blueprint).map_err(std::io::Error::other)?;
     let (management, hero) = (state.management.clone(), blueprint.hero.username);
     let range = Range::new(state, Time::Real);
+    range.with(|state| state.throttles = throttles);
     let (listener, address) = socket::bind(port).await?;
 
     let mut lines = format!(

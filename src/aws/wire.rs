@@ -4,6 +4,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use aws_smithy_async::rt::sleep::{AsyncSleep as _, SharedAsyncSleep, Sleep};
+use aws_smithy_async::time::SharedTimeSource;
 use aws_smithy_http_client::{Builder, Connector, proxy::ProxyConfig, tls};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
@@ -13,6 +15,8 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use jiff::{SignedDuration, Timestamp};
 
+use crate::aws::pace::Pace;
+use crate::aws::rates;
 use crate::cloud::Clock;
 
 /// Suffixes of AWS's own hosts, in every partition.
@@ -135,21 +139,29 @@ impl Seen {
     }
 }
 
-/// The client, watched.
+/// The client, watched and paced.
 pub fn watched(client: SharedHttpClient, seen: Seen) -> SharedHttpClient {
-    SharedHttpClient::new(Watched { client, seen })
+    SharedHttpClient::new(Watched {
+        client,
+        seen,
+        pace: Pace::default(),
+    })
 }
 
 #[derive(Debug)]
 struct Watched {
     client: SharedHttpClient,
     seen: Seen,
+    pace: Pace,
 }
 
 #[derive(Debug)]
 struct WatchedConnector {
     connector: SharedHttpConnector,
     seen: Seen,
+    pace: Pace,
+    time: Option<SharedTimeSource>,
+    sleep: Option<SharedAsyncSleep>,
 }
 
 impl HttpClient for Watched {
@@ -162,7 +174,19 @@ impl HttpClient for Watched {
         SharedHttpConnector::new(WatchedConnector {
             connector,
             seen: self.seen.clone(),
+            pace: self.pace.clone(),
+            time: components.time_source(),
+            sleep: components.sleep_impl(),
         })
+    }
+}
+
+impl WatchedConnector {
+    /// Our turn, where we have to wait for it.
+    fn wait(&self, request: &HttpRequest) -> Option<Sleep> {
+        let rate = rates::published(request.headers().get("x-amz-target")?)?;
+        let wait = self.pace.take(rate, self.time.as_ref()?.now());
+        (!wait.is_zero()).then(|| self.sleep.as_ref().map(|sleep| sleep.sleep(wait)))?
     }
 }
 
@@ -170,9 +194,13 @@ impl HttpConnector for WatchedConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         self.seen.asked(request.uri());
         let seen = self.seen.clone();
-        let answer = self.connector.call(request);
+        let wait = self.wait(&request);
+        let connector = self.connector.clone();
         HttpConnectorFuture::new(async move {
-            let answer = answer.await?;
+            if let Some(wait) = wait {
+                wait.await;
+            }
+            let answer = connector.call(request).await?;
             seen.answered(answer.headers().get("date"));
             Ok(answer)
         })

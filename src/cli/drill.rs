@@ -43,6 +43,9 @@ pub enum RangeVerb {
         /// How long a change of policies takes to reach the slowest account, as in 30s; AWS takes a while, too
         #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "0s")]
         propagation: SignedDuration,
+        /// Refuse what comes faster than AWS publishes that it takes it
+        #[arg(long)]
+        throttle: bool,
     },
 }
 
@@ -89,9 +92,10 @@ pub async fn range<O: Outside>(
         port,
         seed,
         propagation,
+        throttle,
     } = verb;
     let (exports, say) = (|lines: &str| ui.text(lines), |line: &str| ui.say(line));
-    let serving = drill::serve(*port, *seed, *propagation, &exports, &say);
+    let serving = drill::serve(*port, *seed, *propagation, *throttle, &exports, &say);
     let served = tokio::select! {
         // First, so that Ctrl-C is listened for before anything begins.
         biased;

@@ -1,11 +1,12 @@
 //! The range as the HTTP client of our own SDK clients: no socket, and a clock that moves when somebody waits.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_config::{BehaviorVersion, Region as SdkRegion, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep, Sleep};
+use aws_smithy_async::time::{SharedTimeSource, TimeSource};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
     SharedHttpConnector,
@@ -81,7 +82,15 @@ impl Range {
             // The range's clock has nothing to do with this machine's: that is no skew to be corrected by trying again.
             .disable_clock_skew_correction(true)
             .sleep_impl(SharedAsyncSleep::new(self.clone()))
+            .time_source(SharedTimeSource::new(self.clone()))
             .build()
+    }
+}
+
+/// The SDK's clock is the range's too.
+impl TimeSource for Range {
+    fn now(&self) -> SystemTime {
+        Range::now(self).into()
     }
 }
 

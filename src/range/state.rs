@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
+use crate::aws::rates;
 use crate::ids::*;
 use crate::policy::document::Document;
 use crate::range::{Call, wire};
@@ -48,6 +49,10 @@ pub struct State {
     pub sessions: BTreeMap<String, Session>,
     /// Every call that arrived, but for the actors'.
     pub calls: Vec<Call>,
+    /// Whether AWS's published rates are kept.
+    pub throttles: bool,
+    /// What is left of each allowance, and when that was so.
+    pub allowances: BTreeMap<&'static str, (Timestamp, f64)>,
     /// Mishaps to come.
     pub mishaps: Vec<Mishap>,
     /// Who calls by themselves as time passes.
@@ -293,6 +298,8 @@ impl State {
             detectors: BTreeMap::new(),
             sessions: BTreeMap::new(),
             calls: Vec::new(),
+            throttles: false,
+            allowances: BTreeMap::new(),
             mishaps: Vec::new(),
             actors: Vec::new(),
             seen: Vec::new(),
@@ -314,6 +321,24 @@ impl State {
             attachments: self.attachments.clone(),
         };
         self.history.push((self.now, Arc::new(enforced)));
+    }
+
+    /// Whether this call comes too fast: each row of the published tables is a bucket of its burst, which its rate flows
+    /// into.
+    pub fn is_too_fast(&mut self, target: &str) -> bool {
+        let Some(rate) = rates::published(target).filter(|_| self.throttles) else {
+            return false;
+        };
+        let (burst, now) = (f64::from(rate.burst), self.now);
+        let (since, left) = self.allowances.entry(rate.row).or_insert((now, burst));
+        let flown = now.duration_since(*since).as_secs_f64() * f64::from(rate.per_second);
+        *left = (*left + flown).min(burst);
+        *since = now;
+        if *left < 1.0 {
+            return true;
+        }
+        *left -= 1.0;
+        false
     }
 
     /// Forgets every earlier moment: what is attached now has always been.

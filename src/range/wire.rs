@@ -141,7 +141,15 @@ pub fn answer(state: &mut State, request: &http::Request<Bytes>) -> Option<http:
     if mishap == Some(Wrong::LoseRequest) {
         return None;
     }
+    let too_fast = header("x-amz-target").is_some_and(|target| state.is_too_fast(target));
     let result = match &mishap {
+        _ if too_fast => {
+            let code = match asked.service.as_str() {
+                "organizations" => "TooManyRequestsException",
+                _ => "ThrottlingException",
+            };
+            Err(Refusal::new(400, code, "Rate exceeded"))
+        }
         Some(Wrong::Error { status, code }) => {
             Err(Refusal::new(*status, code, "This was arranged."))
         }

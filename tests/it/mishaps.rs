@@ -1,6 +1,8 @@
 //! The network breaks, answers are lost, AWS is busy: the end is the same.
 
+use jiff::SignedDuration;
 use quell::cli::exit::Exit;
+use quell::ids::PolicyId;
 use quell::range::state::Wrong;
 
 use crate::practice::Practice;
@@ -213,4 +215,46 @@ async fn done_with_its_answer_lost_and_then_throttled_is_done() {
             .expect(Exit::Done);
         assert_eq!(practice.ours()[0].1.len(), 1, "{action}");
     }
+}
+
+/// Incidents of others, each with a policy of its own that is attached to nothing.
+fn many_incidents(practice: &Practice, many: usize) {
+    practice.range.with(|state| {
+        let policy = state.policies.values().next().unwrap().clone();
+        for i in 0..many {
+            let own = quell::range::state::Policy {
+                name: format!("quell-q-{i:06x}"),
+                tags: [("quell:session-name".to_owned(), format!("somebody-{i}"))].into(),
+                aws_managed: false,
+                ..policy.clone()
+            };
+            let id = PolicyId::parse(format!("p-somebodys{i}")).unwrap();
+            state.policies.insert(id, own);
+        }
+        state.policies_changed();
+    });
+}
+
+#[tokio::test]
+async fn aws_never_has_to_say_that_we_ask_too_fast() {
+    let practice = Practice::new();
+    many_incidents(&practice, 60);
+    practice.range.with(|state| state.throttles = true);
+    for line in [
+        "prepare arm --yes",
+        "plan test-user",
+        "contain test-user alice@example.com dave --yes",
+        "status",
+    ] {
+        practice.range.advance(SignedDuration::from_mins(1));
+        practice.quell(line).await.expect(Exit::Done);
+    }
+    let calls = practice.calls();
+    let refused: Vec<&str> = calls
+        .iter()
+        .filter(|call| call.status == 400)
+        .map(|call| call.action.as_str())
+        .collect();
+    assert_eq!(refused, Vec::<&str>::new(), "of {} calls", calls.len());
+    assert!(calls.len() > 400, "{}", calls.len());
 }

@@ -1,0 +1,95 @@
+//! No call leaves faster than AWS publishes that it takes them: being throttled costs more than waiting.
+//!
+//! One allowance for each row of the published tables, shared by all our clients, the SDK's own second tries included.
+//! Written here and not taken from a crate because its clock is the world's: on the range it is virtual.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use crate::aws::rates::Rate;
+
+/// Others in the account use the same allowance, so we leave them a fifth of it.
+const SHARE: (u32, u32) = (4, 5);
+
+/// Waits longer than this come from a clock that was set back, not from calls.
+const CLOCK_WAS_SET: Duration = Duration::from_secs(300);
+
+/// Who has called when.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Pace(Arc<Mutex<BTreeMap<&'static str, SystemTime>>>);
+
+impl Pace {
+    /// Takes a place in the row's queue: how long to wait for it.
+    pub(super) fn take(&self, rate: Rate, now: SystemTime) -> Duration {
+        let mut rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (ours, of) = SHARE;
+        let between = Duration::from_secs(1) * of / (rate.per_second * ours).max(1);
+        let next = rows.entry(rate.row).or_insert(now);
+        let ahead = next.duration_since(now).unwrap_or_default();
+        if ahead.is_zero() || ahead > CLOCK_WAS_SET {
+            *next = now;
+        }
+        let ahead = next.duration_since(now).unwrap_or_default();
+        *next += between;
+        ahead.saturating_sub(between * rate.burst.saturating_sub(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RATE: Rate = Rate {
+        row: "x",
+        per_second: 4,
+        burst: 3,
+    };
+
+    #[test]
+    fn a_burst_goes_at_once_and_then_each_waits_its_turn() {
+        let (pace, now) = (Pace::default(), SystemTime::UNIX_EPOCH);
+        let waits: Vec<u128> = (0..6).map(|_| pace.take(RATE, now).as_millis()).collect();
+        assert_eq!(waits, [0, 0, 0, 312, 625, 937]);
+        // Seconds later the burst is there again.
+        let later = now + Duration::from_secs(9);
+        let waits: Vec<u128> = (0..4).map(|_| pace.take(RATE, later).as_millis()).collect();
+        assert_eq!(waits, [0, 0, 0, 312]);
+    }
+
+    #[test]
+    fn never_more_in_any_second_than_aws_takes() {
+        let pace = Pace::default();
+        let mut at: Vec<Duration> = Vec::new();
+        let mut now = Duration::from_secs(1000);
+        for i in 0..200_u64 {
+            now += Duration::from_millis(i * 37 % 150);
+            at.push(now + pace.take(RATE, SystemTime::UNIX_EPOCH + now));
+        }
+        at.sort();
+        for (i, from) in at.iter().enumerate() {
+            // A bucket of 3 that 4 a second flow into.
+            let within = |until: Duration| at[i..].iter().filter(|one| **one < until).count();
+            for seconds in 1..10 {
+                let most = 3 + 4 * seconds;
+                let found = within(*from + Duration::from_secs(seconds));
+                assert!(found as u64 <= most, "{found} in {seconds} s from {from:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_makes_nobody_wait_for_it() {
+        let (pace, now) = (
+            Pace::default(),
+            SystemTime::UNIX_EPOCH + Duration::from_secs(9999),
+        );
+        for _ in 0..5 {
+            pace.take(RATE, now);
+        }
+        assert_eq!(
+            pace.take(RATE, now - Duration::from_secs(3600)),
+            Duration::ZERO
+        );
+    }
+}

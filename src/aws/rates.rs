@@ -1,0 +1,52 @@
+//! The rates that AWS publishes (aws-facts §8, §9): so many requests a second, and so many at once after a pause.
+
+/// A row of a published table: operations that share one allowance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// The row, by its first operation.
+    pub row: &'static str,
+    /// Requests a second.
+    pub per_second: u32,
+    /// Requests at once.
+    pub burst: u32,
+}
+
+/// The rate of an operation, as `x-amz-target` names it; `None` where AWS publishes none.
+pub fn published(target: &str) -> Option<Rate> {
+    let (service, operation) = target.split_once('.')?;
+    let rate = |row, per_second, burst| {
+        Some(Rate {
+            row,
+            per_second,
+            burst,
+        })
+    };
+    match (service, operation) {
+        ("AWSOrganizationsV20161128", operation) => match operation {
+            "DescribeOrganization" => rate("DescribeOrganization", 1, 2),
+            "ListRoots" => rate("ListRoots", 1, 2),
+            "ListAccounts" => rate("ListAccounts", 8, 12),
+            "ListPolicies" | "ListPoliciesForTarget" | "ListTargetsForPolicy" => {
+                rate("ListPolicies", 5, 8)
+            }
+            "DescribePolicy" => rate("DescribePolicy", 2, 2),
+            "CreatePolicy" | "DeletePolicy" | "AttachPolicy" | "DetachPolicy" => {
+                rate("CreatePolicy", 2, 3)
+            }
+            "UpdatePolicy" => rate("UpdatePolicy", 2, 3),
+            "TagResource" | "UntagResource" => rate("TagResource", 4, 6),
+            "ListTagsForResource" => rate("ListTagsForResource", 10, 15),
+            _ => None,
+        },
+        // All of the service together.
+        ("SWBExternalService", _) => rate("sso-admin", 20, 20),
+        // Each operation for itself.
+        ("AWSIdentityStore", "GetUserId") => rate("GetUserId", 20, 20),
+        ("AWSIdentityStore", "DescribeUser") => rate("DescribeUser", 20, 20),
+        ("AWSIdentityStore", "ListUsers") => rate("ListUsers", 20, 20),
+        ("AWSIdentityStore", "ListGroupMembershipsForMember") => {
+            rate("ListGroupMembershipsForMember", 20, 20)
+        }
+        _ => None,
+    }
+}
