@@ -368,25 +368,28 @@ impl<S: Store> Journal<S> {
         for line in lines {
             let number = journal.next + 1;
             let unreadable = |why: &str| JournalError::Unreadable(format!("line {number} {why}"));
+            // Before anything else: a newer quell may close its lines in another way.
+            let format = serde_json::from_str(line).map(|Format { format }| format);
+            if let Ok(format) = format
+                && format > u64::from(FORMAT)
+            {
+                return Err(JournalError::Newer {
+                    line: number,
+                    format,
+                });
+            }
             let (body, own) = opened(line).ok_or_else(|| unreadable("is not closed by a hash"))?;
             if hash(body) != own {
                 return Err(unreadable("was changed after it was written"));
             }
-            let body = format!("{body}}}");
-            match serde_json::from_str(&body).map(|Format { format }| format) {
-                Ok(format) if format > u64::from(FORMAT) => {
-                    return Err(JournalError::Newer {
-                        line: number,
-                        format,
-                    });
-                }
-                Ok(format) if format < u64::from(FORMAT) => {
-                    return Err(unreadable(&format!(
-                        "has format {format}, and this quell reads {FORMAT}"
-                    )));
-                }
-                Ok(_) | Err(_) => {}
+            if let Ok(format) = format
+                && format < u64::from(FORMAT)
+            {
+                return Err(unreadable(&format!(
+                    "has format {format}, and this quell reads {FORMAT}"
+                )));
             }
+            let body = format!("{body}}}");
             let entry: Entry = serde_json::from_str(&body)
                 .map_err(|error| unreadable(&format!("is none of this version's: {error}")))?;
             if entry.previous != journal.previous || entry.seq != journal.next {

@@ -573,3 +573,41 @@ async fn an_approval_that_came_too_late_and_a_place_that_was_taken_are_refused_w
         "the disarming's own"
     );
 }
+
+#[tokio::test]
+async fn every_user_is_approved_before_the_first_is_denied_anything() {
+    let practice = Practice::new();
+    practice.types("test-user");
+    practice
+        .quell("contain test-user alice@example.com")
+        .await
+        .expect(Exit::Refused)
+        .says("what was typed is not the username");
+    practice.nothing_happened();
+}
+
+#[tokio::test]
+async fn of_two_incidents_of_one_person_each_is_proven_and_releasing_one_says_who_still_denies() {
+    let practice = Practice::new();
+    practice
+        .quell("contain test-user --yes")
+        .await
+        .expect(Exit::Done);
+    let first = practice.incident().await;
+    // AWS names one policy of the two that refuse, and here it is the other one's.
+    let report = practice
+        .quell("contain test-user --target 444455556666 --yes --output json")
+        .await
+        .json();
+    assert_eq!(report["state"], "proven", "{report}");
+    let second = report["incident"].as_str().unwrap();
+    assert_ne!(second, first);
+    practice
+        .quell(&format!(
+            "release {second} --yes --force --verify-timeout 10s"
+        ))
+        .await
+        .expect(Exit::NotProven)
+        .says(&format!("STILL DENIED by {first}"));
+    assert_eq!(is_refused(&practice, "test-user"), Some(true));
+}

@@ -23,6 +23,8 @@ mod crashes;
 
 mod drills;
 
+mod journals;
+
 mod judging;
 
 mod layers;
