@@ -14,8 +14,6 @@ mod sessions;
 
 mod pace;
 
-pub mod rates;
-
 pub mod trouble;
 
 pub mod wire;

@@ -13,16 +13,20 @@
 //! left to people comes from a [`playbook`]. [`plan::preflight`] proves on the very document that the suspect is refused
 //! and that the operator is not. [`plan::approval`] binds a person's go-ahead to the plan's digest.
 //!
+//! Before anybody needs it, an organization can be *armed* ([`plan::arming`]): a policy that denies nobody yet is attached,
+//! and a containment is one call that writes into it. [`incident::armed`] is how many incidents live in that one policy and
+//! how responders who write at once come out with the union.
+//!
 //! [`respond`] is the driver. It records in the [`journal`], calls, and records again: [`contain`] creates the policy and
-//! attaches it, after which the deny is *accepted*. [`verify`] sends *canaries*, sessions of the suspect's name beside a
+//! attaches it, or updates the armed one, after which the deny is *accepted*. [`verify`] sends *canaries*, sessions of the suspect's name beside a
 //! neutral control, until each is refused by our policy several times in a row: then it is *proven*, and the clock of
 //! [`release`] starts. When no session can be alive any more, the same driver takes the deny away and asks the canaries
 //! whether everybody is let through again. [`report`] says what happened.
 //!
-//! The world is behind the ports of [`cloud`]. [`aws`] implements them with the AWS SDK. [`range`] is a practice
-//! organization that answers the same HTTP requests, in memory or over a loopback socket, so a [`drill`] runs the very
-//! same stages and adapters, with an attacker who calls all the time and a clock that moves when somebody waits. [`cli`]
-//! is the door.
+//! The world is behind the ports of [`cloud`]. [`aws`] implements them with the AWS SDK, no faster than [`rates`] says that
+//! AWS takes it. [`range`] is a practice organization that answers the same HTTP requests, in memory or over a loopback
+//! socket, so a [`drill`] runs the very same stages and adapters, with an attacker who calls all the time and a clock that
+//! moves when somebody waits. [`cli`] is the door.
 //!
 //! Each module imports only from those above it in this list; `tests/it/layers.rs` reads the `use` lines and keeps it so.
 
@@ -69,6 +73,8 @@ pub mod respond;
 pub mod report;
 
 // — the world —
+
+pub mod rates;
 
 pub mod aws;
 

@@ -8,6 +8,7 @@ pub mod armed;
 
 pub mod memory;
 
+use futures_util::FutureExt as _;
 use futures_util::future::try_join_all;
 use futures_util::join;
 use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
@@ -104,7 +105,10 @@ pub async fn prepare(
         Target::Root => None,
         Target::Id(id) => Some(id),
     });
-    let facts = survey::survey(read, clock, suspects, target).await?;
+    // Without its type: what is joined and paged through is too deep for the compiler.
+    let facts = survey::survey(read, clock, suspects, target)
+        .boxed_local()
+        .await?;
     let mut all: Vec<Prepared> = Vec::new();
     for (suspect, facts) in suspects.iter().zip(facts) {
         let principal = Principal::of(suspect, &facts);

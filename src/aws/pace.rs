@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use crate::aws::rates::Rate;
+use crate::rates::Rate;
 
 /// Others in the account use the same allowance, so we leave them a fifth of it.
 const SHARE: (u32, u32) = (4, 5);

@@ -16,8 +16,8 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::aws::pace::Pace;
-use crate::aws::rates;
 use crate::cloud::Clock;
+use crate::rates;
 
 /// Suffixes of AWS's own hosts, in every partition.
 const AWS_HOSTS: &[&str] = &[

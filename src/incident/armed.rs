@@ -10,7 +10,7 @@
 //!
 //! What a writer left undone between document and tags must not let anybody in: an incident that the document alone knows
 //! stays denied, and only a tag that says so ([`Standing::Leaving`], [`Standing::Released`]) takes it out. A tag of a
-//! released incident stays a day, so that the document of somebody who read before the release and writes after it is
+//! released incident stays an hour, so that the document of somebody who read before the release and writes after it is
 //! known for what it is.
 //!
 //! An incident's tags are `quell:q-7f3a9c`, its standing and whom it denies and nothing else, and `quell:q-7f3a9c:2` and so
@@ -50,9 +50,9 @@ const ACCOUNT_TAGS: usize = 3;
 /// incidents of the same size must fit beside a new one.
 const SPARE: usize = 2;
 
-/// How long a released incident's tag stays. An approval is good for minutes; a laptop that was closed in between may
-/// send its call when it is opened.
-const REMEMBERED_FOR: SignedDuration = SignedDuration::from_hours(24);
+/// How long a released incident's tag stays: an approval is good for a quarter of it, and whoever writes the document has
+/// looked at it a moment before.
+const REMEMBERED_FOR: SignedDuration = SignedDuration::from_hours(1);
 
 /// How an incident stands in the armed policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -245,7 +245,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Tags that nobody needs any more: the rest of released incidents', and what was released a day ago.
+    /// Tags that nobody needs any more: the rest of released incidents', and what was released an hour ago.
     pub fn outworn(&self, now: Timestamp) -> Vec<String> {
         let is_outworn = |key: &&String| {
             let Some((id, rest)) = incident_of_key(key) else {
@@ -524,7 +524,7 @@ mod tests {
     }
 
     #[test]
-    fn a_released_incidents_tag_stays_a_day() {
+    fn a_released_incidents_tag_stays_an_hour() {
         let one = incident("q-000001", "alice");
         let released: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
         let mut left = tags(&one, Standing::Open).unwrap();
@@ -535,7 +535,7 @@ mod tests {
         assert_eq!(ledger.outworn(released), rest);
         let all: Vec<String> = left.keys().cloned().collect();
         assert_eq!(
-            ledger.outworn(released + SignedDuration::from_hours(25)),
+            ledger.outworn(released + SignedDuration::from_hours(2)),
             all
         );
         assert_eq!(ledger.entries().count(), 0);

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use crate::aws::rates;
 use crate::ids::*;
 use crate::policy::document::Document;
 use crate::range::{Call, wire};
+use crate::rates;
 
 /// How long an actor waits after a call that was not answered.
 const WHEN_REFUSED: SignedDuration = SignedDuration::from_mins(3);

@@ -34,9 +34,12 @@ pub enum Discord {
     /// More incidents than it holds.
     #[error("has no room for all its incidents")]
     Full,
-    /// Somebody has contained with it while it was to be taken away.
-    #[error("was used meanwhile, and is attached again")]
+    /// Somebody has contained with it before it was taken away.
+    #[error("was used meanwhile, and stays")]
     Used,
+    /// Somebody has contained with it while it was being taken away.
+    #[error("was used meanwhile, and is attached again")]
+    UsedAndAttachedAgain,
     /// Others write again and again.
     #[error("was written by others again and again")]
     Restless,
@@ -182,6 +185,10 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
         if let Some(target) = &disarming.put_back {
             return self.put_back(policy, target).await;
         }
+        let (_, ledger) = self.look_at(policy).await?;
+        if ledger.entries().next().is_some() {
+            return Err(Stopped::Armed(Discord::Used));
+        }
         for target in &disarming.policy.targets {
             let step = StepName::DetachPolicy;
             self.record(Event::Started { step })?;
@@ -205,7 +212,7 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
         self.record(Event::Started { step })?;
         let outcome = contain::attach(read, change, clock, policy, target).await;
         self.settled(step, outcome, policy)?;
-        Err(Stopped::Armed(Discord::Used))
+        Err(Stopped::Armed(Discord::UsedAndAttachedAgain))
     }
 
     async fn write(

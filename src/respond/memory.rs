@@ -1,5 +1,7 @@
 //! What AWS remembers of incidents, joined: those with a policy of their own and those in the armed policy.
 
+use futures_util::FutureExt as _;
+
 use crate::cloud::{Read, Trouble};
 use crate::facts::{ArmedPolicy, Known, PolicySummary};
 use crate::ids::TargetId;
@@ -71,7 +73,7 @@ pub async fn remembered(read: &impl Read) -> Result<Vec<Remembered>, Trouble> {
 pub async fn recalled(
     read: &impl Read,
 ) -> Result<(Vec<Remembered>, Known<Option<ArmedPolicy>>), Trouble> {
-    let memory = survey::memory(read).await?;
+    let memory = survey::memory(read).boxed_local().await?;
     let mut all = Vec::new();
     for policy in memory.own {
         let Some(mut incident) = Incident::recall(&policy) else {

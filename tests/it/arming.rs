@@ -150,7 +150,7 @@ async fn any_machine_lists_an_armed_incident_and_releases_it_when_it_is_due() {
         .says("is allowed again");
     let left = armed(&practice).unwrap();
     assert_eq!(left.content, quell::incident::armed::unwritten().minified());
-    // Until tomorrow one tag says that it was released, and nothing else does.
+    // For an hour one tag says that it was released, and nothing else does.
     let of_it: Vec<&String> = left
         .tags
         .keys()
@@ -474,11 +474,9 @@ async fn what_others_wrote_while_the_operator_was_typing_is_carried_over() {
     practice.types("test-user");
     practice.meanwhile(|other| {
         Box::pin(async move {
-            other.range.advance(SignedDuration::from_mins(5));
-            other
-                .quell("contain alice@example.com --yes")
-                .await
-                .expect(Exit::Done);
+            // In a moment: the survey is as fresh as surveys are.
+            let line = "contain alice@example.com --yes --verify-timeout 1s";
+            other.quell(line).await.expect(Exit::GettingThrough);
         })
     });
     let before = practice.calls().len();
@@ -610,4 +608,27 @@ async fn of_two_incidents_of_one_person_each_is_proven_and_releasing_one_says_wh
         .expect(Exit::NotProven)
         .says(&format!("STILL DENIED by {first}"));
     assert_eq!(is_refused(&practice, "test-user"), Some(true));
+}
+
+#[tokio::test]
+async fn an_armed_policy_that_somebody_used_while_it_was_to_be_taken_away_stays() {
+    let practice = armed_practice().await;
+    practice.types("quell-armed");
+    practice.meanwhile(|other| {
+        Box::pin(async move {
+            other
+                .quell("contain test-user --yes")
+                .await
+                .expect(Exit::Done);
+        })
+    });
+    practice
+        .quell("prepare disarm")
+        .await
+        .expect(Exit::Failed)
+        .says("was used meanwhile")
+        .says("Nothing was changed.");
+    practice.range.advance(SignedDuration::from_mins(1));
+    assert_eq!(is_refused(&practice, "test-user"), Some(true));
+    assert_eq!(armed(&practice).unwrap().targets.len(), 1);
 }

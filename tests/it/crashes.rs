@@ -99,8 +99,8 @@ fn cut_last_record(practice: &Practice, last: LastRecord) {
             LastRecord::Whole => keep(&lines),
             LastRecord::Missing => keep(all_but_last),
             LastRecord::Torn => {
-                let torn = lines.last().map_or("", |line| &line[..line.len() / 2]);
-                keep(all_but_last) + torn
+                let half = |line: &&str| line.chars().take(line.len() / 2).collect::<String>();
+                keep(all_but_last) + &lines.last().map(half).unwrap_or_default()
             }
         };
         std::fs::write(path, cut).unwrap();

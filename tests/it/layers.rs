@@ -22,6 +22,7 @@ const STORY: &[&str] = &[
     "release",
     "respond",
     "report",
+    "rates",
     "aws",
     "range",
     "drill",
@@ -41,6 +42,7 @@ const PURE: &[&str] = &[
     "plan",
     "journal",
     "report",
+    "rates",
 ];
 
 /// What a pure module may not name.

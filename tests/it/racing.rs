@@ -298,8 +298,15 @@ struct Done {
     to: usize,
 }
 
+/// Of the calls that wait, given by whose they are: which comes next, and whether its process dies at it.
+type Order<'a> = dyn FnMut(&[usize]) -> (usize, Option<Side>) + 'a;
+
 /// Runs everybody to the end and returns what was done; panics when somebody never gets there.
-fn run(practice: &Practice, todo: &[Vec<Action>], turns: &[Turn]) -> (Vec<Done>, usize, usize) {
+fn run(
+    practice: &Practice,
+    todo: &[Vec<Action>],
+    next: &mut Order<'_>,
+) -> (Vec<Done>, usize, usize) {
     let turnstile = Turnstile::default();
     let mut operators: Vec<Operator> = todo
         .iter()
@@ -311,7 +318,6 @@ fn run(practice: &Practice, todo: &[Vec<Action>], turns: &[Turn]) -> (Vec<Done>,
             tries: 0,
         })
         .collect();
-    let mut turns = turns.iter().copied();
     let (mut done, mut turn, mut deaths, mut idle) = (Vec::new(), 0, 0, 0);
     loop {
         for (number, operator) in operators.iter_mut().enumerate() {
@@ -334,15 +340,12 @@ fn run(practice: &Practice, todo: &[Vec<Action>], turns: &[Turn]) -> (Vec<Done>,
         }
         idle = 0;
         turn += 1;
-        let next = turns.next().unwrap_or(Turn {
-            who: u8::try_from(turn % 251).unwrap(),
-            dies: None,
-        });
-        let at = usize::from(next.who) % waiting.len();
+        let whose: Vec<usize> = waiting.iter().map(|waiting| waiting.operator).collect();
+        let (at, dies) = next(&whose);
         let chosen = waiting.remove(at);
         drop(waiting);
         let number = chosen.operator;
-        match next.dies {
+        match dies {
             None => {
                 let _ = chosen.go.send(None);
             }
@@ -366,6 +369,43 @@ fn run(practice: &Practice, todo: &[Vec<Action>], turns: &[Turn]) -> (Vec<Done>,
                     begin(practice, &turnstile, number, operator, action, chosen);
                 }
             }
+        }
+    }
+}
+
+/// Calls in the order of these turns, and then in any.
+fn in_turn(turns: &[Turn]) -> impl FnMut(&[usize]) -> (usize, Option<Side>) {
+    let mut turns = turns.iter().copied();
+    let mut so_far = 0_usize;
+    move |waiting| {
+        so_far += 1;
+        let next = turns.next().unwrap_or(Turn {
+            who: u8::try_from(so_far % 251).unwrap(),
+            dies: None,
+        });
+        (usize::from(next.who) % waiting.len(), next.dies)
+    }
+}
+
+/// The first operator makes so many calls, dies there or does not, and the second does everything before the first goes on.
+fn broken_in_two(
+    after: usize,
+    dies: Option<Side>,
+) -> impl FnMut(&[usize]) -> (usize, Option<Side>) {
+    let mut made = 0;
+    move |waiting| {
+        let of = |operator| waiting.iter().position(|one| *one == operator);
+        if let (true, Some(at), Some(_)) = (made == after, of(0), dies) {
+            made += 1;
+            return (at, dies);
+        }
+        match (of(0), of(1)) {
+            (Some(at), _) if made < after => {
+                made += 1;
+                (at, None)
+            }
+            (_, Some(at)) => (at, None),
+            (at, None) => (at.unwrap_or(0), None),
         }
     }
 }
@@ -533,6 +573,73 @@ fn judge(practice: &Practice, done: &[Done]) {
     }
 }
 
+/// Every pair of actions, the second at every moment of the first; and the first dies there, or does not.
+#[test]
+fn whatever_one_does_in_the_middle_of_what_another_does_nobody_is_lost() {
+    let contain = |user, cold| Action::Contain { user, cold };
+    let release = Action::Release { user: 0 };
+    let pairs = [
+        (contain(0, false), contain(0, false)),
+        (contain(0, false), contain(1, false)),
+        (contain(0, false), contain(1, true)),
+        (contain(0, false), release.clone()),
+        (contain(0, false), Action::Disarm),
+        (contain(1, false), release.clone()),
+        (release.clone(), contain(0, false)),
+        (release.clone(), contain(1, false)),
+        (release.clone(), release.clone()),
+        (Action::Disarm, contain(0, false)),
+        (Action::Arm, contain(0, false)),
+    ];
+    let mut cases = 0;
+    for (first, second) in &pairs {
+        // For a release there must be somebody to be released.
+        let there = [first, second].contains(&&release);
+        let before = match (first, there) {
+            (Action::Arm, _) => vec![],
+            (_, true) => vec![Action::Arm, contain(0, false)],
+            (_, false) => vec![Action::Arm],
+        };
+        let after_these = |practice: &Practice| {
+            let (mut done, ..) = run(practice, std::slice::from_ref(&before), &mut in_turn(&[]));
+            for one in &mut done {
+                (one.from, one.to) = (0, 0);
+            }
+            done
+        };
+        // While the first only reads, one moment is much like another.
+        let alone = Practice::new();
+        after_these(&alone);
+        let begun = alone.calls().len();
+        run(&alone, &[vec![first.clone()]], &mut in_turn(&[]));
+        let its = alone.calls().split_off(begun);
+        let change = its
+            .iter()
+            .position(quell::range::Call::mutates)
+            .unwrap_or(its.len());
+        for dies in [None, Some(Side::Before), Some(Side::After)] {
+            for after in 0..=its.len() {
+                if after + 3 < change && after % 8 != 0 {
+                    continue;
+                }
+                let practice = Practice::new();
+                let mut done = after_these(&practice);
+                let both = [vec![first.clone()], vec![second.clone()]];
+                let (these, ..) = run(&practice, &both, &mut broken_in_two(after, dies));
+                done.extend(these.into_iter().map(|one| Done {
+                    from: one.from + 1,
+                    to: one.to + 1,
+                    ..one
+                }));
+                judge(&practice, &done);
+                cases += 1;
+            }
+        }
+    }
+    println!("{cases} moments");
+    assert!(cases > 200, "{cases}");
+}
+
 fn actions() -> impl Strategy<Value = Vec<Vec<Action>>> {
     let action = prop_oneof![
         5 => (0..USERS.len(), prop::bool::weighted(0.3)).prop_map(|(user, cold)| Action::Contain { user, cold }),
@@ -576,9 +683,9 @@ fn whatever_several_operators_do_at_once_the_denials_are_the_union() {
             |(armed, todo, turns)| {
                 let practice = Practice::new();
                 if armed {
-                    run(&practice, &[vec![Action::Arm]], &[]);
+                    run(&practice, &[vec![Action::Arm]], &mut in_turn(&[]));
                 }
-                let (done, calls, deaths) = run(&practice, &todo, &turns);
+                let (done, calls, deaths) = run(&practice, &todo, &mut in_turn(&turns));
                 judge(&practice, &done);
                 let (all, every, died) = totals.get();
                 totals.set((all + done.len(), every + calls, died + deaths));

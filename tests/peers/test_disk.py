@@ -41,7 +41,7 @@ def test_a_disk_that_fills_up_at_any_record(range_world, tmp_path, armed):
         assert world.quell("prepare", "arm", "--yes").code == 0
 
     def seen():
-        """Without the tags: an armed policy remembers for a day what was released."""
+        """Without the tags: an armed policy remembers for an hour what was released."""
         return {name: policy[:2] for name, policy in observer.policies().items()}
 
     nothing = seen()

@@ -73,6 +73,10 @@ def test_killed_at_any_moment_and_typed_again(range_world, tmp_path, armed):
     contained = released = None
     deaths = 0
     for number in range(KILLS + 1):
+        if armed and number % 10 == 9:
+            # It remembers for an hour what was released, and fifty tags are all there is.
+            assert world.quell("prepare", "disarm", "--yes").code == 0
+            assert world.quell("prepare", "arm", "--yes").code == 0
         # The first goes undisturbed, and shows how long it takes.
         if number:
             deaths += killed(world, dice, contained, *contain)
@@ -116,11 +120,11 @@ def user_id(world):
 def test_two_operators_kill_and_contain_at_once(range_world, tmp_path):
     """Several processes at once on an armed organization, some of them killed: the document is the union."""
     world, observer, dice = range_world, Observer(range_world), random.Random("together")
-    assert world.quell("prepare", "arm", "--yes").code == 0
     users = ["test-user", "alice@example.com", "bob@example.com", "dave"]
     lines = {user: ["contain", user, "--yes", "--output", "json", "--playbook", quick_playbook(tmp_path)] for user in users}
     environments = {user: {**world.env, "QUELL_STATE_DIR": str(tmp_path / user)} for user in users}
     for _ in range(max(2, KILLS // 8)):
+        assert world.quell("prepare", "arm", "--yes").code == 0
         start = lambda user: subprocess.Popen([QUELL, *lines[user]], env=environments[user], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         running = {user: start(user) for user in users}
         time.sleep(dice.uniform(0.05, 0.5))
@@ -140,6 +144,7 @@ def test_two_operators_kill_and_contain_at_once(range_world, tmp_path):
         for report in reports.values():
             assert world.quell("release", report["incident"], "--yes", "--force", "--playbook", quick_playbook(tmp_path)).code == 0
         assert [statement["Sid"] for statement in observer.policies()["quell-armed"][0]["Statement"]] == ["QuellArmed"]
+        assert world.quell("prepare", "disarm", "--yes").code == 0
 
 
 def names(statement):
