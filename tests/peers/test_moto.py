@@ -107,3 +107,45 @@ def test_an_unknown_user_is_an_error_and_not_a_blank(organization):
     ran = organization.quell("contain", "nobody", "--yes")
     assert ran.code == 1 and "has no user `nobody`" in ran.err, ran
     assert ours(organization) == []
+
+
+def test_an_armed_organization_takes_the_deny_into_the_policy_that_is_there(organization):
+    world = organization
+    armed = world.quell("prepare", "arm", "--yes", "--output", "json")
+    assert armed.code == 0, armed
+    [policy] = ours(world)
+    assert policy["Name"] == "quell-armed" and policy["Id"] == armed.json()["policy_id"]
+
+    def statements():
+        return json.loads(world.organizations.describe_policy(PolicyId=policy["Id"])["Policy"]["Content"])["Statement"]
+
+    def tags():
+        return {tag["Key"]: tag["Value"] for tag in world.organizations.list_tags_for_resource(ResourceId=policy["Id"])["Tags"]}
+
+    [nobody] = statements()
+    assert nobody["Condition"] == {"StringEquals": {"aws:userid": "quell:nobody"}}
+
+    contain = ("contain", "Alice@example.com", "--yes", "--verify-timeout", "0s", "--playbook", world.playbook, "--output", "json")
+    report = world.quell(*contain).json()
+    incident = report["incident"]
+    assert report["policy_id"] == policy["Id"] and [policy["Name"] for policy in ours(world)] == ["quell-armed"]
+    assert {statement["Sid"][:11] for statement in statements()} == {f"Quell{incident[2:]}"}
+    assert statements()[0]["Condition"] == {"StringEquals": {"identitystore:UserId": world.user}}
+    assert tags()[f"quell:{incident}"] == f"open user-id:{world.user} session-name:Alice@example.com"
+    targets = world.organizations.list_targets_for_policy(PolicyId=policy["Id"])["Targets"]
+    assert [target["TargetId"] for target in targets] == [world.root]
+
+    # Somebody overwrites the document, as UpdatePolicy lets anybody; another machine puts it right from the tags.
+    world.organizations.update_policy(PolicyId=policy["Id"], Content=json.dumps({"Version": "2012-10-17", "Statement": [nobody]}))
+    elsewhere = {"QUELL_STATE_DIR": str(world.tmp / "elsewhere")}
+    assert "NOT what its tags say" in world.quell("status", **elsewhere).out
+    assert world.quell("contain", "--resume", incident, *contain[2:], **elsewhere).json()["incident"] == incident
+    assert {statement["Sid"][:11] for statement in statements()} == {f"Quell{incident[2:]}"}
+
+    refused = world.quell("prepare", "disarm", "--yes")
+    assert refused.code == 3 and incident in refused.err, refused
+    world.quell("release", incident, "--yes", "--force", "--playbook", world.playbook, **elsewhere)
+    assert statements() == [nobody]
+    assert [value.split()[0] for key, value in tags().items() if incident in key] == ["released"]
+    assert world.quell("prepare", "disarm", "--yes").code == 0
+    assert ours(world) == []

@@ -1,9 +1,14 @@
 //! What must hold of the deny, for every identity of every kind.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use proptest::prelude::*;
+use quell::facts::{ArmedPolicy, PolicySummary};
 use quell::ids::*;
+use quell::incident::armed::{self, Ledger};
+use quell::incident::{Home, Incident};
 use quell::policy::document::Document;
 use quell::policy::evaluate::{Decision, Level, Request, evaluate};
 use quell::policy::lint::mistakes;
@@ -16,7 +21,7 @@ use quell::principal::{FederatedUser, Identity};
 use serde_json::Value;
 
 use crate::agreement::Tally;
-use crate::cases::{self, Reach, document, identity, request_near, runner, username};
+use crate::cases::{self, Reach, document, identity, person, request_near, runner, username};
 
 fn incident(number: u8) -> IncidentId {
     IncidentId::from_bytes([0, 0, number])
@@ -518,4 +523,105 @@ fn a_hostile_pattern_is_answered() {
             &pattern[..4]
         );
     }
+}
+
+/// An armed policy with these people in it, and its tags, as it would be read back.
+pub(crate) fn armed_with(people: &[Identity]) -> (ArmedPolicy, Vec<Incident>) {
+    let mut policy = ArmedPolicy {
+        summary: PolicySummary {
+            id: PolicyId::parse("p-abcdefgh").unwrap(),
+            arn: PolicyArn::parse(
+                "arn:aws:organizations::111122223333:policy/o-x/service_control_policy/p-abcdefgh",
+            )
+            .unwrap(),
+            name: ARMED_POLICY.to_owned(),
+            description: armed::DESCRIPTION.to_owned(),
+        },
+        tags: armed::marks(),
+        content: armed::unwritten().minified(),
+        targets: vec![TargetId::parse("r-ab12").unwrap()],
+    };
+    let mut incidents = Vec::new();
+    for (number, identity) in (1..).zip(people) {
+        let Identity::IdentityCenterUser {
+            user_id,
+            session_names,
+        } = identity
+        else {
+            continue;
+        };
+        let one = Incident {
+            id: incident(number),
+            home: Home::Armed,
+            principal: None,
+            user_id: user_id.clone(),
+            session_names: session_names.clone(),
+            operator: None,
+            opened: None,
+            target: None,
+            accounts: BTreeSet::new(),
+            accounts_left_out: 0,
+            reaches_management: false,
+            longest_session: None,
+            margin: None,
+            proven: None,
+        };
+        // Names that do not fit into a tag go into a policy of their own.
+        let ledger = Ledger::read(&policy).unwrap();
+        if ledger.room_for(&one).is_ok() {
+            policy.content = ledger.with(&one).render().minified();
+            policy.tags.extend(one.tags());
+            incidents.push(one);
+        }
+    }
+    (policy, incidents)
+}
+
+#[test]
+fn an_armed_policy_refuses_each_of_its_people_and_nobody_else_and_says_whom_in_its_tags() {
+    let people = prop::collection::vec(prop_oneof![person(), identity()], 1..6);
+    let drawn = (people, any::<prop::sample::Index>()).prop_flat_map(|(people, which)| {
+        let one = which.get(&people).clone();
+        (
+            Just(people),
+            request_near(one),
+            any::<prop::sample::Index>(),
+        )
+    });
+    hold(2_000, drawn, |(people, keys, which)| {
+        let (policy, incidents) = armed_with(&people);
+        let refused = |incidents: &[Incident]| {
+            incidents
+                .iter()
+                .any(|incident| is_of(&incident.identity(), &keys))
+        };
+        let document = Document::parse(&policy.content).unwrap();
+        prop_assert_eq!(
+            decide(&[&document], &keys) == Decision::ExplicitDeny,
+            refused(&incidents)
+        );
+        let ledger = Ledger::read(&policy).unwrap();
+        prop_assert!(ledger.agrees());
+        prop_assert!(document.characters() <= policy::MOST_CHARACTERS);
+        prop_assert!(policy.tags.len() <= 50);
+        // Without one of them: as if that one had never been.
+        if incidents.is_empty() {
+            return Ok(());
+        }
+        let released = which.get(&incidents);
+        let mut left = policy.clone();
+        left.tags
+            .extend(armed::tombstone(&released.id, Timestamp::UNIX_EPOCH));
+        let left = Ledger::read(&left).unwrap().render();
+        let others: Vec<Incident> = incidents
+            .iter()
+            .filter(|incident| incident.id != released.id)
+            .cloned()
+            .collect();
+        prop_assert_eq!(
+            decide(&[&left], &keys) == Decision::ExplicitDeny,
+            refused(&others)
+        );
+        Ok(())
+    });
 }

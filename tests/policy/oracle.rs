@@ -10,12 +10,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use quell::ids::*;
+use quell::incident::Incident;
 use quell::policy;
 use serde_json::{Map, Value, json};
 
 use crate::agreement::{Tally, ours, word};
 use crate::cases::{Case, Reach, allow_all, case, identity, person, request_near, runner};
-use crate::laws::is_of;
+use crate::laws::{armed_with, is_of};
 
 fn place() -> PathBuf {
     PathBuf::from(std::env::var("QUELL_ORACLE").expect("run tests/oracle/run"))
@@ -366,6 +367,55 @@ fn iam_simulate_judges_the_deny_the_same() {
         }
         println!(
             "iam-simulate on the deny, {name} seed {seed}: {} cases, {tally:?}, disagreements: 0",
+            cases.len()
+        );
+    }
+}
+
+/// The armed policy, with several people in it.
+#[test]
+#[ignore = "needs Node: tests/oracle/run"]
+fn iam_simulate_judges_the_armed_policy_the_same() {
+    let people = prop::collection::vec(prop_oneof![identity(), person()], 1..6);
+    let drawn = (people, any::<prop::sample::Index>()).prop_flat_map(|(people, which)| {
+        let one = which.get(&people).clone();
+        (Just(people), request_near(one))
+    });
+    let (seeds, many) = draws();
+    for (name, seed) in seeds {
+        let cases = draw(seed, many / 4, &drawn);
+        let mut tally = Tally::default();
+        let (lines, expected): (Vec<String>, Vec<&str>) = cases
+            .iter()
+            .map(|(people, keys)| {
+                let (policy, incidents) = armed_with(people);
+                let document: Value = serde_json::from_str(&policy.content).unwrap();
+                let context: Map<String, Value> = keys
+                    .iter()
+                    .map(|(key, value)| ((*key).to_owned(), json!(value)))
+                    .collect();
+                let case = json!({
+                    "scps": [[allow_all(), document]],
+                    "request": {
+                        "action": "iam:ListAccountAliases",
+                        "resource": "*",
+                        "principal_arn": "arn:aws:sts::111122223333:assumed-role/Ops/alice",
+                        "context": context,
+                    },
+                });
+                let of = |incident: &Incident| is_of(&incident.identity(), keys);
+                let refused = incidents.iter().any(of);
+                let expected = if refused { "explicit_deny" } else { "allow" };
+                (case.to_string(), expected)
+            })
+            .unzip();
+        let theirs = ask("oracle.mjs", &lines);
+        for ((case, expected), theirs) in cases.iter().zip(&expected).zip(&theirs) {
+            assert_eq!(theirs["decision"], *expected, "{case:?}");
+            tally.count(expected);
+        }
+        println!(
+            "iam-simulate on the armed policy, {name} seed {seed}: {} cases, {tally:?}, disagreements: 0",
             cases.len()
         );
     }
