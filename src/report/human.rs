@@ -291,8 +291,13 @@ pub fn status(report: &StatusReport) -> String {
         };
         let _ = writeln!(
             text,
-            "Armed: {}, {where_to}, with {} incidents in it.",
-            armed.policy_id, armed.incidents
+            "Armed: {}, {where_to}, with {} in it.",
+            armed.policy_id,
+            match armed.incidents {
+                0 => "nobody".to_owned(),
+                1 => "one incident".to_owned(),
+                many => format!("{many} incidents"),
+            }
         );
         if !armed.agrees {
             text.push_str("Its document is NOT what its tags say; whoever writes it next puts it right: see below.\n");

@@ -130,7 +130,7 @@ async fn any_machine_lists_an_armed_incident_and_releases_it_when_it_is_due() {
         .await
         .expect(Exit::Done)
         .says("Armed: p-")
-        .says("with 1 incidents in it")
+        .says("with one incident in it")
         .says("test-user")
         .says("the armed one")
         .says("ago, by arn:aws:iam::111122223333:user/responder")
@@ -161,7 +161,7 @@ async fn any_machine_lists_an_armed_incident_and_releases_it_when_it_is_due() {
         .quell("status")
         .await
         .expect(Exit::Done)
-        .says("with 0 incidents in it")
+        .says("with nobody in it")
         .says("THIS MACHINE AND AWS DISAGREE");
     // Noted, and then there is nothing to say any more.
     practice
