@@ -13,6 +13,10 @@ pub mod approval;
 
 pub mod arming;
 
+mod opening;
+
+pub mod stale;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
@@ -20,10 +24,11 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::cloud::NewPolicy;
-use crate::facts::{Facts, Glance, Known, PolicySummary, TaggedPolicy};
+use crate::facts::{Facts, PolicySummary, TaggedPolicy};
 use crate::ids::*;
-use crate::incident::armed::{Entry, Ledger, Standing};
+use crate::incident::armed::{Entry, Ledger};
 use crate::incident::{Home, Incident};
+use crate::plan::opening::{Open, OpenIncident, id_of, ledger, open_incidents, opened, taken_up};
 use crate::playbook::Playbook;
 use crate::policy::document::Document;
 use crate::policy::{self, NothingToDeny};
@@ -225,26 +230,6 @@ pub struct Begun {
     pub contained: bool,
 }
 
-/// An open incident of the person that a plan is about.
-#[derive(Debug, Clone)]
-struct OpenIncident {
-    incident: Incident,
-    place: Open,
-    /// Whether its deny is attached to the target.
-    in_force: bool,
-}
-
-/// What AWS has already of an incident that a plan takes up.
-#[derive(Debug, Clone)]
-enum Open {
-    /// Nothing.
-    Nothing,
-    /// A policy of its own.
-    Own(PolicySummary),
-    /// An entry in the armed policy.
-    Armed,
-}
-
 impl Plan {
     /// Makes the plan. An incident of the same person on the same target is taken up where it stands rather than
     /// doubled, so typing the command again after an interruption goes on.
@@ -424,69 +409,6 @@ impl Plan {
         self
     }
 
-    /// The same plan upon what was found at a last look, or why it is another one by now. Other incidents in the armed
-    /// policy are no reason: their denies are carried over.
-    ///
-    /// # Errors
-    /// [`Moved`].
-    pub fn upon(mut self, seen: &Glance) -> Result<Self, Moved> {
-        let is_its = |incident: &Incident| {
-            incident.id != self.incident.id
-                && !self.others.contains(&incident.id)
-                && is_of(incident, &self.principal, &self.target)
-        };
-        let new = seen.remembered.iter().filter_map(Incident::recall);
-        if let Some(other) = new.into_iter().find(is_its) {
-            return Err(Moved::Contained(other.id));
-        }
-        let mut steps = Vec::new();
-        for step in std::mem::take(&mut self.steps) {
-            steps.push(match step {
-                Step::UpdatePolicy {
-                    policy, already, ..
-                } => {
-                    let gone = || Moved::Gone(policy.name.clone());
-                    let armed = seen.armed.as_ref().ok_or_else(gone)?;
-                    if !armed.targets.contains(&self.target) {
-                        return Err(gone());
-                    }
-                    let ledger = Ledger::read(armed).map_err(|_| gone())?;
-                    let open = |entry: &&Entry| {
-                        entry.standing == Standing::Open && is_its(&entry.incident)
-                    };
-                    if let Some(other) = ledger.entries().find(open) {
-                        return Err(Moved::Contained(other.incident.id.clone()));
-                    }
-                    if !already {
-                        ledger
-                            .room_for(&self.incident)
-                            .map_err(|full| Moved::Full(full.to_string()))?;
-                    }
-                    self.whole = ledger.with(&self.incident).render();
-                    Step::UpdatePolicy {
-                        policy,
-                        content: self.whole.minified(),
-                        already: already && ledger.agrees(),
-                    }
-                }
-                Step::AttachPolicy { target, already } => {
-                    let own = |policy: &PolicySummary| policy.name == self.incident.policy_name();
-                    let attached = seen.attached.iter().any(own);
-                    if already && !attached {
-                        return Err(Moved::Detached);
-                    }
-                    if !attached && seen.attached.len() >= preflight::MOST_ATTACHED {
-                        return Err(Moved::NoSlot(target));
-                    }
-                    Step::AttachPolicy { target, already }
-                }
-                step @ (Step::CreatePolicy { .. } | Step::TagPolicy { .. }) => step,
-            });
-        }
-        self.steps = steps;
-        Ok(self)
-    }
-
     /// The plan's fingerprint, to which an approval is bound.
     pub fn digest(&self) -> PlanDigest {
         let mut hash = Sha256::new();
@@ -531,185 +453,4 @@ impl Plan {
         }
         PlanDigest(hex::encode(hash.finalize()))
     }
-}
-
-/// Why a plan is another one by now: the world moved since the survey.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Moved {
-    /// Somebody else has contained the same person.
-    #[error("somebody has contained the same user meanwhile: incident {0}")]
-    Contained(IncidentId),
-    /// A policy that the plan goes by.
-    #[error("the policy {0} was taken away or changed meanwhile")]
-    Gone(String),
-    /// The incident's own policy.
-    #[error("the incident's policy was detached meanwhile")]
-    Detached,
-    /// The target is full.
-    #[error("the last place on {0} was taken meanwhile")]
-    NoSlot(TargetId),
-    /// The armed policy is full.
-    #[error("the armed policy was filled meanwhile: {0}")]
-    Full(String),
-}
-
-/// Whether an open incident already denies this principal, under every name, on this target.
-fn is_of(incident: &Incident, principal: &Principal, target: &TargetId) -> bool {
-    let same_person = match &principal.user_id {
-        Known::Known(id) => incident.user_id.as_ref() == Some(id),
-        Known::Unknown(_) => incident.user_id.is_none() && !principal.session_names.is_empty(),
-    };
-    same_person
-        && incident.target.as_ref() == Some(target)
-        && incident.session_names.is_superset(&principal.session_names)
-}
-
-/// The open incidents of this person on the target, those with a policy of their own first.
-fn open_incidents(
-    facts: &Facts,
-    principal: &Principal,
-    ledger: Option<&(PolicySummary, Ledger)>,
-) -> Vec<OpenIncident> {
-    let is_its = |incident: &Incident| is_of(incident, principal, &facts.target);
-    let own = facts.remembered.iter().filter_map(|policy| {
-        let incident = Incident::recall(policy)?;
-        let attached = |known: &PolicySummary| known.id == policy.summary.id;
-        is_its(&incident).then(|| OpenIncident {
-            incident,
-            place: Open::Own(policy.summary.clone()),
-            in_force: facts.attached.iter().any(attached),
-        })
-    });
-    let entries = ledger.into_iter().flat_map(|(_, ledger)| ledger.entries());
-    let entered = entries
-        .filter(|entry| entry.standing == Standing::Open && is_its(&entry.incident))
-        .map(|entry| OpenIncident {
-            incident: entry.incident.clone(),
-            place: Open::Armed,
-            in_force: entry.is_denied(),
-        });
-    own.chain(entered).collect()
-}
-
-/// The armed policy and its ledger, with what earlier plans of this command will have entered; or why it cannot be used.
-fn ledger(facts: &Facts, before: &[Plan]) -> (Option<(PolicySummary, Ledger)>, Option<String>) {
-    let because = |why: String| (None, Some(why));
-    let armed = match &facts.armed {
-        Known::Known(None) => return (None, None),
-        Known::Known(Some(armed)) => armed,
-        Known::Unknown(why) => return because(format!("the armed policy cannot be read ({why})")),
-    };
-    if !armed.targets.contains(&facts.target) {
-        return because(format!(
-            "the armed policy is not attached to {}",
-            facts.target
-        ));
-    }
-    match Ledger::read(armed) {
-        Ok(ledger) => {
-            let entered = before
-                .iter()
-                .map(|plan| &plan.incident)
-                .filter(|incident| incident.home == Home::Armed);
-            let ledger = entered.fold(ledger, |ledger, incident| ledger.with(incident));
-            (Some((armed.summary.clone(), ledger)), None)
-        }
-        Err(error) => because(format!("the armed policy is not quell's any more: {error}")),
-    }
-}
-
-/// The id of a new incident: one that this machine has begun already, or one drawn from who, where and when, and drawn
-/// again while an incident of that id exists.
-fn id_of(
-    facts: &Facts,
-    principal: &Principal,
-    begun: &[Begun],
-    known: impl Fn(&IncidentId) -> bool,
-) -> IncidentId {
-    let same = |begun: &&Begun| {
-        !begun.contained
-            && begun.principal == principal.username
-            && begun.organization == facts.organization.id
-            && begun.target == facts.target
-            && !known(&begun.incident)
-    };
-    if let Some(begun) = begun.iter().find(same) {
-        return begun.incident.clone();
-    }
-    let seed = format!(
-        "{}|{}|{}|{}",
-        principal.username, facts.target, facts.caller.arn, facts.asked_at
-    );
-    let mut draw = 0_u32;
-    loop {
-        let [a, b, c, ..] = <[u8; 32]>::from(Sha256::digest(format!("{seed}|{draw}")));
-        let id = IncidentId::from_bytes([a, b, c]);
-        if !known(&id) {
-            return id;
-        }
-        draw += 1;
-    }
-}
-
-/// A new incident.
-fn opened(id: IncidentId, facts: &Facts, principal: &Principal, playbook: &Playbook) -> Incident {
-    Incident {
-        id,
-        home: Home::Own,
-        principal: Some(principal.username.clone()),
-        user_id: principal.user_id.known().cloned(),
-        session_names: principal.session_names.clone(),
-        operator: Some(facts.caller.arn.clone()),
-        opened: Some(facts.asked_at),
-        target: Some(facts.target.clone()),
-        accounts: covered(facts, principal),
-        accounts_left_out: 0,
-        reaches_management: principal.reaches_management,
-        longest_session: Some(principal.session.longest),
-        margin: Some(playbook.release.margin),
-        proven: None,
-    }
-}
-
-/// An open incident with what the new survey adds: a release must wait for whatever either of them saw. What a writer
-/// who was interrupted could not tell any more is told now.
-fn taken_up(
-    mut incident: Incident,
-    facts: &Facts,
-    principal: &Principal,
-    playbook: &Playbook,
-) -> Incident {
-    incident.longest_session = incident
-        .longest_session
-        .max(Some(principal.session.longest));
-    incident.accounts.extend(covered(facts, principal));
-    // The new survey saw every account again.
-    incident.accounts_left_out = 0;
-    incident.reaches_management |= principal.reaches_management;
-    incident
-        .principal
-        .get_or_insert_with(|| principal.username.clone());
-    incident
-        .operator
-        .get_or_insert_with(|| facts.caller.arn.clone());
-    incident.opened.get_or_insert(facts.asked_at);
-    incident.margin.get_or_insert(playbook.release.margin);
-    incident
-}
-
-/// The accounts that the principal can enter and that the deny will cover.
-fn covered(facts: &Facts, principal: &Principal) -> BTreeSet<AccountId> {
-    let under = |account: &&AccountId| {
-        facts
-            .under_target
-            .as_ref()
-            .is_none_or(|under| under.contains(*account))
-    };
-    principal
-        .reach
-        .iter()
-        .filter(under)
-        .filter(|account| **account != facts.organization.management)
-        .cloned()
-        .collect()
 }

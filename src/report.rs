@@ -16,7 +16,7 @@ use crate::ids::*;
 use crate::incident::armed::{Ledger, Standing};
 use crate::incident::{Home, Incident};
 use crate::journal::Past;
-use crate::plan::{Plan, preflight};
+use crate::plan::{Plan, approval, preflight};
 use crate::playbook::{ByHand, Playbook};
 use crate::policy::document::Document;
 use crate::release::Closed;
@@ -57,6 +57,8 @@ pub struct PlanReport {
     pub characters: usize,
     /// The plan's digest, to which an approval is bound.
     pub digest: String,
+    /// An approval of it counts until then; `null` where no clock could say.
+    pub approve_before: Option<Timestamp>,
     /// Why it may not be carried out; empty if it may.
     pub refusals: Vec<String>,
     /// Full sentences.
@@ -539,6 +541,7 @@ impl PlanReport {
             document: plan.document.clone(),
             characters: plan.document.characters(),
             digest: plan.digest().short().to_owned(),
+            approve_before: plan.surveyed_at.checked_add(approval::GOOD_FOR).ok(),
             refusals: preflight.refusals.iter().map(ToString::to_string).collect(),
             warnings: preflight.warnings.clone(),
             not_covered: preflight.not_covered.clone(),

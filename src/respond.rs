@@ -8,212 +8,27 @@ pub mod armed;
 
 pub mod memory;
 
-use futures_util::FutureExt as _;
-use futures_util::future::try_join_all;
-use futures_util::join;
+mod preparing;
+
 use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 
 use crate::cloud::{Clock, Cloud, Read, Trouble};
 use crate::contain::{self, Outcome};
-use crate::facts::{Facts, Glance, Known, PolicySummary, TaggedPolicy};
+use crate::facts::PolicySummary;
 use crate::ids::*;
 use crate::incident::armed::Standing;
 use crate::incident::{Home, Incident};
 use crate::journal::{Event, Journal, JournalError, Purpose, Store};
 use crate::plan::approval::{Approved, How};
-use crate::plan::preflight::{self, Preflight};
-use crate::plan::{Begun, Moved, Plan, Step, StepName, Wish};
-use crate::playbook::{Playbook, Target};
-use crate::policy::NothingToDeny;
-use crate::policy::document::Document;
-use crate::principal::{self, NotCovered, Principal};
+use crate::plan::{Step, StepName};
+use crate::playbook::Playbook;
 use crate::respond::memory::Remembered;
-use crate::signal::Suspect;
-use crate::survey::{self, SurveyError};
 use crate::verify::{AccountProof, Aim, Overall, Proof, Proving, Question};
+
+pub use preparing::{Asked, NotPrepared, Prepared, Stale, look_again, prepare};
 
 /// Nobody watches a silent screen for a quarter of an hour.
 const TELL_EVERY: SignedDuration = SignedDuration::from_secs(10);
-
-/// What there is to approve: the facts, the plan they lead to, and the judgement of it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Prepared {
-    /// What was learned.
-    pub facts: Facts,
-    /// What is meant to be done.
-    pub plan: Plan,
-    /// Whether it may be.
-    pub preflight: Preflight,
-}
-
-/// Why there is nothing to approve. Nothing was changed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NotPrepared {
-    /// This version cannot contain such a principal.
-    #[error(transparent)]
-    NotCovered(#[from] NotCovered),
-    /// The questions were not answered.
-    #[error(transparent)]
-    Survey(#[from] SurveyError),
-    /// Nothing in a policy can name the principal.
-    #[error(transparent)]
-    NothingToDeny(#[from] NothingToDeny),
-    /// The incident's policy is not what quell would write, so nothing that was proven of the one holds of the other.
-    #[error(
-        "the policy {policy} of incident {incident} was changed by somebody else: it is not the deny that quell writes"
-    )]
-    Altered {
-        /// The incident.
-        incident: IncidentId,
-        /// Its policy.
-        policy: PolicyId,
-    },
-    /// The incident's policy could not be read.
-    #[error(transparent)]
-    Trouble(#[from] Trouble),
-}
-
-/// How the plans are to be made, beside whom they are about.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Asked<'a> {
-    /// Where the deny is to be attached, if not where the playbook says.
-    pub target: Option<&'a TargetId>,
-    /// See [`Wish::cold`].
-    pub cold: bool,
-    /// See [`Wish::begun`].
-    pub begun: &'a [Begun],
-    /// See [`Wish::resume`].
-    pub resume: Option<&'a IncidentId>,
-}
-
-/// Survey → principal → plan → preflight, for each suspect; two that turn out to be one person are one. It is handed the
-/// reading capability and cannot change anything (R6).
-///
-/// # Errors
-/// [`NotPrepared`]; of several, one that cannot be prepared keeps the others back, because nobody has been asked yet.
-pub async fn prepare(
-    read: &impl Read,
-    clock: &impl Clock,
-    suspects: &[Suspect],
-    playbook: &Playbook,
-    asked: &Asked<'_>,
-) -> Result<Vec<Prepared>, NotPrepared> {
-    for suspect in suspects {
-        principal::is_covered(suspect)?;
-    }
-    let target = asked.target.or(match &playbook.target {
-        Target::Root => None,
-        Target::Id(id) => Some(id),
-    });
-    // Without its type: what is joined and paged through is too deep for the compiler.
-    let facts = survey::survey(read, clock, suspects, target)
-        .boxed_local()
-        .await?;
-    let mut all: Vec<Prepared> = Vec::new();
-    for (suspect, facts) in suspects.iter().zip(facts) {
-        let principal = Principal::of(suspect, &facts);
-        let known = |prepared: &Prepared| {
-            let other = &prepared.plan.principal;
-            other.username == principal.username && other.user_id == principal.user_id
-        };
-        if all.iter().any(known) {
-            continue;
-        }
-        let before: Vec<Plan> = all.iter().map(|prepared| prepared.plan.clone()).collect();
-        let wish = Wish {
-            cold: asked.cold,
-            begun: asked.begun,
-            resume: asked.resume,
-            before: &before,
-        };
-        let plan = Plan::containment(&facts, principal, playbook, &wish)?;
-        unaltered(read, &plan).await?;
-        let preflight = preflight::check(&facts, &plan, playbook, &before);
-        all.push(Prepared {
-            facts,
-            plan,
-            preflight,
-        });
-    }
-    Ok(all)
-}
-
-/// Preflight and approval are about the very document that will be attached, so one that exists is read.
-async fn unaltered(read: &impl Read, plan: &Plan) -> Result<(), NotPrepared> {
-    let Some(Step::CreatePolicy {
-        already: Some(policy),
-        ..
-    }) = plan.steps.first()
-    else {
-        return Ok(());
-    };
-    let described = read.policy(&policy.id).await?;
-    let document = described.and_then(|(_, content)| Document::parse(&content).ok());
-    if document.as_ref() == Some(&plan.document) {
-        return Ok(());
-    }
-    let (incident, policy) = (plan.incident.id.clone(), policy.id.clone());
-    Err(NotPrepared::Altered { incident, policy })
-}
-
-/// A survey that is not older than this needs no last look, where a stale one could only be refused by AWS.
-const FRESH: SignedDuration = SignedDuration::from_secs(10);
-
-/// Why a plan that was shown cannot be approved any more. Nothing was changed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Stale {
-    /// It is another plan by now.
-    #[error("the organization changed since the survey: {0}")]
-    Moved(#[from] Moved),
-    /// The last look was not answered.
-    #[error(transparent)]
-    Trouble(#[from] Trouble),
-}
-
-/// A last look at what a plan hangs on, before an approval of it counts: the plan upon what is there now. A plan for the
-/// armed policy is always looked at again, because its one call replaces what everybody else has written there.
-///
-/// # Errors
-/// [`Stale`].
-pub async fn look_again(
-    read: &impl Read,
-    clock: &impl Clock,
-    prepared: &Prepared,
-) -> Result<Plan, Stale> {
-    let Prepared { plan, facts, .. } = prepared;
-    let uses_armed = plan.incident.home == Home::Armed;
-    if !uses_armed && clock.now().duration_since(plan.surveyed_at) <= FRESH {
-        return Ok(plan.clone());
-    }
-    let armed = async {
-        match &facts.armed {
-            Known::Known(Some(armed)) if uses_armed => {
-                survey::look_at(read, &armed.summary.id).await
-            }
-            Known::Known(_) | Known::Unknown(_) => Ok(None),
-        }
-    };
-    let new = async {
-        let attached = read.attached(&plan.target).await?;
-        let is_new = |policy: &&PolicySummary| {
-            IncidentId::of_policy_name(&policy.name).is_some() && !facts.attached.contains(policy)
-        };
-        let new = attached.iter().filter(is_new).cloned();
-        let new = try_join_all(new.map(|summary| async move {
-            let tags = read.tags(&summary.id).await?;
-            Ok::<_, Trouble>(TaggedPolicy { summary, tags })
-        }));
-        Ok::<_, Trouble>((new.await?, attached))
-    };
-    let (armed, new) = join!(armed, new);
-    let (remembered, attached) = new?;
-    let seen = Glance {
-        attached,
-        remembered,
-        armed: armed?,
-    };
-    Ok(plan.clone().upon(&seen)?)
-}
 
 /// What the canaries are asked about an incident.
 pub fn question(

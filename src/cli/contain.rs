@@ -1,7 +1,10 @@
 //! `quell plan` and `quell contain`.
 
+mod contained;
+
+mod prepared;
+
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Args;
 use futures_util::future::join_all;
@@ -9,22 +12,19 @@ use jiff::SignedDuration;
 
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::given::{self, SignalArgs};
+use crate::cli::given::SignalArgs;
 use crate::cli::ui::{NoAnswer, Ui};
-use crate::cli::{Common, Outside, do_or_say, open_journal};
+use crate::cli::{Common, Outside};
 use crate::cloud::{Clock as _, Cloud};
-use crate::ids::{IncidentId, RoleName, TargetId};
-use crate::journal::file::JournalFile;
-use crate::journal::{Event, Journal, Past};
-use crate::plan::approval::{Approval, Approved};
+use crate::ids::{RoleName, TargetId};
+use crate::plan::approval::Approval;
 use crate::plan::preflight::Refusal;
-use crate::plan::{Begun, Plan};
 use crate::playbook::{Playbook, parse_duration};
-use crate::report::{
-    ContainReport, ContainsReport, NotContainedReport, PlanReport, PlansReport, Stage, human,
-};
-use crate::respond::{self, Accepted, Asked, Prepared, Response};
-use crate::verify::Aim;
+use crate::report::{ContainsReport, NotContainedReport, PlanReport, PlansReport, Stage, human};
+use crate::respond::Prepared;
+
+use contained::Contained;
+use prepared::prepare;
 
 /// What `quell plan` takes.
 #[derive(Debug, Args)]
@@ -244,91 +244,6 @@ fn together(exits: &[Exit], failed: &[NotContainedReport]) -> Exit {
         .unwrap_or(Exit::Done)
 }
 
-/// A plan that AWS has accepted.
-struct Contained<'a> {
-    prepared: &'a Prepared,
-    approved: Approved,
-    journal: Journal<JournalFile>,
-    accepted: Accepted,
-}
-
-impl<'a> Contained<'a> {
-    /// A last look, the approval, and the calls.
-    async fn accept<O: Outside>(
-        prepared: &'a Prepared,
-        approval: Approval,
-        world: &O::World,
-        common: &Common,
-        outside: &O,
-        ui: &Ui<'_>,
-        several: bool,
-    ) -> Result<Self, Failure> {
-        let plan = respond::look_again(world.read(), world.clock(), prepared).await?;
-        let approved = approval.of(plan, world.clock().now())?;
-        let incident = &approved.plan.incident.id;
-        let mut journal = open_journal(common, incident, ui)?;
-        let operator = &prepared.facts.caller.arn;
-        let watch = watch(ui, &approved.plan, several);
-        let accepted = do_or_say(outside, &mut journal, incident, async |journal| {
-            let mut response = Response::new(world, journal, &watch);
-            response.contain(&approved, operator).await
-        })
-        .await?;
-        Ok(Self {
-            prepared,
-            accepted,
-            journal,
-            approved,
-        })
-    }
-
-    /// Whether it holds.
-    async fn verify<O: Outside>(
-        self,
-        playbook: &Playbook,
-        world: &O::World,
-        outside: &O,
-        ui: &Ui<'_>,
-        several: bool,
-    ) -> Result<(ContainReport, Exit), (Plan, Failure)> {
-        let Self {
-            prepared,
-            approved,
-            mut journal,
-            accepted,
-        } = self;
-        let plan = &approved.plan;
-        let watch = watch(ui, plan, several);
-        let mut remembered = plan.incident.clone();
-        let proved = do_or_say(outside, &mut journal, &plan.incident.id, async |journal| {
-            let arn = &accepted.policy.arn;
-            let question = respond::question(&remembered, arn, playbook, Aim::Refused);
-            Response::new(world, journal, &watch)
-                .verify(&mut remembered, &accepted.policy.id, &question)
-                .await
-        })
-        .await
-        .map_err(|failure| (plan.clone(), failure))?;
-        let report = ContainReport::of(
-            prepared,
-            &remembered,
-            playbook,
-            approved.at,
-            &accepted,
-            &proved,
-            world.practice(),
-        );
-        let exit = exit_of(report.state, remembered.reaches_management, proved.recorded);
-        Ok((report, exit))
-    }
-}
-
-/// Shows what happens as it does; of several, to whom.
-fn watch<'a, 'b: 'a>(ui: &'a Ui<'b>, plan: &Plan, several: bool) -> impl Fn(&Event) + use<'a, 'b> {
-    let who = several.then(|| plan.principal.username.to_string());
-    move |event: &Event| ui.event(event, who.as_deref())
-}
-
 /// How a run ended that looked whether a deny holds.
 pub fn exit_of(state: Stage, reaches_management: bool, recorded: bool) -> Exit {
     match state {
@@ -339,90 +254,6 @@ pub fn exit_of(state: Stage, reaches_management: bool, recorded: bool) -> Exit {
         Stage::Proven => Exit::Done,
         Stage::NotAttached | Stage::Accepted | Stage::Released => Exit::NotProven,
     }
-}
-
-/// So long all questions together may take: then it is said, instead of an operator waiting in front of a silent screen.
-const SURVEY: Duration = Duration::from_secs(120);
-
-async fn prepare<O: Outside>(
-    args: &PlanArgs,
-    playbook: &Playbook,
-    common: &Common,
-    outside: &O,
-    ui: &Ui<'_>,
-) -> Result<(O::World, Vec<Prepared>), Failure> {
-    // What can be said without AWS is said before AWS is asked.
-    let offline = args.signal.offline(ui, playbook)?;
-    for suspect in offline.iter().flatten() {
-        crate::principal::is_covered(suspect)?;
-    }
-    let here = common.journals(ui);
-    let region = args.signal.finding_region();
-    let world = common.connect_in(outside, region.as_ref()).await?;
-    let asking = async {
-        let mut resumed = None;
-        let suspects = match (offline, &args.signal.resume) {
-            (Some(suspects), _) => suspects,
-            (None, Some(which)) => {
-                let (suspect, id) = given::interrupted(&world, which.as_ref(), &here).await?;
-                resumed = Some(id);
-                vec![suspect]
-            }
-            (None, None) => {
-                let detector = args.detector.as_deref();
-                vec![args.signal.fetched(&world, detector, ui, playbook).await?]
-            }
-        };
-        let begun: Vec<Begun> = here.iter().filter_map(begun).collect();
-        let asked = Asked {
-            target: args.target.as_ref(),
-            cold: args.cold,
-            begun: &begun,
-            resume: resumed.as_ref(),
-        };
-        let (read, clock) = (world.read(), world.clock());
-        let prepared = respond::prepare(read, clock, &suspects, playbook, &asked).await?;
-        goes_on(&prepared, resumed.as_ref())?;
-        Ok::<_, Failure>(prepared)
-    };
-    let prepared = tokio::time::timeout(SURVEY, asking).await.map_err(|_| {
-        let why = format!("AWS did not answer all questions within {} s", SURVEY.as_secs());
-        Failure::new(Exit::Failed, why).hint("Check the network, the proxy (HTTPS_PROXY), the Region and AWS_ENDPOINT_URL, then run it again.")
-    })??;
-    Ok((world, prepared))
-}
-
-/// Whether the plan goes on with the incident that was to be resumed.
-fn goes_on(prepared: &[Prepared], resumed: Option<&IncidentId>) -> Result<(), Failure> {
-    let is_another = |prepared: &&Prepared| Some(&prepared.plan.incident.id) != resumed;
-    match (resumed, prepared.iter().find(is_another)) {
-        (Some(id), Some(other)) => Err(Failure::new(
-            Exit::Refused,
-            format!(
-                "{id} cannot go on: containing its user on {} now is incident {}",
-                other.plan.target, other.plan.incident.id
-            ),
-        )
-        .hint(format!(
-            "See both with `quell status`; to contain the user: `quell contain {}`.",
-            human::clean(other.plan.principal.username.as_str())
-        ))),
-        _ => Ok(()),
-    }
-}
-
-/// What a journal of this machine says was begun, and AWS may never have heard of.
-fn begun(past: &Past) -> Option<Begun> {
-    let state = past.state.as_ref().ok()?;
-    let open = !state.released && !state.proven;
-    open.then_some(())?;
-    Some(Begun {
-        incident: past.incident.clone(),
-        principal: state.principal.clone()?,
-        organization: state.organization.clone()?,
-        target: state.target.clone()?,
-        contained: state.contained,
-    })
 }
 
 /// The go-ahead: `--yes`, or the username typed on a terminal.

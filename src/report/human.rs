@@ -71,8 +71,13 @@ pub fn plan(report: &PlanReport) -> String {
     };
     let _ = writeln!(
         text,
-        "Plan {} (digest {})\n",
-        report.incident, report.digest
+        "Plan {} (digest {}{})\n",
+        report.incident,
+        report.digest,
+        match report.approve_before {
+            Some(moment) => format!(", to be approved before {}", second(moment)),
+            None => String::new(),
+        }
     );
     put(
         &mut text,

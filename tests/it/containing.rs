@@ -89,6 +89,7 @@ async fn a_plan_changes_nothing_and_writes_nothing() {
             .await
             .expect(Exit::Done)
             .says("a release will delete it")
+            .says("to be approved before 2026-11-22T03:15:")
             .says("PRACTICE");
         for (key, value) in [
             ("identitystore:UserId", "StringEquals"),

@@ -1,0 +1,101 @@
+//! One plan carried out: the last look, the approval, the calls; then whether it holds.
+
+use crate::cli::contain::exit_of;
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::ui::Ui;
+use crate::cli::{Common, Outside, do_or_say, open_journal};
+use crate::cloud::{Clock as _, Cloud as _};
+use crate::journal::file::JournalFile;
+use crate::journal::{Event, Journal};
+use crate::plan::Plan;
+use crate::plan::approval::{Approval, Approved};
+use crate::playbook::Playbook;
+use crate::report::ContainReport;
+use crate::respond::{self, Accepted, Prepared, Response};
+use crate::verify::Aim;
+
+/// A plan that AWS has accepted.
+pub(super) struct Contained<'a> {
+    prepared: &'a Prepared,
+    approved: Approved,
+    journal: Journal<JournalFile>,
+    accepted: Accepted,
+}
+
+impl<'a> Contained<'a> {
+    /// A last look, the approval, and the calls.
+    pub(super) async fn accept<O: Outside>(
+        prepared: &'a Prepared,
+        approval: Approval,
+        world: &O::World,
+        common: &Common,
+        outside: &O,
+        ui: &Ui<'_>,
+        several: bool,
+    ) -> Result<Self, Failure> {
+        let plan = respond::look_again(world.read(), world.clock(), prepared).await?;
+        let approved = approval.of(plan, world.clock().now())?;
+        let incident = &approved.plan.incident.id;
+        let mut journal = open_journal(common, incident, ui)?;
+        let operator = &prepared.facts.caller.arn;
+        let watch = watch(ui, &approved.plan, several);
+        let accepted = do_or_say(outside, &mut journal, incident, async |journal| {
+            let mut response = Response::new(world, journal, &watch);
+            response.contain(&approved, operator).await
+        })
+        .await?;
+        Ok(Self {
+            prepared,
+            accepted,
+            journal,
+            approved,
+        })
+    }
+
+    /// Whether it holds.
+    pub(super) async fn verify<O: Outside>(
+        self,
+        playbook: &Playbook,
+        world: &O::World,
+        outside: &O,
+        ui: &Ui<'_>,
+        several: bool,
+    ) -> Result<(ContainReport, Exit), (Plan, Failure)> {
+        let Self {
+            prepared,
+            approved,
+            mut journal,
+            accepted,
+        } = self;
+        let plan = &approved.plan;
+        let watch = watch(ui, plan, several);
+        let mut remembered = plan.incident.clone();
+        let proved = do_or_say(outside, &mut journal, &plan.incident.id, async |journal| {
+            let arn = &accepted.policy.arn;
+            let question = respond::question(&remembered, arn, playbook, Aim::Refused);
+            Response::new(world, journal, &watch)
+                .verify(&mut remembered, &accepted.policy.id, &question)
+                .await
+        })
+        .await
+        .map_err(|failure| (plan.clone(), failure))?;
+        let report = ContainReport::of(
+            prepared,
+            &remembered,
+            playbook,
+            approved.at,
+            &accepted,
+            &proved,
+            world.practice(),
+        );
+        let exit = exit_of(report.state, remembered.reaches_management, proved.recorded);
+        Ok((report, exit))
+    }
+}
+
+/// Shows what happens as it does; of several, to whom.
+fn watch<'a, 'b: 'a>(ui: &'a Ui<'b>, plan: &Plan, several: bool) -> impl Fn(&Event) + use<'a, 'b> {
+    let who = several.then(|| plan.principal.username.to_string());
+    move |event: &Event| ui.event(event, who.as_deref())
+}

@@ -1,0 +1,205 @@
+//! Which incident a plan is about: one that is open, taken up where it stands, or a new one.
+//!
+//! Arrives: facts and principal, and what this machine has begun. Leaves: the open incidents of that person, the armed
+//! policy if it can be used, an id, an incident. Pure.
+
+use std::collections::BTreeSet;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::facts::{Facts, Known, PolicySummary};
+use crate::ids::*;
+use crate::incident::armed::{Ledger, Standing};
+use crate::incident::{Home, Incident};
+use crate::plan::{Begun, Plan};
+use crate::playbook::Playbook;
+use crate::principal::Principal;
+
+/// An open incident of the person that a plan is about.
+#[derive(Debug, Clone)]
+pub(super) struct OpenIncident {
+    pub(super) incident: Incident,
+    pub(super) place: Open,
+    /// Whether its deny is attached to the target.
+    pub(super) in_force: bool,
+}
+
+/// What AWS has already of an incident that a plan takes up.
+#[derive(Debug, Clone)]
+pub(super) enum Open {
+    /// Nothing.
+    Nothing,
+    /// A policy of its own.
+    Own(PolicySummary),
+    /// An entry in the armed policy.
+    Armed,
+}
+
+/// Whether an open incident already denies this principal, under every name, on this target.
+pub(super) fn is_of(incident: &Incident, principal: &Principal, target: &TargetId) -> bool {
+    let same_person = match &principal.user_id {
+        Known::Known(id) => incident.user_id.as_ref() == Some(id),
+        Known::Unknown(_) => incident.user_id.is_none() && !principal.session_names.is_empty(),
+    };
+    same_person
+        && incident.target.as_ref() == Some(target)
+        && incident.session_names.is_superset(&principal.session_names)
+}
+
+/// The open incidents of this person on the target, those with a policy of their own first.
+pub(super) fn open_incidents(
+    facts: &Facts,
+    principal: &Principal,
+    ledger: Option<&(PolicySummary, Ledger)>,
+) -> Vec<OpenIncident> {
+    let is_its = |incident: &Incident| is_of(incident, principal, &facts.target);
+    let own = facts.remembered.iter().filter_map(|policy| {
+        let incident = Incident::recall(policy)?;
+        let attached = |known: &PolicySummary| known.id == policy.summary.id;
+        is_its(&incident).then(|| OpenIncident {
+            incident,
+            place: Open::Own(policy.summary.clone()),
+            in_force: facts.attached.iter().any(attached),
+        })
+    });
+    let entries = ledger.into_iter().flat_map(|(_, ledger)| ledger.entries());
+    let entered = entries
+        .filter(|entry| entry.standing == Standing::Open && is_its(&entry.incident))
+        .map(|entry| OpenIncident {
+            incident: entry.incident.clone(),
+            place: Open::Armed,
+            in_force: entry.is_denied(),
+        });
+    own.chain(entered).collect()
+}
+
+/// The armed policy and its ledger, with what earlier plans of this command will have entered; or why it cannot be used.
+pub(super) fn ledger(
+    facts: &Facts,
+    before: &[Plan],
+) -> (Option<(PolicySummary, Ledger)>, Option<String>) {
+    let because = |why: String| (None, Some(why));
+    let armed = match &facts.armed {
+        Known::Known(None) => return (None, None),
+        Known::Known(Some(armed)) => armed,
+        Known::Unknown(why) => return because(format!("the armed policy cannot be read ({why})")),
+    };
+    if !armed.targets.contains(&facts.target) {
+        return because(format!(
+            "the armed policy is not attached to {}",
+            facts.target
+        ));
+    }
+    match Ledger::read(armed) {
+        Ok(ledger) => {
+            let entered = before
+                .iter()
+                .map(|plan| &plan.incident)
+                .filter(|incident| incident.home == Home::Armed);
+            let ledger = entered.fold(ledger, |ledger, incident| ledger.with(incident));
+            (Some((armed.summary.clone(), ledger)), None)
+        }
+        Err(error) => because(format!("the armed policy is not quell's any more: {error}")),
+    }
+}
+
+/// The id of a new incident: one that this machine has begun already, or one drawn from who, where and when, and drawn
+/// again while an incident of that id exists.
+pub(super) fn id_of(
+    facts: &Facts,
+    principal: &Principal,
+    begun: &[Begun],
+    known: impl Fn(&IncidentId) -> bool,
+) -> IncidentId {
+    let same = |begun: &&Begun| {
+        !begun.contained
+            && begun.principal == principal.username
+            && begun.organization == facts.organization.id
+            && begun.target == facts.target
+            && !known(&begun.incident)
+    };
+    if let Some(begun) = begun.iter().find(same) {
+        return begun.incident.clone();
+    }
+    let seed = format!(
+        "{}|{}|{}|{}",
+        principal.username, facts.target, facts.caller.arn, facts.asked_at
+    );
+    let mut draw = 0_u32;
+    loop {
+        let [a, b, c, ..] = <[u8; 32]>::from(Sha256::digest(format!("{seed}|{draw}")));
+        let id = IncidentId::from_bytes([a, b, c]);
+        if !known(&id) {
+            return id;
+        }
+        draw += 1;
+    }
+}
+
+/// A new incident.
+pub(super) fn opened(
+    id: IncidentId,
+    facts: &Facts,
+    principal: &Principal,
+    playbook: &Playbook,
+) -> Incident {
+    Incident {
+        id,
+        home: Home::Own,
+        principal: Some(principal.username.clone()),
+        user_id: principal.user_id.known().cloned(),
+        session_names: principal.session_names.clone(),
+        operator: Some(facts.caller.arn.clone()),
+        opened: Some(facts.asked_at),
+        target: Some(facts.target.clone()),
+        accounts: covered(facts, principal),
+        accounts_left_out: 0,
+        reaches_management: principal.reaches_management,
+        longest_session: Some(principal.session.longest),
+        margin: Some(playbook.release.margin),
+        proven: None,
+    }
+}
+
+/// An open incident with what the new survey adds: a release must wait for whatever either of them saw. What a writer
+/// who was interrupted could not tell any more is told now.
+pub(super) fn taken_up(
+    mut incident: Incident,
+    facts: &Facts,
+    principal: &Principal,
+    playbook: &Playbook,
+) -> Incident {
+    incident.longest_session = incident
+        .longest_session
+        .max(Some(principal.session.longest));
+    incident.accounts.extend(covered(facts, principal));
+    // The new survey saw every account again.
+    incident.accounts_left_out = 0;
+    incident.reaches_management |= principal.reaches_management;
+    incident
+        .principal
+        .get_or_insert_with(|| principal.username.clone());
+    incident
+        .operator
+        .get_or_insert_with(|| facts.caller.arn.clone());
+    incident.opened.get_or_insert(facts.asked_at);
+    incident.margin.get_or_insert(playbook.release.margin);
+    incident
+}
+
+/// The accounts that the principal can enter and that the deny will cover.
+pub(super) fn covered(facts: &Facts, principal: &Principal) -> BTreeSet<AccountId> {
+    let under = |account: &&AccountId| {
+        facts
+            .under_target
+            .as_ref()
+            .is_none_or(|under| under.contains(*account))
+    };
+    principal
+        .reach
+        .iter()
+        .filter(under)
+        .filter(|account| **account != facts.organization.management)
+        .cloned()
+        .collect()
+}
