@@ -205,24 +205,35 @@ fn same(one: &Suspect, other: &Suspect) -> bool {
     }
 }
 
-/// The suspect of an incident that was interrupted, and the incident: this one, or the only one that is open.
+/// What is to go on.
+#[derive(Debug)]
+pub struct Interrupted {
+    /// The incident.
+    pub incident: IncidentId,
+    /// Whom it denies.
+    pub suspect: Suspect,
+    /// Where it is or was to be attached, where that is remembered.
+    pub target: Option<TargetId>,
+}
+
+/// An incident that was interrupted: this one, or the only one that is open.
 pub async fn interrupted<C: Cloud>(
     cloud: &C,
     which: Option<&IncidentId>,
     here: &[Past],
-) -> Result<(Suspect, IncidentId), Failure> {
+) -> Result<Interrupted, Failure> {
     let known = memory::remembered(cloud.read()).await?;
     let organization = cloud.read().organization().await.ok();
     let is_ours = |state: &State| match (&state.organization, &organization) {
         (Some(theirs), Some(ours)) => *theirs == ours.id,
         (None, _) | (_, None) => true,
     };
-    let mut open: BTreeMap<IncidentId, Option<String>> = BTreeMap::new();
+    let mut open: BTreeMap<IncidentId, (Option<String>, Option<TargetId>)> = BTreeMap::new();
     for past in here {
         let Ok(state) = &past.state else { continue };
         if state.principal.is_some() && !state.released && !state.proven && is_ours(state) {
             let name = state.principal.as_ref().map(Username::to_string);
-            open.insert(past.incident.clone(), name);
+            open.insert(past.incident.clone(), (name, state.target.clone()));
         }
     }
     for known in &known {
@@ -234,15 +245,17 @@ pub async fn interrupted<C: Cloud>(
         if incident.proven.is_none() || which == Some(&incident.id) {
             let by_id = incident.user_id.as_ref().map(UserId::to_string);
             let by_name = || incident.principal.as_ref().map(Username::to_string);
-            open.insert(incident.id.clone(), by_id.or_else(by_name));
+            let name = by_id.or_else(by_name);
+            open.insert(incident.id.clone(), (name, incident.target.clone()));
         }
     }
-    let chosen = match which {
+    let (incident, (name, target)) = match which {
         Some(id) => open.remove_entry(id).ok_or_else(|| {
             Failure::new(
                 Exit::Failed,
                 format!("neither this machine's journals nor the organization has an incident {id} that could go on"),
             )
+            .hint("See what there is: `quell status`.")
         })?,
         None if open.len() > 1 => {
             let ids: Vec<String> = open.keys().map(IncidentId::to_string).collect();
@@ -253,15 +266,22 @@ pub async fn interrupted<C: Cloud>(
             .hint("Name one: `quell contain --resume <incident>`."));
         }
         None => open.pop_first().ok_or_else(|| {
-            Failure::new(Exit::Failed, "no incident was interrupted: each is proven, or released")
-                .hint("See them: `quell status`.")
+            Failure::new(
+                Exit::Failed,
+                "no incident was interrupted: each is proven, or released",
+            )
+            .hint("See them: `quell status`.")
         })?,
     };
-    match chosen {
-        (id, Some(name)) => Ok((named(&name)?, id)),
-        (id, None) => Err(Failure::new(
+    match name {
+        Some(name) => Ok(Interrupted {
+            suspect: named(&name)?,
+            incident,
+            target,
+        }),
+        None => Err(Failure::new(
             Exit::Failed,
-            format!("nobody remembers whom incident {id} denies"),
+            format!("nobody remembers whom incident {incident} denies"),
         )
         .hint("Name the user: `quell contain <username>`.")),
     }

@@ -82,9 +82,13 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Whether the document denies all of it.
+    /// Whether the document denies it: all of it, while it is open; and any of it, once it is not to be denied any more.
     pub fn is_denied(&self) -> bool {
-        !self.statements.is_empty() && self.wanted() == self.statements
+        let whole = match self.standing {
+            Standing::Open => self.wanted() == self.statements,
+            Standing::Leaving | Standing::Released => true,
+        };
+        whole && !self.statements.is_empty()
     }
 
     /// Its statements as they should be. Fails closed: where the tags do not say whom it denies, the document does.

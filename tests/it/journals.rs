@@ -277,3 +277,26 @@ async fn a_plan_to_resume_changes_nothing() {
         .says("attach it to r-quel; a release will detach it");
     assert_eq!(practice.mutations(), before);
 }
+
+#[tokio::test]
+async fn what_was_to_be_denied_in_a_part_of_the_organization_is_resumed_there() {
+    const ONE: &str = "contain test-user --target 444455556666 --yes";
+    let call = |practice: &Practice| {
+        let calls = practice.calls();
+        let attach = |call: &quell::range::Call| call.action == "organizations:AttachPolicy";
+        calls.iter().position(attach).unwrap() + 1
+    };
+    let whole = Practice::new();
+    whole.quell(ONE).await;
+    let practice = Practice::new();
+    let died = practice
+        .quell_until_death(ONE, call(&whole), Moment::BeforeTheCall)
+        .await;
+    assert!(died.is_none());
+    for machine in [practice.on_another_machine(), practice.on_another_machine()] {
+        machine.quell("contain --resume --yes").await;
+        let ours = practice.ours();
+        assert_eq!(ours.len(), 1, "{ours:?}");
+        assert_eq!(ours[0].1[0].as_str(), "444455556666");
+    }
+}

@@ -38,9 +38,9 @@ pub(super) async fn prepare<O: Outside>(
         let suspects = match (offline, &args.signal.resume) {
             (Some(suspects), _) => suspects,
             (None, Some(which)) => {
-                let (suspect, id) = given::interrupted(&world, which.as_ref(), &here).await?;
-                resumed = Some(id);
-                vec![suspect]
+                let found = given::interrupted(&world, which.as_ref(), &here).await?;
+                resumed = Some((found.incident, found.target));
+                vec![found.suspect]
             }
             (None, None) => {
                 let detector = args.detector.as_deref();
@@ -48,8 +48,10 @@ pub(super) async fn prepare<O: Outside>(
             }
         };
         let begun: Vec<Begun> = here.iter().filter_map(begun).collect();
+        let (resumed, where_it_was) = resumed.unzip();
+        let where_it_was = where_it_was.flatten();
         let asked = Asked {
-            target: args.target.as_ref(),
+            target: args.target.as_ref().or(where_it_was.as_ref()),
             cold: args.cold,
             begun: &begun,
             resume: resumed.as_ref(),
