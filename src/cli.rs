@@ -228,7 +228,9 @@ pub async fn run<O: Outside>(
         biased;
         // Without its type, which is too deep for the compiler.
         done = dispatch(&arguments, outside, &ui).boxed_local() => done,
-        () = outside.interrupted() => Err(Failure::new(Exit::Interrupted, "interrupted")),
+        () = interrupted_before_anything(outside, &ui) => {
+            Err(Failure::new(Exit::Interrupted, "interrupted"))
+        }
     };
     let exit = match done {
         Ok(exit) => exit,
@@ -248,6 +250,14 @@ pub async fn run<O: Outside>(
             }
         }
         None => exit,
+    }
+}
+
+/// Returns at Ctrl-C, as long as nothing can have been changed; after that it never does.
+async fn interrupted_before_anything<O: Outside>(outside: &O, ui: &Ui<'_>) {
+    outside.interrupted().await;
+    if ui.is_committed() {
+        std::future::pending::<()>().await;
     }
 }
 

@@ -5,6 +5,7 @@
 //! is what a lost reply looks like the second time. Both directions live here, because the release runs the inverses by
 //! the same rules.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
@@ -103,16 +104,25 @@ pub async fn delete(
 }
 
 /// Writes the policy's whole document. Whether it is so is for `is_so` to say of the document that is there: somebody
-/// else may have written meanwhile.
+/// else may have written meanwhile. `again` is the document for every further try.
 pub async fn update(
     read: &impl Read,
     change: &impl Change,
     clock: &impl Clock,
     policy: &PolicyId,
     content: &str,
+    again: impl AsyncFn() -> Result<String, Trouble>,
     is_so: impl Fn(&str) -> bool,
 ) -> Outcome<()> {
-    let call = || change.update_policy(policy, content);
+    // What is said again would take out what others have written since: so every further try is written anew.
+    let tries = Cell::new(0);
+    let call = || async {
+        tries.set(tries.get() + 1);
+        match tries.get() {
+            1 => change.update_policy(policy, content).await,
+            _ => change.update_policy(policy, &again().await?).await,
+        }
+    };
     let look = || async {
         let there = read.policy(policy).await?;
         Ok(there.is_some_and(|(_, there)| is_so(&there)).then_some(()))

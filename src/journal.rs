@@ -226,6 +226,7 @@ impl State {
                 purpose, target, ..
             } => {
                 self.preparation = Some(*purpose);
+                self.policy = None;
                 self.target.clone_from(target);
                 self.steps.clear();
             }

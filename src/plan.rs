@@ -26,9 +26,11 @@ use sha2::{Digest as _, Sha256};
 use crate::cloud::NewPolicy;
 use crate::facts::{Facts, PolicySummary, TaggedPolicy};
 use crate::ids::*;
-use crate::incident::armed::{Entry, Ledger};
+use crate::incident::armed::Ledger;
 use crate::incident::{Home, Incident};
-use crate::plan::opening::{Open, OpenIncident, id_of, ledger, open_incidents, opened, taken_up};
+use crate::plan::opening::{
+    Open, OpenIncident, id_of, is_entered, ledger, open_incidents, opened, taken_up,
+};
 use crate::playbook::Playbook;
 use crate::policy::document::Document;
 use crate::policy::{self, NothingToDeny};
@@ -87,6 +89,10 @@ pub enum Step {
         content: String,
         /// Whether this incident's deny is in it.
         already: bool,
+        /// Whether the incident was there at all.
+        known: bool,
+        /// Other incidents that are put back by it.
+        puts_back: Vec<Incident>,
     },
     /// Enter the incident in the armed policy's tags.
     TagPolicy {
@@ -252,10 +258,13 @@ impl Plan {
             wish.begun.iter().any(same)
         };
         let ids: BTreeSet<IncidentId> = known.iter().map(|open| open.incident.id.clone()).collect();
+        // Whoever asks for a policy of its own has a reason not to write into the armed one.
+        let cold = |open: &OpenIncident| !wish.cold || !matches!(open.place, Open::Armed);
         let chosen = known.iter().find(resumed);
-        let chosen = chosen.or_else(|| known.iter().find(begun));
-        let chosen = chosen.or_else(|| known.iter().find(|open| open.in_force));
-        let chosen = chosen.or(known.first()).cloned();
+        let known: Vec<&OpenIncident> = known.iter().filter(|open| cold(open)).collect();
+        let chosen = chosen.or_else(|| known.iter().copied().find(begun));
+        let chosen = chosen.or_else(|| known.iter().copied().find(|open| open.in_force));
+        let chosen = chosen.or(known.first().copied()).cloned();
         let (mut incident, open) = match chosen.map(|open| (open.incident, open.place)) {
             Some((incident, open)) => {
                 // The policy names every spelling that was ever seen; what is judged is that document.
@@ -267,8 +276,7 @@ impl Plan {
             None => {
                 let known = |id: &IncidentId| {
                     let own = |policy: &TaggedPolicy| policy.summary.name == id.policy_name();
-                    let entered = |(_, ledger): &(PolicySummary, Ledger)| ledger.knows(id);
-                    facts.remembered.iter().any(own) || ledger.as_ref().is_some_and(entered)
+                    facts.remembered.iter().any(own) || is_entered(facts, id)
                 };
                 let id = id_of(facts, &principal, wish.begun, known);
                 (opened(id, facts, &principal, playbook), Open::Nothing)
@@ -369,19 +377,19 @@ impl Plan {
         policy: &PolicySummary,
         ledger: &Ledger,
     ) -> Self {
-        let already = ledger.entry(&incident.id).is_some_and(Entry::is_denied)
-            && ledger.with(&incident).agrees();
+        let entry = ledger.entry(&incident.id);
+        let already = entry.is_some_and(|entry| entry.is_denied_by(&document));
         let stops_clock = !already && incident.proven.take().is_some();
         let whole = ledger.with(&incident).render();
         let tags = incident.tags();
-        let tagged = ledger
-            .entry(&incident.id)
-            .is_some_and(|entry| entry.tagged && entry.incident.tags() == tags);
+        let tagged = entry.is_some_and(|entry| entry.is_tagged_with(&tags));
         let steps = vec![
             Step::UpdatePolicy {
                 policy: policy.clone(),
                 content: whole.minified(),
                 already,
+                known: entry.is_some(),
+                puts_back: ledger.with(&incident).let_in(),
             },
             Step::TagPolicy {
                 policy: policy.id.clone(),

@@ -235,6 +235,8 @@ pub struct ArmReport {
     pub target: Option<TargetId>,
     /// Whether it was so already.
     pub already: bool,
+    /// How many incidents are in it.
+    pub incidents: usize,
 }
 
 /// Of `quell status`.
@@ -324,7 +326,7 @@ impl DisagreementReport {
             (Some(theirs), Some(ours)) => theirs != ours,
             // A journal that did not see the approval says nothing of what AWS must have.
             (None, _) => there.is_none(),
-            (Some(_), None) => false,
+            (Some(_), None) => true,
         };
         if elsewhere {
             return None;
@@ -350,10 +352,16 @@ impl DisagreementReport {
                 "It was released on this machine, and AWS has it.",
                 format!("If nobody contained the user again, `quell release {id}` takes it away."),
             ),
+            // Its notes say why.
+            Some(there) if !there.notes.is_empty() => None,
             Some(there) if state.contained && there.state == Stage::NotAttached => say(
                 who,
                 "This machine attached it, and it is not attached where it belongs: somebody has detached it.",
-                format!("`quell contain --resume {id}` attaches it again."),
+                if there.armed {
+                    "`quell prepare arm` attaches the armed policy again.".to_owned()
+                } else {
+                    format!("`quell contain --resume {id}` attaches it again.")
+                },
             ),
             Some(there) if state.proven && there.proven.is_none() => say(
                 who,

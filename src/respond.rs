@@ -205,18 +205,23 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
                     policy,
                     content,
                     already,
+                    puts_back,
+                    ..
                 } => {
                     let is_so = |there: &str| armed::holds(there, &plan.document);
+                    let again = async || armed::render_with(read, &policy.id, &plan.incident).await;
                     let outcome = if *already {
                         Outcome::Found(())
                     } else {
-                        contain::update(read, change, clock, &policy.id, content, is_so).await
+                        let id = &policy.id;
+                        contain::update(read, change, clock, id, content, again, is_so).await
                     };
                     self.settled(step.name(), outcome, &policy.id)?;
                     accepted = Some(Accepted {
                         policy: policy.clone(),
                         at: clock.now(),
                     });
+                    self.stop_clocks(&policy.id, puts_back.clone()).await?;
                 }
                 Step::TagPolicy {
                     policy,
@@ -229,7 +234,11 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
                         contain::tag(read, change, clock, policy, tags).await
                     };
                     self.settled(step.name(), outcome, policy)?;
-                    self.align(policy, Some(&plan.target)).await?;
+                    let ledger = self.align(policy, Some(&plan.target)).await?;
+                    let entry = ledger.entry(&plan.incident.id);
+                    if !entry.is_some_and(|entry| entry.is_denied_by(&plan.document)) {
+                        return Err(Stopped::Armed(armed::Discord::Released));
+                    }
                 }
             }
         }
@@ -254,7 +263,11 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
     ) -> Result<Proved, Stopped> {
         if incident.home == Home::Armed {
             // Somebody who wrote at the same time and was interrupted may have left it out of line.
-            self.align(policy, incident.target.as_ref()).await?;
+            let ledger = self.align(policy, incident.target.as_ref()).await?;
+            // Where it had to be put back, its proof is none any more.
+            if let Some(entry) = ledger.entry(&incident.id).filter(|entry| entry.tagged) {
+                incident.proven = entry.incident.proven;
+            }
         }
         let mut question = question.clone();
         // Where several incidents deny the same person, AWS names one of their policies, whichever it likes.

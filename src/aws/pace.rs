@@ -12,8 +12,8 @@ use crate::rates::Rate;
 /// Others in the account use the same allowance, so we leave them a fifth of it.
 const SHARE: (u32, u32) = (4, 5);
 
-/// Waits longer than this come from a clock that was set back, not from calls.
-const CLOCK_WAS_SET: Duration = Duration::from_secs(300);
+/// Waits longer than this come from a clock that was set back, not from calls; and no call outlives it.
+const CLOCK_WAS_SET: Duration = Duration::from_secs(40);
 
 /// Who has called when.
 #[derive(Debug, Clone, Default)]

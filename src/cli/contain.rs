@@ -170,6 +170,7 @@ pub async fn contain<O: Outside>(
         approvals.push(approve(prepared, &world, args.yes, ui)?);
     }
 
+    ui.commit();
     let several = prepared.len() > 1;
     let (mut contained, mut failed) = (Vec::new(), Vec::new());
     for (prepared, approval) in prepared.iter().zip(approvals) {
@@ -177,16 +178,15 @@ pub async fn contain<O: Outside>(
         match one.await {
             Ok(one) => contained.push(one),
             Err(failure) if several => {
-                let stop = failure.exit == Exit::Interrupted;
+                if failure.exit == Exit::Interrupted {
+                    return Err(failure.with_before(&denied(&contained)));
+                }
                 ui.complain(&failure);
                 failed.push(NotContainedReport::of(
                     &prepared.plan,
                     &failure.error,
                     failure.exit.code(),
                 ));
-                if stop {
-                    break;
-                }
             }
             Err(failure) => return Err(failure),
         }
@@ -228,14 +228,22 @@ pub async fn contain<O: Outside>(
     Ok(together(&exits, &failed))
 }
 
+/// Who was denied before an interruption, for people.
+fn denied(contained: &[Contained<'_>]) -> Vec<String> {
+    contained.iter().map(Contained::told).collect()
+}
+
 /// How several ended: as the worst of them, and partly when some were not contained and others were.
 fn together(exits: &[Exit], failed: &[NotContainedReport]) -> Exit {
     let interrupted = Exit::Interrupted.code();
     if failed.iter().any(|failed| failed.exit == interrupted) {
         return Exit::Interrupted;
     }
+    let same = |exit: &Exit| failed.iter().all(|failed| failed.exit == exit.code());
     if !failed.is_empty() {
-        return Exit::Partly;
+        let nothing = [Exit::Failed, Exit::Refused];
+        let nothing = nothing.into_iter().find(same);
+        return nothing.filter(|_| exits.is_empty()).unwrap_or(Exit::Partly);
     }
     let worst = [Exit::Partly, Exit::GettingThrough, Exit::NotProven];
     worst

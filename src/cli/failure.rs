@@ -54,6 +54,19 @@ impl Failure {
         Self::new(Exit::Usage, error)
     }
 
+    /// After others whom the same command has denied already.
+    pub fn with_before(mut self, denied: &[String]) -> Self {
+        if !denied.is_empty() {
+            let before = denied
+                .iter()
+                .map(|one| format!("Before that: {}.", clean(one)));
+            let before: Vec<String> = before.collect();
+            self.changed = format!("{} Of this user: {}", before.join(" "), self.changed);
+            self = self.hint("Go on: type the same command again; it takes up what is there. What AWS has: `quell status`.");
+        }
+        self
+    }
+
     /// With one more hint.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
@@ -122,6 +135,9 @@ impl Failure {
                 failure.hints.extend(undo_by_hand(state, incident));
                 failure
             }
+            Stopped::Armed(_) if state.steps.iter().any(|(step, _)| step.releases()) => {
+                failure.after(state, incident)
+            }
             Stopped::Armed(_) => failure.after(state, incident).hint(format!(
                 "Deny them in a policy of its own: `quell contain <user> --cold`. The armed policy as it stands: `quell status {incident}`."
             )),
@@ -182,23 +198,19 @@ fn undo_by_hand(state: &State, incident: &IncidentId) -> Vec<String> {
         let is = |(step, status): &(StepName, Status)| *step == which && *status != Status::Failed;
         state.steps.iter().any(is)
     };
-    let armed = [
-        StepName::UpdatePolicy,
-        StepName::TagPolicy,
-        StepName::MarkLeaving,
-        StepName::TakeOut,
-    ];
-    if armed.into_iter().any(did) {
+    if did(StepName::UpdatePolicy) || did(StepName::TagPolicy) {
         return vec![format!(
             "Without a record, from any machine with a disk: `quell release {incident} --force --state-dir <directory>`."
         )];
     }
+    // Only what this run has made or begun to take away: the policy may be others', too.
+    let own = did(StepName::CreatePolicy) || did(StepName::DetachPolicy);
+    let attached = did(StepName::AttachPolicy) || did(StepName::DetachPolicy);
+    if !own {
+        return Vec::new();
+    }
     let mut commands = Vec::new();
-    if let Some(target) = state
-        .target
-        .as_ref()
-        .filter(|_| did(StepName::AttachPolicy))
-    {
+    if let Some(target) = state.target.as_ref().filter(|_| attached) {
         commands.push(format!(
             "`aws organizations detach-policy --policy-id {policy} --target-id {target}`"
         ));

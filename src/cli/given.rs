@@ -10,7 +10,9 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::Ui;
 use crate::cloud::{Cloud, Read};
+use crate::facts::{ArmedPolicy, Known};
 use crate::ids::*;
+use crate::incident::armed::Standing;
 use crate::journal::{Past, State};
 use crate::playbook::Playbook;
 use crate::report::human::{self, clean};
@@ -238,6 +240,12 @@ pub async fn interrupted<C: Cloud>(
     }
     for known in &known {
         let incident = &known.incident;
+        let entered = known.entered.as_ref();
+        if entered.is_some_and(|entered| entered.standing != Standing::Open) {
+            // It is being released, and that goes on with `quell release`.
+            open.remove(&incident.id);
+            continue;
+        }
         // What AWS has is surer than what was written here.
         if incident.proven.is_some() {
             open.remove(&incident.id);
@@ -289,7 +297,22 @@ pub async fn interrupted<C: Cloud>(
 
 /// An incident that AWS remembers.
 pub async fn incident<C: Cloud>(cloud: &C, id: &IncidentId) -> Result<Remembered, Failure> {
-    one_of(memory::remembered(cloud.read()).await?, id)
+    let (all, armed) = memory::recalled(cloud.read()).await?;
+    one_of(all, id).map_err(|failure| unread(&armed).unwrap_or(failure))
+}
+
+/// Why not everything that AWS remembers could be read, if so.
+pub fn unread(armed: &Known<Option<ArmedPolicy>>) -> Option<Failure> {
+    match armed {
+        Known::Known(_) => None,
+        Known::Unknown(why) => Some(
+            Failure::new(
+                Exit::Failed,
+                format!("the armed policy cannot be read, so what is in it is not known: {why}"),
+            )
+            .hint("It takes organizations:DescribePolicy, ListTagsForResource and ListTargetsForPolicy. Run it again when they answer."),
+        ),
+    }
 }
 
 /// The incident of this id among all that AWS remembers.

@@ -68,8 +68,12 @@ async fn arm<O: Outside>(
     let target = &arming.target;
     if !arming.already() {
         ui.say(&format!(
-            "This creates the policy {ARMED_POLICY} and attaches it to {target} of organization {}. It denies nobody, and takes one place of ten:\n\n{}\n",
+            "This creates the policy {ARMED_POLICY}, unless it is there, and attaches it to {target} of organization {}. It {}, and takes one place of ten:\n\n{}\n",
             ground.organization.id,
+            match arming.incidents {
+                0 => "denies nobody".to_owned(),
+                many => format!("denies the users of {many} incidents that were detached with it"),
+            },
             human::clean_lines(&arming.document.pretty())
         ));
         let question = format!("the target's id to attach it there ({target})");
@@ -95,6 +99,7 @@ async fn arm<O: Outside>(
         policy_id: Some(policy.id),
         target: Some(target.clone()),
         already: arming.already(),
+        incidents: arming.incidents,
     };
     ui.result(&report, human::armed);
     Ok(Exit::Done)
@@ -111,10 +116,21 @@ async fn disarm<O: Outside>(
     let disarming = Disarming::of(&ground)?;
     if let Some(disarming) = &disarming {
         let id = &disarming.policy.summary.id;
-        ui.say(&format!(
-            "This detaches and deletes {id}, the armed policy. Nobody is in it; the next containment makes a policy of its own."
-        ));
-        let question = format!("its name to delete it ({ARMED_POLICY})");
+        let (what, question) = match &disarming.put_back {
+            None => (
+                format!(
+                    "This detaches and deletes {id}, the armed policy. Nobody is in it; the next containment makes a policy of its own."
+                ),
+                format!("its name to delete it ({ARMED_POLICY})"),
+            ),
+            Some(target) => (
+                format!(
+                    "Incidents are in {id}, the armed policy, and an earlier disarming has detached it: it will be attached to {target} again."
+                ),
+                format!("its name to attach it again ({ARMED_POLICY})"),
+            ),
+        };
+        ui.say(&what);
         confirm(
             args.yes,
             &question,
@@ -135,6 +151,7 @@ async fn disarm<O: Outside>(
         practice: world.practice(),
         armed: false,
         already: disarming.is_none(),
+        incidents: 0,
         policy_id: disarming.map(|disarming| disarming.policy.summary.id),
         target: None,
     };

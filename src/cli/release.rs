@@ -62,13 +62,15 @@ pub async fn release<O: Outside>(
     let operator = world.read().caller().await?;
     let now = world.clock().now();
     let mut gone = Vec::new();
-    let all = memory::remembered(world.read()).await?;
+    let (all, armed) = memory::recalled(world.read()).await?;
+    let unread = given::unread(&armed);
     let chosen = match &args.which.incident {
-        Some(id) => match given::one_of(all, id) {
-            Ok(known) => vec![known],
+        Some(id) => match (given::one_of(all, id), &unread) {
+            (Ok(known), _) => vec![known],
+            (Err(_), Some(unread)) => return Err(unread.clone()),
             // AWS has answered, and has no such incident.
-            Err(failure) => {
-                gone.push(noted_gone(id, failure, &operator.arn, &world, common, ui)?);
+            (Err(failure), None) => {
+                gone.push(noted_gone(id, failure, &operator.arn, &world, common, ui).await?);
                 Vec::new()
             }
         },
@@ -78,6 +80,7 @@ pub async fn release<O: Outside>(
             .collect(),
     };
     let (mut released, mut failed) = (Vec::new(), Vec::new());
+    ui.commit();
     for known in chosen {
         let id = known.incident.id.clone();
         let one = One {
@@ -100,6 +103,10 @@ pub async fn release<O: Outside>(
             Err(failure) => return Err(failure),
         }
     }
+    if let (true, Some(unread)) = (args.which.due, &unread) {
+        // What is due in there is not known to anybody.
+        ui.complain(unread);
+    }
     let worst = failed.iter().map(|failed| failed.exit).max();
     let all_shown = released
         .iter()
@@ -116,6 +123,7 @@ pub async fn release<O: Outside>(
         human::release,
     );
     Ok(match worst {
+        _ if args.which.due && unread.is_some() => Exit::Partly,
         None if all_shown => Exit::Done,
         None => Exit::NotProven,
         Some(_) => Exit::Partly,
@@ -123,7 +131,7 @@ pub async fn release<O: Outside>(
 }
 
 /// An incident that this machine's journal holds for open and that AWS has no trace of: the journal says so from now on.
-fn noted_gone<C: Cloud>(
+async fn noted_gone<C: Cloud>(
     id: &IncidentId,
     failure: Failure,
     operator: &str,
@@ -132,8 +140,14 @@ fn noted_gone<C: Cloud>(
     ui: &Ui<'_>,
 ) -> Result<IncidentId, Failure> {
     let here = common.journals(ui);
+    // Another organization never had it, and says nothing of it.
+    let organization = world.read().organization().await.ok();
+    let organization = organization.map(|organization| organization.id);
     let is_open = |past: &Past| {
-        let open = |state: &State| state.principal.is_some() && !state.released;
+        let open = |state: &State| {
+            let ours = organization.is_some() && state.organization == organization;
+            ours && state.principal.is_some() && !state.released
+        };
         past.incident == *id && past.state.as_ref().is_ok_and(open)
     };
     if !here.iter().any(is_open) {
@@ -176,7 +190,7 @@ impl One<'_> {
             operator,
         } = self;
         // What is attached to nothing keeps nobody out, so taking it away lets nobody in.
-        let attached = !known.attached_to(world.read()).await?.is_empty();
+        let attached = known.keeps_somebody_out(world.read()).await?;
         let (incident, policy) = (known.incident, known.policy);
         let gate = if attached {
             release::gate(&incident, world.clock().now())

@@ -34,7 +34,9 @@ pub async fn status<O: Outside>(
         // One that is known here alone is shown as that.
         && here.iter().all(|past| past.incident != *id)
     {
-        found = vec![given::one_of(found, id)?];
+        found = vec![
+            given::one_of(found, id).map_err(|failure| given::unread(&armed).unwrap_or(failure))?,
+        ];
     }
     if let Known::Unknown(why) = &armed {
         ui.say(&format!(
@@ -57,7 +59,10 @@ pub async fn status<O: Outside>(
             let there = incidents
                 .iter()
                 .find(|known| known.incident == past.incident);
-            disagreements.extend(DisagreementReport::of(past, organization.as_ref(), there));
+            // What may be in a policy that cannot be read is not missed.
+            if there.is_some() || armed.known().is_some() {
+                disagreements.extend(DisagreementReport::of(past, organization.as_ref(), there));
+            }
         }
     }
     let report = StatusReport {

@@ -1,6 +1,6 @@
 //! The only writer: results on stdout, everything else on stderr, prompts on the terminal.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, IsTerminal as _, Write};
 
 use serde::Serialize;
@@ -68,6 +68,7 @@ pub struct Ui<'a> {
     format: Format,
     /// Why the result could not be written, once it could not.
     unwritten: RefCell<Option<io::Error>>,
+    committed: Cell<bool>,
 }
 
 impl<'a> Ui<'a> {
@@ -84,6 +85,7 @@ impl<'a> Ui<'a> {
             prompt,
             format,
             unwritten: RefCell::new(None),
+            committed: Cell::new(false),
         }
     }
 
@@ -134,6 +136,16 @@ impl<'a> Ui<'a> {
             (Some(line), None) => self.say(&line),
             (None, _) => {}
         }
+    }
+
+    /// From now on something may have been changed, so Ctrl-C is for the verb to answer, which knows what.
+    pub fn commit(&self) {
+        self.committed.set(true);
+    }
+
+    /// Whether something may have been changed.
+    pub fn is_committed(&self) -> bool {
+        self.committed.get()
     }
 
     /// What went wrong, for people.

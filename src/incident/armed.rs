@@ -91,6 +91,21 @@ impl Entry {
         whole && !self.statements.is_empty()
     }
 
+    /// Whether anything of it is in the document.
+    pub fn is_in_document(&self) -> bool {
+        !self.statements.is_empty()
+    }
+
+    /// Whether it is open and has exactly these tags.
+    pub fn is_tagged_with(&self, tags: &BTreeMap<String, String>) -> bool {
+        self.tagged && self.standing == Standing::Open && self.incident.tags() == *tags
+    }
+
+    /// Whether the document has exactly this deny for it.
+    pub fn is_denied_by(&self, deny: &Document) -> bool {
+        self.standing == Standing::Open && self.statements == deny.statements
+    }
+
     /// Its statements as they should be. Fails closed: where the tags do not say whom it denies, the document does.
     fn wanted(&self) -> Vec<Statement> {
         match (self.standing, self.tagged) {
@@ -224,6 +239,23 @@ impl Ledger {
             statements.push(placeholder());
         }
         Document::new(statements)
+    }
+
+    /// Open incidents that were proven and that the document does not deny now: their people are let in, and what was
+    /// proven of them is proven no more.
+    pub fn let_in(&self) -> Vec<Incident> {
+        let let_in = |entry: &&Entry| {
+            entry.standing == Standing::Open
+                && !entry.is_denied()
+                && entry.incident.proven.is_some()
+        };
+        let found = self.entries().filter(let_in);
+        found.map(|entry| entry.incident.clone()).collect()
+    }
+
+    /// The document as it stands.
+    pub fn document(&self) -> &Document {
+        &self.document
     }
 
     /// Whether the document is what the tags say.

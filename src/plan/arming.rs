@@ -18,8 +18,10 @@ use crate::survey::Ground;
 pub struct Arming {
     /// Where it will be attached.
     pub target: TargetId,
-    /// The document that denies nobody.
+    /// The document that will be attached: it denies nobody, or the incidents of an armed policy that was detached.
     pub document: Document,
+    /// The incidents in it.
+    pub incidents: usize,
     /// Create, attach.
     pub steps: Vec<Step>,
 }
@@ -89,16 +91,27 @@ impl Arming {
             let (attached, target) = (ground.attached.len(), ground.target.clone());
             return Err(Refusal::NoSlot { attached, target }.into());
         }
-        let document = armed::unwritten();
+        let unwritten = armed::unwritten();
+        let there = armed.map(Ledger::read).transpose();
+        let there = there.map_err(|error| Unready::Unread(error.to_string()))?;
+        if let Some(foreign) = there
+            .as_ref()
+            .map(Ledger::foreign)
+            .filter(|many| *many > 0 && !attached)
+        {
+            return Err(Unready::Foreign(foreign));
+        }
+        let document = there.as_ref().map_or(&unwritten, Ledger::document).clone();
         let policy = Box::new(NewPolicy {
             name: ARMED_POLICY.to_owned(),
             description: armed::DESCRIPTION.to_owned(),
-            content: document.minified(),
+            content: unwritten.minified(),
             tags: armed::marks(),
         });
         Ok(Self {
             target: ground.target.clone(),
             document,
+            incidents: there.map_or(0, |ledger| ledger.entries().count()),
             steps: vec![
                 Step::CreatePolicy {
                     policy,

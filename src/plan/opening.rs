@@ -103,6 +103,18 @@ pub(super) fn ledger(
     }
 }
 
+/// Whether the armed policy, wherever it is attached, has or had an incident of this id; one that cannot be read may.
+pub(super) fn is_entered(facts: &Facts, id: &IncidentId) -> bool {
+    match &facts.armed {
+        Known::Known(None) => false,
+        Known::Known(Some(armed)) => match Ledger::read(armed) {
+            Ok(ledger) => ledger.knows(id),
+            Err(_) => armed.tags.keys().any(|key| key.contains(id.as_str())),
+        },
+        Known::Unknown(_) => false,
+    }
+}
+
 /// The id of a new incident: one that this machine has begun already, or one drawn from who, where and when, and drawn
 /// again while an incident of that id exists.
 pub(super) fn id_of(
@@ -118,7 +130,9 @@ pub(super) fn id_of(
             && begun.target == facts.target
             && !known(&begun.incident)
     };
-    if let Some(begun) = begun.iter().find(same) {
+    // Of what cannot be read nobody knows whether the id is in it already.
+    let readable = facts.armed.known().is_some();
+    if let Some(begun) = begun.iter().find(same).filter(|_| readable) {
         return begun.incident.clone();
     }
     let seed = format!(

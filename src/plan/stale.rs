@@ -19,9 +19,12 @@ pub enum Moved {
     /// A policy that the plan goes by.
     #[error("the policy {0} was taken away or changed meanwhile")]
     Gone(String),
-    /// The incident's own policy.
-    #[error("the incident's policy was detached meanwhile")]
+    /// The incident's own policy, or its deny in the armed one.
+    #[error("the incident's deny was detached or taken out meanwhile")]
     Detached,
+    /// The incident that the plan takes up.
+    #[error("the incident was released meanwhile, or is being released")]
+    Released,
     /// The target is full.
     #[error("the last place on {0} was taken meanwhile")]
     NoSlot(TargetId),
@@ -46,11 +49,15 @@ impl Plan {
         if let Some(other) = new.into_iter().find(is_its) {
             return Err(Moved::Contained(other.id));
         }
+        let mut tagged = false;
         let mut steps = Vec::new();
         for step in std::mem::take(&mut self.steps) {
             steps.push(match step {
                 Step::UpdatePolicy {
-                    policy, already, ..
+                    policy,
+                    already,
+                    known,
+                    ..
                 } => {
                     let gone = || Moved::Gone(policy.name.clone());
                     let armed = seen.armed.as_ref().ok_or_else(gone)?;
@@ -64,18 +71,36 @@ impl Plan {
                     if let Some(other) = ledger.entries().find(open) {
                         return Err(Moved::Contained(other.incident.id.clone()));
                     }
-                    if !already {
+                    let entry = ledger.entry(&self.incident.id);
+                    let still_open = entry.is_some_and(|entry| entry.standing == Standing::Open);
+                    if known && !still_open {
+                        return Err(Moved::Released);
+                    }
+                    let still = entry.is_some_and(|entry| entry.is_denied_by(&self.document));
+                    // A deny that was there and is not: its proof is none any more, and the plan says it is.
+                    if already && !still {
+                        return Err(Moved::Detached);
+                    }
+                    if entry.is_none() {
                         ledger
                             .room_for(&self.incident)
                             .map_err(|full| Moved::Full(full.to_string()))?;
                     }
+                    tagged = entry.is_some_and(|entry| entry.is_tagged_with(&self.incident.tags()));
                     self.whole = ledger.with(&self.incident).render();
                     Step::UpdatePolicy {
                         policy,
                         content: self.whole.minified(),
-                        already: already && ledger.agrees(),
+                        already: still,
+                        known,
+                        puts_back: ledger.with(&self.incident).let_in(),
                     }
                 }
+                Step::TagPolicy { policy, tags, .. } => Step::TagPolicy {
+                    policy,
+                    tags,
+                    already: tagged,
+                },
                 Step::AttachPolicy { target, already } => {
                     let own = |policy: &PolicySummary| policy.name == self.incident.policy_name();
                     let attached = seen.attached.iter().any(own);
@@ -87,7 +112,7 @@ impl Plan {
                     }
                     Step::AttachPolicy { target, already }
                 }
-                step @ (Step::CreatePolicy { .. } | Step::TagPolicy { .. }) => step,
+                step @ Step::CreatePolicy { .. } => step,
             });
         }
         self.steps = steps;

@@ -164,7 +164,11 @@ pub fn armed(report: &ArmReport) -> String {
     let policy = report.policy_id.as_ref().map_or("", PolicyId::as_str);
     text.push_str(&match &report.target {
         Some(target) => format!(
-            "Armed{already}: {policy} is attached to {target} and denies nobody. `quell contain` is one call from now on.\n"
+            "Armed{already}: {policy} is attached to {target} and {}. `quell contain` is one call from now on.\n",
+            match report.incidents {
+                0 => "denies nobody".to_owned(),
+                many => format!("denies the users of {many} incidents"),
+            }
         ),
         None => format!(
             "Disarmed{already}. `quell contain` makes a policy of its own for each incident.\n"

@@ -3,7 +3,7 @@
 //! Arrives: the policy as others leave it, at any moment. Leaves: a document that is what the tags say, read after the
 //! last write. Goes wrong: [`Discord`].
 
-use crate::cloud::{Clock as _, Cloud, Read};
+use crate::cloud::{Clock as _, Cloud, Read, Trouble, TroubleKind};
 use crate::contain;
 use crate::facts::{ArmedPolicy, PolicySummary};
 use crate::ids::*;
@@ -31,6 +31,9 @@ pub enum Discord {
     /// Somebody wrote what quell cannot read.
     #[error("has a document that quell did not write: {0}")]
     NotOurs(String),
+    /// Somebody has released the incident.
+    #[error("does not hold the incident any more: somebody has released it meanwhile")]
+    Released,
     /// More incidents than it holds.
     #[error("has no room for all its incidents")]
     Full,
@@ -60,7 +63,7 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
         &mut self,
         policy: &PolicyId,
         target: Option<&TargetId>,
-    ) -> Result<(), Stopped> {
+    ) -> Result<Ledger, Stopped> {
         let (read, change, clock) = (self.cloud.read(), self.cloud.change(), self.cloud.clock());
         for _ in 0..MOST_ROUNDS {
             let (armed, ledger) = self.look_at(policy).await?;
@@ -72,11 +75,34 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
                 continue;
             }
             if ledger.agrees() {
-                return Ok(());
+                return Ok(ledger);
             }
+            self.stop_clocks(policy, ledger.let_in()).await?;
             self.write(StepName::AlignPolicy, policy, &ledger).await?;
         }
         Err(Stopped::Armed(Discord::Restless))
+    }
+
+    /// Whoever was let in for a while has been proven for nothing: the wait begins anew with the next proof.
+    pub(super) async fn stop_clocks(
+        &mut self,
+        policy: &PolicyId,
+        let_in: Vec<Incident>,
+    ) -> Result<(), Stopped> {
+        let (read, change, clock) = (self.cloud.read(), self.cloud.change(), self.cloud.clock());
+        for incident in let_in {
+            let incident = Incident {
+                proven: None,
+                ..incident
+            };
+            let mut tags = incident.tags();
+            tags.remove(&first_key(&incident.id));
+            let step = StepName::RecordProof;
+            self.record(Event::Started { step })?;
+            let outcome = contain::tag(read, change, clock, policy, &tags).await;
+            self.settled(step, outcome, policy)?;
+        }
+        Ok(())
     }
 
     /// Takes an incident out: first its tag, which everybody who writes the document goes by, then the document, then the
@@ -226,15 +252,44 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
             return Err(Stopped::Armed(Discord::Full));
         }
         let (read, change, clock) = (self.cloud.read(), self.cloud.change(), self.cloud.clock());
-        let is_so = |there: &str| Document::parse(there).as_ref() == Ok(&whole);
+        // Ours or somebody else's: whoever calls this looks again.
+        let is_so = |there: &str| Document::parse(there).as_ref() != Ok(ledger.document());
+        let again = async || render(read, policy).await;
         self.record(Event::Started { step })?;
-        let outcome = contain::update(read, change, clock, policy, &whole.minified(), is_so).await;
+        let content = whole.minified();
+        let outcome = contain::update(read, change, clock, policy, &content, again, is_so).await;
         self.settled(step, outcome, policy)
     }
 
     async fn look_at(&self, policy: &PolicyId) -> Result<(ArmedPolicy, Ledger), Stopped> {
         look_at(self.cloud.read(), policy).await
     }
+}
+
+/// The document that the tags say now.
+async fn render(read: &impl Read, policy: &PolicyId) -> Result<String, Trouble> {
+    Ok(ledger_of(read, policy).await?.render().minified())
+}
+
+/// The document that the tags say now, with this incident in it.
+pub(super) async fn render_with(
+    read: &impl Read,
+    policy: &PolicyId,
+    incident: &Incident,
+) -> Result<String, Trouble> {
+    let ledger = ledger_of(read, policy).await?;
+    Ok(ledger.with(incident).render().minified())
+}
+
+async fn ledger_of(read: &impl Read, policy: &PolicyId) -> Result<Ledger, Trouble> {
+    let trouble = |detail: String| Trouble {
+        operation: "organizations:DescribePolicy",
+        kind: TroubleKind::Refused,
+        detail,
+    };
+    let armed = survey::look_at(read, policy).await?;
+    let armed = armed.ok_or_else(|| trouble("the armed policy is gone".to_owned()))?;
+    Ledger::read(&armed).map_err(|error| trouble(error.to_string()))
 }
 
 /// The armed policy as it stands, read.

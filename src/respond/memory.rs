@@ -29,6 +29,8 @@ pub struct Entered {
     pub standing: Standing,
     /// Whether the document denies all of it.
     pub denied: bool,
+    /// Whether anything of it is in the document.
+    pub in_document: bool,
     /// Whether its tags are there.
     pub tagged: bool,
     /// The policy as it stands.
@@ -45,6 +47,18 @@ impl Remembered {
             None => read.targets(&self.policy.id).await,
             Some(entered) if entered.denied => Ok(entered.armed.targets.clone()),
             Some(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// Whether taking it away could let anybody in. Whatever is open in the armed policy counts, in its document or not:
+    /// whoever writes there next puts it back.
+    ///
+    /// # Errors
+    /// [`Trouble`], when AWS did not answer.
+    pub async fn keeps_somebody_out(&self, read: &impl Read) -> Result<bool, Trouble> {
+        match &self.entered {
+            None => Ok(!read.targets(&self.policy.id).await?.is_empty()),
+            Some(entered) => Ok(entered.standing == Standing::Open || entered.in_document),
         }
     }
 
@@ -66,7 +80,8 @@ pub async fn remembered(read: &impl Read) -> Result<Vec<Remembered>, Trouble> {
     Ok(recalled(read).await?.0)
 }
 
-/// Every incident that AWS remembers, oldest first, and the armed policy.
+/// Every incident that AWS remembers, oldest first, and the armed policy. Where that is unknown, more incidents may be in
+/// it than these.
 ///
 /// # Errors
 /// [`Trouble`], when AWS did not answer.
@@ -92,20 +107,27 @@ pub async fn recalled(
             entered: None,
         });
     }
-    if let Known::Known(Some(armed)) = &memory.armed
-        && let Ok(ledger) = Ledger::read(armed)
-    {
-        all.extend(ledger.entries().map(|entry| Remembered {
+    let mut unread = None;
+    if let Known::Known(Some(armed)) = &memory.armed {
+        let ledger = Ledger::read(armed).map_err(|error| error.to_string());
+        unread = ledger.as_ref().err().cloned();
+        let entries = ledger.iter().flat_map(Ledger::entries);
+        all.extend(entries.map(|entry| Remembered {
             incident: entry.incident.clone(),
             policy: armed.summary.clone(),
             entered: Some(Entered {
                 standing: entry.standing,
                 denied: entry.is_denied(),
+                in_document: entry.is_in_document(),
                 tagged: entry.tagged,
                 armed: armed.clone(),
             }),
         }));
     }
     all.sort_by_key(|known| known.incident.opened);
-    Ok((all, memory.armed))
+    let armed = match unread {
+        Some(why) => Known::Unknown(why),
+        None => memory.armed,
+    };
+    Ok((all, armed))
 }

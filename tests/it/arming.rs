@@ -632,3 +632,166 @@ async fn an_armed_policy_that_somebody_used_while_it_was_to_be_taken_away_stays(
     assert_eq!(is_refused(&practice, "test-user"), Some(true));
     assert_eq!(armed(&practice).unwrap().targets.len(), 1);
 }
+
+/// Replaces the armed policy's document, as anybody with the right can.
+fn overwritten(practice: &Practice, document: &str) {
+    let document = quell::policy::document::Document::parse(document).unwrap();
+    practice.range.with(|state| {
+        let policy = state
+            .policies
+            .values_mut()
+            .find(|policy| policy.name == ARMED_POLICY)
+            .unwrap();
+        policy.content = document.minified();
+        policy.document = std::sync::Arc::new(document);
+        state.policies_changed();
+    });
+    practice.range.advance(SignedDuration::from_mins(1));
+}
+
+#[tokio::test]
+async fn a_deny_that_somebody_has_edited_keeps_its_gate() {
+    let practice = armed_practice().await;
+    practice
+        .quell("contain test-user --yes")
+        .await
+        .expect(Exit::Done);
+    let incident = practice.incident().await;
+    // The same statements, and somebody's note in one of them.
+    let edited = armed(&practice)
+        .unwrap()
+        .content
+        .replace("UserId\"", "UserIdEdited\"");
+    overwritten(&practice, &edited);
+    for document in [
+        edited.as_str(),
+        &quell::incident::armed::unwritten().minified(),
+    ] {
+        overwritten(&practice, document);
+        practice
+            .quell(&format!("release {incident} --yes"))
+            .await
+            .expect(Exit::Refused)
+            .says("may still be alive");
+    }
+}
+
+#[tokio::test]
+async fn what_was_released_while_the_operator_was_typing_is_not_taken_for_denied() {
+    let practice = armed_practice().await;
+    practice
+        .quell("contain test-user --yes")
+        .await
+        .expect(Exit::Done);
+    let incident = practice.incident().await;
+    practice.types("test-user");
+    practice.meanwhile(move |other| {
+        Box::pin(async move {
+            let line = format!("release {incident} --yes --force --verify-timeout 1s");
+            other.quell(&line).await;
+        })
+    });
+    practice
+        .quell("contain test-user")
+        .await
+        .expect(Exit::Refused)
+        .says("the incident was released meanwhile");
+    practice
+        .quell("contain test-user --yes")
+        .await
+        .expect(Exit::Done);
+    assert_eq!(is_refused(&practice, "test-user"), Some(true));
+}
+
+#[tokio::test]
+async fn what_is_in_a_policy_that_cannot_be_read_is_not_called_gone() {
+    let practice = armed_practice().await;
+    practice
+        .quell("contain test-user --yes")
+        .await
+        .expect(Exit::Done);
+    let incident = practice.incident().await;
+    practice.goes_wrong(
+        "organizations:DescribePolicy",
+        9_999,
+        Wrong::Error {
+            status: 400,
+            code: "AccessDeniedException".to_owned(),
+        },
+    );
+    practice
+        .quell(&format!("release {incident} --yes"))
+        .await
+        .expect(Exit::Failed)
+        .says("the armed policy cannot be read");
+    practice
+        .quell("release --due --yes")
+        .await
+        .expect(Exit::Partly)
+        .says("what is in it is not known");
+    let status = practice.quell("status --output json").await.json();
+    assert_eq!(status["disagreements"], serde_json::json!([]));
+}
+
+#[tokio::test]
+async fn whoever_was_let_in_for_a_while_waits_anew() {
+    let practice = armed_practice().await;
+    practice
+        .quell("contain test-user --yes")
+        .await
+        .expect(Exit::Done);
+    let proven = practice.quell("status --output json").await.json();
+    assert_ne!(proven["incidents"][0]["proven"], serde_json::Value::Null);
+    overwritten(&practice, &quell::incident::armed::unwritten().minified());
+    // Somebody else's containment puts it back, and what was proven of it before is proven no more.
+    practice
+        .on_another_machine()
+        .quell("contain alice@example.com --yes")
+        .await
+        .expect(Exit::Done);
+    assert_eq!(is_refused(&practice, "test-user"), Some(true));
+    let status = practice.quell("status --output json").await.json();
+    let incidents = status["incidents"].as_array().unwrap();
+    let of = |name: &str| {
+        let found = incidents.iter().find(|one| one["principal"] == name);
+        found.unwrap()["proven"].clone()
+    };
+    assert_eq!(of("test-user"), serde_json::Value::Null);
+    assert_ne!(of("alice@example.com"), serde_json::Value::Null);
+}
+
+#[tokio::test]
+async fn a_policy_of_its_own_on_request_also_for_whom_the_armed_one_denies() {
+    let practice = armed_practice().await;
+    practice
+        .quell("contain test-user --yes")
+        .await
+        .expect(Exit::Done);
+    practice
+        .quell("contain test-user --yes --cold")
+        .await
+        .expect(Exit::Done)
+        .says("The same user is denied by q-");
+    assert_eq!(practice.ours().len(), 2);
+}
+
+#[tokio::test]
+async fn what_nobody_has_seen_is_not_attached_in_the_name_of_arming() {
+    let practice = armed_practice().await;
+    overwritten(
+        &practice,
+        r#"{"Version":"2012-10-17","Statement":[{"Sid":"Everything","Effect":"Deny","Action":"*","Resource":"*"}]}"#,
+    );
+    practice.range.with(|state| {
+        let root = state.root.clone();
+        let attached = state.attachments.get_mut(&root).unwrap();
+        attached.retain(|id| id.as_str() == "p-FullAWSAccess");
+        state.policies_changed();
+    });
+    practice
+        .quell("prepare arm --yes")
+        .await
+        .expect(Exit::Refused)
+        .says("statements that quell did not write");
+    assert_eq!(armed(&practice).unwrap().targets, []);
+}

@@ -175,6 +175,12 @@ async fn an_incident_of_another_organization_is_not_missed_in_this_one() {
     )
     .unwrap();
     assert_eq!(disagreements(&practice).await, Vec::<Value>::new());
+    // And it is not called gone because this organization never had it.
+    practice
+        .quell(&format!("release {incident} --yes"))
+        .await
+        .expect(Exit::Failed)
+        .says("the organization has no incident");
 }
 
 #[tokio::test]

@@ -34,7 +34,11 @@ impl<'a> Contained<'a> {
         ui: &Ui<'_>,
         several: bool,
     ) -> Result<Self, Failure> {
-        let plan = respond::look_again(world.read(), world.clock(), prepared).await?;
+        let plan = tokio::select! {
+            biased;
+            () = outside.interrupted() => return Err(Failure::new(Exit::Interrupted, "interrupted")),
+            plan = respond::look_again(world.read(), world.clock(), prepared) => plan?,
+        };
         let approved = approval.of(plan, world.clock().now())?;
         let incident = &approved.plan.incident.id;
         let mut journal = open_journal(common, incident, ui)?;
@@ -51,6 +55,15 @@ impl<'a> Contained<'a> {
             journal,
             approved,
         })
+    }
+
+    /// Whom it denies and how far it is, for people.
+    pub(super) fn told(&self) -> String {
+        let plan = &self.approved.plan;
+        format!(
+            "{} is denied by {} (incident {}), NOT PROVEN",
+            plan.principal.username, self.accepted.policy.id, plan.incident.id
+        )
     }
 
     /// Whether it holds.
