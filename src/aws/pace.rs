@@ -12,12 +12,18 @@ use crate::rates::Rate;
 /// Others in the account use the same allowance, so we leave them a fifth of it.
 const SHARE: (u32, u32) = (4, 5);
 
-/// Waits longer than this come from a clock that was set back, not from calls; and no call outlives it.
-const CLOCK_WAS_SET: Duration = Duration::from_secs(40);
-
 /// Who has called when.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Pace(Arc<Mutex<BTreeMap<&'static str, SystemTime>>>);
+pub(super) struct Pace(Arc<Mutex<BTreeMap<&'static str, Queue>>>);
+
+/// One row's queue.
+#[derive(Debug)]
+struct Queue {
+    /// When its next place is free.
+    next: SystemTime,
+    /// When it was last asked for: a moment before that is a clock that was set back.
+    asked: SystemTime,
+}
 
 impl Pace {
     /// Takes a place in the row's queue: how long to wait for it.
@@ -25,13 +31,16 @@ impl Pace {
         let mut rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (ours, of) = SHARE;
         let between = Duration::from_secs(1) * of / (rate.per_second * ours).max(1);
-        let next = rows.entry(rate.row).or_insert(now);
-        let ahead = next.duration_since(now).unwrap_or_default();
-        if ahead.is_zero() || ahead > CLOCK_WAS_SET {
-            *next = now;
+        let queue = rows.entry(rate.row).or_insert(Queue {
+            next: now,
+            asked: now,
+        });
+        if now < queue.asked || queue.next < now {
+            queue.next = now;
         }
-        let ahead = next.duration_since(now).unwrap_or_default();
-        *next += between;
+        queue.asked = now;
+        let ahead = queue.next.duration_since(now).unwrap_or_default();
+        queue.next += between;
         ahead.saturating_sub(between * rate.burst.saturating_sub(1))
     }
 }
