@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from conftest import QUELL, quick_playbook
 
 # Each kills a containment and its release. By hand: QUELL_KILLS=300.
-KILLS = int(os.environ.get("QUELL_KILLS", "12"))
+KILLS = int(os.environ.get("QUELL_KILLS", "8"))
 
 
 class Observer:
