@@ -12,6 +12,10 @@
 
 pub mod build;
 
+pub mod clock;
+
+pub mod directory;
+
 pub mod gate;
 
 pub mod memory;
@@ -21,8 +25,6 @@ pub mod serve;
 pub mod state;
 
 pub mod wire;
-
-mod directory;
 
 mod guardduty;
 

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::ids::*;
 use crate::policy::document::Document;
+use crate::range::directory::roles::{new_role_id, path_in, session_of, set_of};
 use crate::range::identity::{Credentials, Minted, mint};
 use crate::range::state::{
     Account, Actor, Assignment, Directory, PermissionSet, Policy, Role, Session, State, Unit, User,
@@ -26,9 +27,6 @@ pub const SECRET: &str = "practice";
 
 /// The user that is practised on.
 pub const HERO: &str = "test-user";
-
-/// Identity Center's session of a set without a duration of its own (aws-facts §9).
-const DEFAULT_SESSION: SignedDuration = SignedDuration::from_hours(1);
 
 /// What to build.
 #[derive(Debug, Clone)]
@@ -122,6 +120,7 @@ fn ground(blueprint: &Blueprint) -> Result<State, NotAnId> {
         groups: BTreeMap::new(),
         sets: BTreeMap::new(),
         assignments: Vec::new(),
+        orders: Vec::new(),
     };
     let organization = OrganizationId::parse("o-quellrange1")?;
     let mut state = State::empty(
@@ -178,13 +177,14 @@ fn ground(blueprint: &Blueprint) -> Result<State, NotAnId> {
         let mut roles = BTreeMap::new();
         if id != management {
             for role in ["OrganizationAccountAccessRole", "quell-canary"] {
-                let id = role_id(&mut state)?;
+                let id = new_role_id(&mut state)?;
                 roles.insert(
                     role.to_owned(),
                     Role {
                         id,
                         path: "/".to_owned(),
                         trusts: BTreeSet::from([management.clone()]),
+                        inline: None,
                     },
                 );
             }
@@ -266,6 +266,7 @@ fn people(state: &mut State, blueprint: &Blueprint) -> Result<(), NotAnId> {
             PermissionSet {
                 name: name.to_owned(),
                 duration: duration.map(str::to_owned),
+                inline: None,
             },
         );
         sets.insert(name, arn);
@@ -307,6 +308,7 @@ fn people(state: &mut State, blueprint: &Blueprint) -> Result<(), NotAnId> {
                 username,
                 email,
                 groups,
+                ..User::default()
             },
         );
     }
@@ -393,17 +395,10 @@ fn sessions(
                     "AWSReservedSSO_{set_name}_{}",
                     state.draw(16, b"0123456789abcdef")
                 ),
-                role_id(state)?,
+                new_role_id(state)?,
             ),
         };
-        let path = if state.directory.region.as_str() == "us-east-1" {
-            "/aws-reserved/sso.amazonaws.com/".to_owned()
-        } else {
-            format!(
-                "/aws-reserved/sso.amazonaws.com/{}/",
-                state.directory.region
-            )
-        };
+        let path = path_in(&state.directory.region);
         if let Some(account) = state.accounts.get_mut(&account) {
             account.roles.insert(
                 name.clone(),
@@ -411,6 +406,7 @@ fn sessions(
                     id,
                     path,
                     trusts: BTreeSet::new(),
+                    inline: None,
                 },
             );
         }
@@ -449,7 +445,7 @@ fn sessions(
             let Some(role) = reserved.get(&(account.clone(), set.clone())) else {
                 continue;
             };
-            let lives = session_of(state.directory.sets.get(&set));
+            let lives = session_of(state, &set);
             let key = open(state, &account, role, &name, lives, Some(id.clone()))?;
             act(
                 state,
@@ -471,7 +467,7 @@ fn sessions(
         "AWSReservedSSO_AdministratorAccess_{}",
         state.draw(16, b"0123456789abcdef")
     );
-    let id = role_id(state)?;
+    let id = new_role_id(state)?;
     if let Some(account) = state.accounts.get_mut(&management) {
         account.roles.insert(
             role.clone(),
@@ -479,6 +475,7 @@ fn sessions(
                 id,
                 path: "/aws-reserved/sso.amazonaws.com/".to_owned(),
                 trusts: BTreeSet::new(),
+                inline: None,
             },
         );
     }
@@ -517,7 +514,7 @@ fn bystanders(state: &mut State, blueprint: &Blueprint) -> Result<(), NotAnId> {
             let Ok(name) = SessionName::parse(name) else {
                 continue;
             };
-            let id = role_id(state)?;
+            let id = new_role_id(state)?;
             if let Some(account) = state.accounts.get_mut(&account) {
                 account.roles.insert(
                     role.to_owned(),
@@ -525,6 +522,7 @@ fn bystanders(state: &mut State, blueprint: &Blueprint) -> Result<(), NotAnId> {
                         id,
                         path: "/".to_owned(),
                         trusts: BTreeSet::new(),
+                        inline: None,
                     },
                 );
             }
@@ -563,7 +561,7 @@ fn open(
         .map(|role| (role.id.clone(), role.path.clone()));
     let (id, path) = match known {
         Some(known) => known,
-        None => (role_id(state)?, "/".to_owned()),
+        None => (new_role_id(state)?, "/".to_owned()),
     };
     let wanted = Minted {
         account: account.clone(),
@@ -642,25 +640,6 @@ fn raise_finding(
         .detectors
         .insert(detector.clone(), BTreeMap::from([(id.clone(), finding)]));
     Ok((detector, FindingId::parse(id)?))
-}
-
-/// The permission set in the name of a reserved role.
-fn set_of(role: &str) -> Option<&str> {
-    role.strip_prefix("AWSReservedSSO_")?
-        .rsplit_once('_')
-        .map(|(set, _)| set)
-}
-
-fn session_of(set: Option<&PermissionSet>) -> SignedDuration {
-    set.and_then(|set| set.duration.as_ref()?.parse().ok())
-        .unwrap_or(DEFAULT_SESSION)
-}
-
-fn role_id(state: &mut State) -> Result<RoleId, NotAnId> {
-    RoleId::parse(format!(
-        "AROA{}",
-        state.draw(17, b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567")
-    ))
 }
 
 fn member_id(state: &mut State) -> String {

@@ -1,10 +1,18 @@
 //! Identity Center on the range: sso-admin and the identity store (aws-facts §9).
 
+pub mod orders;
+
+pub(crate) mod roles;
+
+mod members;
+
+mod policies;
+
 use serde_json::{Value, json};
 
 use crate::ids::*;
 use crate::range::state::{Assignment, Session, State, User};
-use crate::range::wire::{Asked, Refusal, page, unsupported};
+use crate::range::wire::{Asked, Refusal, page};
 
 /// Answers one operation of sso-admin.
 pub(super) fn sso(state: &mut State, session: &Session, asked: &Asked) -> Result<Value, Refusal> {
@@ -32,11 +40,7 @@ pub(super) fn sso(state: &mut State, session: &Session, asked: &Asked) -> Result
         return page(asked, "Instances", listed.collect(), 100);
     }
     if session.account != state.management && !state.delegated.contains(&session.account) {
-        return Err(Refusal::new(
-            400,
-            "AccessDeniedException",
-            "You do not have sufficient access to perform this action.",
-        ));
+        return Err(denied());
     }
     if !here || asked.text("InstanceArn") != directory.instance.as_str() {
         return Err(missing(
@@ -83,7 +87,7 @@ pub(super) fn sso(state: &mut State, session: &Session, asked: &Asked) -> Result
             let shown = there.map(listed);
             page(asked, "AccountAssignments", shown.collect(), 100)
         }
-        _ => Err(unsupported(asked)),
+        _ => orders::perform(state, session, asked),
     }
 }
 
@@ -91,11 +95,7 @@ pub(super) fn sso(state: &mut State, session: &Session, asked: &Asked) -> Result
 pub(super) fn store(state: &mut State, session: &Session, asked: &Asked) -> Result<Value, Refusal> {
     let directory = &state.directory;
     if session.account != state.management && !state.delegated.contains(&session.account) {
-        return Err(Refusal::new(
-            400,
-            "AccessDeniedException",
-            "You do not have sufficient access to perform this action.",
-        ));
+        return Err(denied());
     }
     if asked.region != directory.region.as_str()
         || asked.text("IdentityStoreId") != directory.store.as_str()
@@ -180,17 +180,11 @@ pub(super) fn store(state: &mut State, session: &Session, asked: &Asked) -> Resu
                 .iter()
                 .find(|(id, _)| id.as_str() == member)
                 .ok_or_else(|| missing("USER", "USER not found."))?;
-            let memberships = user.groups.iter().map(|group| {
-                json!({
-                    "IdentityStoreId": directory.store,
-                    "MembershipId": format!("{group}-{member}"),
-                    "GroupId": group,
-                    "MemberId": { "UserId": member },
-                })
-            });
+            let groups = user.groups.iter();
+            let memberships = groups.map(|group| members::listed(state, group, member));
             page(asked, "GroupMemberships", memberships.collect(), 100)
         }
-        _ => Err(unsupported(asked)),
+        _ => members::perform(state, asked),
     }
 }
 
@@ -204,14 +198,27 @@ fn listed(assignment: &Assignment) -> Value {
 }
 
 fn described(state: &State, id: &UserId, user: &User) -> Value {
-    json!({
+    let mut shown = json!({
         "IdentityStoreId": state.directory.store,
         "UserId": id,
         "UserName": user.username,
         "DisplayName": user.username,
         "Emails": [{ "Value": user.email, "Type": "work", "Primary": true }],
-        "UserStatus": "ENABLED",
-    })
+        "UserStatus": if user.disabled { "DISABLED" } else { "ENABLED" },
+    });
+    if let (Some(issuer), Some(object)) = (&user.external, shown.as_object_mut()) {
+        let external = json!([{ "Issuer": issuer, "Id": format!("external-{id}") }]);
+        object.insert("ExternalIds".to_owned(), external);
+    }
+    shown
+}
+
+fn denied() -> Refusal {
+    Refusal::new(
+        400,
+        "AccessDeniedException",
+        "You do not have sufficient access to perform this action.",
+    )
 }
 
 fn missing(kind: &str, message: &str) -> Refusal {

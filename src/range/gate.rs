@@ -1,7 +1,9 @@
-//! Who is asking, and whether the service control policies on their path let them.
+//! Who is asking, and whether the service control policies on their path and the policies of their own identity let
+//! them.
 
 use std::sync::Arc;
 
+use crate::policy::document::Document;
 use crate::policy::evaluate::{Decision, Level, Request, evaluate};
 use crate::range::state::{Session, State};
 use crate::range::wire::Refusal;
@@ -32,7 +34,8 @@ pub fn authenticate(state: &State, key: &str, token: Option<&str>) -> Result<Ses
     }
 }
 
-/// Whether the policies let this session do this.
+/// Whether the policies let this session do this: those of its account's path, its own session policy, and the inline
+/// policies of the identity behind it.
 ///
 /// # Errors
 /// A 403 in AWS's words, with the ARN of the policy that refuses.
@@ -47,79 +50,151 @@ pub fn authorize(
     if action == "sts:GetCallerIdentity" {
         return Ok(());
     }
-    let request = request(state, session, action, resource, region);
-    if let Some(policy) = &session.policy {
+    let question = Question {
+        state,
+        session,
+        action,
+        resource,
+        request: request(state, session, action, resource, region),
+    };
+    question.session_policy()?;
+    question.scps()?;
+    question.identity()
+}
+
+/// One request before the policies.
+struct Question<'a> {
+    state: &'a State,
+    session: &'a Session,
+    action: &'a str,
+    resource: &'a str,
+    request: Request,
+}
+
+impl Question<'_> {
+    fn session_policy(&self) -> Result<(), Refusal> {
+        let Some(policy) = &self.session.policy else {
+            return Ok(());
+        };
         let levels = [Level {
             name: "session".to_owned(),
             policies: vec![("session policy", policy)],
         }];
-        if evaluate(&request, &levels).decision != Decision::Allow {
-            return Err(denied(
-                session,
-                action,
-                resource,
-                &format!("because no session policy allows the {action} action"),
-            ));
+        if evaluate(&self.request, &levels).decision == Decision::Allow {
+            return Ok(());
         }
+        let action = self.action;
+        Err(self.denied(&format!(
+            "because no session policy allows the {action} action"
+        )))
     }
-    if session.account == state.management || !state.exists || !state.scps_enabled {
-        return Ok(());
-    }
-    let Some(enforced) = state.enforced_in(&session.account) else {
-        return Ok(());
-    };
-    let levels: Vec<Level<'_>> = state
-        .path_of(&session.account)
-        .iter()
-        .map(|target| {
-            let ids = enforced
-                .attachments
-                .get(target)
-                .map(Vec::as_slice)
-                .unwrap_or_default();
-            // The id rather than the name: the refusal names the policy's ARN.
-            let policies = ids.iter().filter_map(|id| {
-                enforced
-                    .policies
-                    .get(id)
-                    .map(|(_, document)| (id.as_str(), Arc::as_ref(document)))
-            });
-            Level {
-                name: target.to_string(),
-                policies: policies.collect(),
+
+    fn scps(&self) -> Result<(), Refusal> {
+        let (state, session, action) = (self.state, self.session, self.action);
+        if session.account == state.management || !state.exists || !state.scps_enabled {
+            return Ok(());
+        }
+        let Some(enforced) = state.enforced_in(&session.account) else {
+            return Ok(());
+        };
+        let levels: Vec<Level<'_>> = state
+            .path_of(&session.account)
+            .iter()
+            .map(|target| {
+                let ids = enforced
+                    .attachments
+                    .get(target)
+                    .map(Vec::as_slice)
+                    .unwrap_or_default();
+                // The id rather than the name: the refusal names the policy's ARN.
+                let policies = ids.iter().filter_map(|id| {
+                    enforced
+                        .policies
+                        .get(id)
+                        .map(|(_, document)| (id.as_str(), Arc::as_ref(document)))
+                });
+                Level {
+                    name: target.to_string(),
+                    policies: policies.collect(),
+                }
+            })
+            .collect();
+        let verdict = evaluate(&self.request, &levels);
+        match verdict.decision {
+            Decision::Allow => Ok(()),
+            Decision::ExplicitDeny => {
+                let policy = verdict
+                    .by
+                    .first()
+                    .map(|by| arn_of(state, &by.policy))
+                    .unwrap_or_default();
+                Err(self.denied(&format!(
+                    "with an explicit deny in a service control policy: {policy}"
+                )))
             }
-        })
-        .collect();
-    let verdict = evaluate(&request, &levels);
-    match verdict.decision {
-        Decision::Allow => Ok(()),
-        Decision::ExplicitDeny => {
-            let policy = verdict
-                .by
-                .first()
-                .map(|by| arn_of(state, &by.policy))
-                .unwrap_or_default();
-            Err(denied(
-                session,
-                action,
-                resource,
-                &format!("with an explicit deny in a service control policy: {policy}"),
-            ))
+            Decision::ImplicitDeny => Err(self.denied(&format!(
+                "because no service control policy allows the {action} action"
+            ))),
+            Decision::Unknown => {
+                Err(self.cannot_judge("a service control policy", &verdict.because))
+            }
         }
-        Decision::ImplicitDeny => Err(denied(
-            session,
-            action,
-            resource,
-            &format!("because no service control policy allows the {action} action"),
-        )),
-        Decision::Unknown => Err(Refusal::new(
-            403,
-            "AccessDenied",
-            &format!(
-                "The practice range cannot judge whether a service control policy refuses {action}: {}",
-                verdict.because
-            ),
-        )),
+    }
+
+    /// What the identity's own policies refuse. What they allow is not asked: permission sets and users are taken to
+    /// allow everything. They bind at once and in every account, also where no SCP applies (aws-facts §11).
+    fn identity(&self) -> Result<(), Refusal> {
+        let (state, session, action) = (self.state, self.session, self.action);
+        let role_id = session.user_id.split(':').next().unwrap_or_default();
+        if state.gone.contains(role_id) {
+            return Err(self.denied(&format!(
+                "because no identity-based policy allows the {action} action"
+            )));
+        }
+        let account = state.accounts.get(&session.account);
+        let name = session.principal_arn.rsplit('/').next().unwrap_or_default();
+        let role = account.and_then(|account| account.roles.get(name));
+        let inline = role
+            .filter(|role| role.id.as_str() == role_id)
+            .and_then(|role| role.inline.as_ref());
+        let Some(inline) = inline else {
+            return Ok(());
+        };
+        let everything = Document::allow_all();
+        let levels = [Level {
+            name: "identity".to_owned(),
+            policies: vec![
+                ("everything", &everything),
+                ("inline policy", &inline.document),
+            ],
+        }];
+        let verdict = evaluate(&self.request, &levels);
+        match verdict.decision {
+            // Everything is allowed beside it, so there is no implicit deny.
+            Decision::Allow | Decision::ImplicitDeny => Ok(()),
+            Decision::ExplicitDeny => {
+                Err(self.denied("with an explicit deny in an identity-based policy"))
+            }
+            Decision::Unknown => {
+                Err(self.cannot_judge("an identity-based policy", &verdict.because))
+            }
+        }
+    }
+
+    fn denied(&self, why: &str) -> Refusal {
+        let message = format!(
+            "User: {} is not authorized to perform: {} on resource: {} {why}",
+            self.session.arn, self.action, self.resource
+        );
+        Refusal::new(403, "AccessDenied", &message)
+    }
+
+    fn cannot_judge(&self, policy: &str, because: &str) -> Refusal {
+        let message = format!(
+            "The practice range cannot judge whether {policy} refuses {}: {because}",
+            self.action
+        );
+        Refusal::new(403, "AccessDenied", &message)
     }
 }
 
@@ -168,14 +243,6 @@ fn request(
             .map(|moment| ("aws:TokenIssueTime", moment.to_string())),
     );
     Request::new(action, resource, keys)
-}
-
-fn denied(session: &Session, action: &str, resource: &str, why: &str) -> Refusal {
-    let message = format!(
-        "User: {} is not authorized to perform: {action} on resource: {resource} {why}",
-        session.arn
-    );
-    Refusal::new(403, "AccessDenied", &message)
 }
 
 /// The ARN of a policy by id; AWS's own policies belong to no organization.

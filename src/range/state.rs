@@ -7,12 +7,11 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::ids::*;
-use crate::policy::document::Document;
-use crate::range::{Call, wire};
+use crate::policy::document::{Document, DocumentError};
+use crate::range::Call;
+pub use crate::range::clock::{Actor, Ended, Sighting, What};
+use crate::range::directory::orders::Order;
 use crate::rates;
-
-/// How long an actor waits after a call that was not answered.
-const WHEN_REFUSED: SignedDuration = SignedDuration::from_mins(3);
 
 /// The organization, its directory, everybody's sessions, and what was called.
 #[derive(Debug)]
@@ -59,6 +58,10 @@ pub struct State {
     pub actors: Vec<Actor>,
     /// What they saw: the observer's record, by which a drill is graded.
     pub seen: Vec<Sighting>,
+    /// What will happen by itself, by moment and then in the order it was arranged in ([`State::later`]).
+    pub agenda: BTreeMap<(Timestamp, u64), What>,
+    /// The ids (`AROA…`) of reserved roles that were deleted: their sessions are refused everything (aws-facts §11).
+    pub gone: BTreeSet<String>,
     /// Where ids come from.
     pub dice: fastrand::Rng,
     /// What each moment's policies were: an account goes by an older moment than now.
@@ -96,6 +99,31 @@ pub struct Role {
     pub path: String,
     /// Whose principals may assume it.
     pub trusts: BTreeSet<AccountId>,
+    /// The inline policy of its permission set as it was last provisioned; `None` for a role that is of no set, or of
+    /// a set without one.
+    pub inline: Option<Inline>,
+}
+
+/// An inline policy, of a permission set, of its role or of an IAM user.
+#[derive(Debug, Clone)]
+pub struct Inline {
+    /// As it came.
+    pub text: String,
+    /// As it is read.
+    pub document: Arc<Document>,
+}
+
+impl Inline {
+    /// Reads one.
+    ///
+    /// # Errors
+    /// [`DocumentError`] when it is no policy document.
+    pub fn parse(text: &str) -> Result<Self, DocumentError> {
+        Ok(Self {
+            text: text.to_owned(),
+            document: Arc::new(Document::parse(text)?),
+        })
+    }
 }
 
 /// An SCP.
@@ -143,10 +171,12 @@ pub struct Directory {
     pub sets: BTreeMap<PermissionSetArn, PermissionSet>,
     /// Who has which set in which account.
     pub assignments: Vec<Assignment>,
+    /// What was asked for and takes its time, oldest first; those that ended are kept for a while to be asked about.
+    pub orders: Vec<Order>,
 }
 
 /// A user.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct User {
     /// As the directory spells it.
     pub username: String,
@@ -154,6 +184,10 @@ pub struct User {
     pub email: String,
     /// Groups they are in.
     pub groups: BTreeSet<GroupId>,
+    /// Whether their access was switched off. It ends no session that they have (aws-facts §2).
+    pub disabled: bool,
+    /// The identity provider that provisioned them, if one did: the issuer in their `ExternalIds`.
+    pub external: Option<String>,
 }
 
 /// A permission set.
@@ -163,10 +197,12 @@ pub struct PermissionSet {
     pub name: String,
     /// ISO 8601, or not set.
     pub duration: Option<String>,
+    /// Its inline policy. It binds in an account once it was provisioned there ([`Role::inline`]).
+    pub inline: Option<Inline>,
 }
 
 /// One assignment.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assignment {
     /// Where.
     pub account: AccountId,
@@ -232,45 +268,6 @@ pub enum Wrong {
     LoseRequest,
 }
 
-/// Somebody who calls by themselves.
-#[derive(Debug, Clone)]
-pub struct Actor {
-    /// For the record.
-    pub name: String,
-    /// Whether they are whom the drill contains.
-    pub attacker: bool,
-    /// The session they call with.
-    pub key: String,
-    /// How often.
-    pub every: SignedDuration,
-    /// When next.
-    pub next: Timestamp,
-    /// Whether they get a fresh session when theirs has expired: honest people sign in again.
-    pub renews: bool,
-}
-
-/// How one call of an actor ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sighting {
-    /// When.
-    pub at: Timestamp,
-    /// Which actor, by index.
-    pub actor: usize,
-    /// How.
-    pub ended: Ended,
-}
-
-/// How a call ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
-    /// Answered.
-    Allowed,
-    /// Refused by policy.
-    Refused,
-    /// The session was over.
-    Expired,
-}
-
 impl State {
     /// An organization with nothing in it but its root and `FullAWSAccess`.
     pub fn empty(
@@ -303,6 +300,8 @@ impl State {
             mishaps: Vec::new(),
             actors: Vec::new(),
             seen: Vec::new(),
+            agenda: BTreeMap::new(),
+            gone: BTreeSet::new(),
             dice: fastrand::Rng::with_seed(seed),
             history: Vec::new(),
         };
@@ -385,77 +384,6 @@ impl State {
             || target
                 .account()
                 .is_some_and(|account| self.accounts.contains_key(&account))
-    }
-
-    /// Moves the clock to a moment; everybody who meant to call meanwhile does, in order.
-    pub fn advance(&mut self, by: SignedDuration) {
-        let until = self.now + by;
-        while let Some((i, at)) = self.next_actor().filter(|(_, at)| *at <= until) {
-            self.now = self.now.max(at);
-            self.act(i);
-        }
-        self.now = until;
-    }
-
-    fn next_actor(&self) -> Option<(usize, Timestamp)> {
-        self.actors
-            .iter()
-            .enumerate()
-            .map(|(i, actor)| (i, actor.next))
-            .min_by_key(|(_, at)| *at)
-    }
-
-    /// One call of one actor, through the same gate as everybody's.
-    fn act(&mut self, i: usize) {
-        let Some(actor) = self.actors.get(i).cloned() else {
-            return;
-        };
-        if actor.renews {
-            self.renew(&actor.key);
-        }
-        let token = self
-            .sessions
-            .get(&actor.key)
-            .and_then(|session| session.token.clone());
-        let answer = wire::answer(self, &wire::as_actor(&actor.key, token.as_deref()));
-        let status = answer.as_ref().map_or(0, |answer| answer.status().as_u16());
-        let error = answer
-            .as_ref()
-            .and_then(|answer| answer.headers().get("x-amzn-errortype"));
-        let expired = error.is_some_and(|error| error == "ExpiredToken");
-        // Actors would drown the record of everybody else's calls.
-        self.calls.pop();
-        let ended = match status {
-            200 => Ended::Allowed,
-            _ if expired => Ended::Expired,
-            _ => Ended::Refused,
-        };
-        self.seen.push(Sighting {
-            at: self.now,
-            actor: i,
-            ended,
-        });
-        if let Some(actor) = self.actors.get_mut(i) {
-            // Whoever is refused tries again, less often: a loop with a back-off, as attackers' tools have.
-            let wait = if ended == Ended::Allowed {
-                actor.every
-            } else {
-                actor.every.max(WHEN_REFUSED)
-            };
-            actor.next = self.now + wait;
-        }
-    }
-
-    /// A fresh session under the same key, if the old one is over.
-    fn renew(&mut self, key: &str) {
-        let now = self.now;
-        if let Some(session) = self.sessions.get_mut(key)
-            && let (Some(issued), Some(expires)) = (session.issued, session.expires)
-            && expires <= now
-        {
-            session.expires = Some(now + expires.duration_since(issued));
-            session.issued = Some(now);
-        }
     }
 
     /// A new temporary access key.

@@ -120,6 +120,7 @@ fn scope(header: &str) -> Option<Scope<'_>> {
 
 /// Answers a request; `None` breaks the connection.
 pub fn answer(state: &mut State, request: &http::Request<Bytes>) -> Option<http::Response<Bytes>> {
+    state.happen_until(state.now);
     let header = |name: &str| {
         request
             .headers()

@@ -412,7 +412,7 @@ async fn another_user_whose_sessions_may_be_named_alike_is_named_before_approval
         let user = User {
             username: "test user".to_owned(),
             email: "test.user@example.com".to_owned(),
-            groups: Default::default(),
+            ..User::default()
         };
         state.directory.users.insert(id, user);
     });
@@ -450,7 +450,7 @@ async fn a_directory_that_may_not_be_listed_or_is_too_large_keeps_nobody_in() {
             let user = User {
                 username: format!("somebody-{number}"),
                 email: String::new(),
-                groups: Default::default(),
+                ..User::default()
             };
             state.directory.users.insert(id, user);
         }

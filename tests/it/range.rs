@@ -49,6 +49,8 @@ macro_rules! code {
     }};
 }
 
+mod identity_center;
+
 #[tokio::test]
 async fn documents_and_names_that_aws_refuses() {
     let practice = Practice::new();
@@ -306,6 +308,7 @@ async fn assuming_a_role_follows_the_rules_of_sts() {
             id: RoleId::parse("AROAEXAMPLEEXAMPLE123").unwrap(),
             path: "/".to_owned(),
             trusts: [own.clone()].into(),
+            inline: None,
         };
         state
             .accounts

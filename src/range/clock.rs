@@ -1,0 +1,232 @@
+//! What happens as time passes: everything arranged for a moment ([`What`]), and everybody who calls by themselves
+//! ([`Actor`]), in the order of their moments.
+//!
+//! Things that were arranged come before calls of the same moment, and among themselves in the order in which they were
+//! arranged, so the same seed always tells the same story.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::ids::*;
+use crate::range::directory::orders;
+use crate::range::state::{Assignment, State};
+use crate::range::wire;
+
+/// How long an actor waits after a call that was not answered.
+const WHEN_REFUSED: SignedDuration = SignedDuration::from_mins(3);
+
+/// What can be arranged to happen by itself.
+#[derive(Debug, Clone)]
+pub enum What {
+    /// Somebody gives out an assignment, its reserved role with it.
+    AddAssignment(Assignment),
+    /// Somebody takes one away.
+    RemoveAssignment(Assignment),
+    /// Somebody puts a user into a group.
+    AddMembership(UserId, GroupId),
+    /// Somebody changes how long a set's sessions live: ISO 8601, `PT12H`.
+    SetDuration(PermissionSetArn, String),
+    /// An identity provider puts users back into their groups, again and again.
+    Sync(Sync),
+    /// An asynchronous request to Identity Center ends: its id.
+    Finish(String),
+}
+
+/// A SCIM synchronization: what the identity provider says overwrites what was done here (aws-facts §9).
+#[derive(Debug, Clone)]
+pub struct Sync {
+    /// How often.
+    pub every: SignedDuration,
+    /// Who is in which group, if you ask the provider.
+    pub memberships: Vec<(UserId, GroupId)>,
+}
+
+/// Somebody who calls by themselves.
+#[derive(Debug, Clone)]
+pub struct Actor {
+    /// For the record.
+    pub name: String,
+    /// Whether they are whom the drill contains.
+    pub attacker: bool,
+    /// The session they call with.
+    pub key: String,
+    /// How often.
+    pub every: SignedDuration,
+    /// When next.
+    pub next: Timestamp,
+    /// Whether they get a fresh session when theirs has expired: honest people sign in again.
+    pub renews: bool,
+}
+
+/// How one call of an actor ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sighting {
+    /// When.
+    pub at: Timestamp,
+    /// Which actor, by index.
+    pub actor: usize,
+    /// How.
+    pub ended: Ended,
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Answered.
+    Allowed,
+    /// Refused by policy.
+    Refused,
+    /// The session was over.
+    Expired,
+}
+
+impl State {
+    /// Arranges something for a moment; for one that is over, it happens as soon as the clock moves or anybody calls.
+    pub fn later(&mut self, at: Timestamp, what: What) {
+        // Among what one moment holds, the last number is the newest.
+        let number = self
+            .agenda
+            .range((at, 0)..=(at, u64::MAX))
+            .next_back()
+            .map_or(0, |((_, number), _)| number.saturating_add(1));
+        self.agenda.insert((at, number), what);
+    }
+
+    /// Moves the clock to a moment; everything that was arranged meanwhile happens, and everybody who meant to call
+    /// does, in order.
+    pub fn advance(&mut self, by: SignedDuration) {
+        let until = self.now + by;
+        loop {
+            let due = self.next_due().filter(|at| *at <= until);
+            let actor = self.next_actor().filter(|(_, at)| *at <= until);
+            match (due, actor) {
+                (Some(due), actor) if actor.is_none_or(|(_, at)| due <= at) => {
+                    self.happen_until(due)
+                }
+                (_, Some((i, at))) => {
+                    self.now = self.now.max(at);
+                    self.act(i);
+                }
+                (_, None) => break,
+            }
+        }
+        self.now = until;
+    }
+
+    /// Everything that was arranged for this moment or earlier happens, each at its own moment. A clock that moves by
+    /// itself has passed them.
+    pub(super) fn happen_until(&mut self, until: Timestamp) {
+        let now = self.now.max(until);
+        while let Some(((at, _), what)) = self
+            .agenda
+            .first_key_value()
+            .map(|(at, what)| (*at, what.clone()))
+            && at <= until
+        {
+            self.agenda.pop_first();
+            self.now = at;
+            self.happen(what);
+        }
+        self.now = now;
+    }
+
+    fn next_due(&self) -> Option<Timestamp> {
+        self.agenda.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    fn happen(&mut self, what: What) {
+        match what {
+            What::AddAssignment(assignment) => self.assign(assignment),
+            What::RemoveAssignment(assignment) => {
+                self.unassign(&assignment);
+            }
+            What::AddMembership(user, group) => self.join(&user, &group),
+            What::SetDuration(set, duration) => {
+                if let Some(set) = self.directory.sets.get_mut(&set) {
+                    set.duration = Some(duration);
+                }
+            }
+            What::Sync(sync) => {
+                for (user, group) in &sync.memberships {
+                    self.join(user, group);
+                }
+                self.later(self.now + sync.every, What::Sync(sync));
+            }
+            What::Finish(order) => orders::finish(self, &order),
+        }
+    }
+
+    /// Puts a user into a group, where both are there.
+    fn join(&mut self, user: &UserId, group: &GroupId) {
+        if let Some(user) = self.directory.users.get_mut(user)
+            && self.directory.groups.contains_key(group)
+        {
+            user.groups.insert(group.clone());
+        }
+    }
+
+    fn next_actor(&self) -> Option<(usize, Timestamp)> {
+        self.actors
+            .iter()
+            .enumerate()
+            .map(|(i, actor)| (i, actor.next))
+            .min_by_key(|(_, at)| *at)
+    }
+
+    /// One call of one actor, through the same gate as everybody's.
+    fn act(&mut self, i: usize) {
+        let Some(actor) = self.actors.get(i).cloned() else {
+            return;
+        };
+        if actor.renews {
+            self.renew(&actor.key);
+        }
+        let ended = self.call_as(&actor.key);
+        self.seen.push(Sighting {
+            at: self.now,
+            actor: i,
+            ended,
+        });
+        if let Some(actor) = self.actors.get_mut(i) {
+            // Whoever is refused tries again, less often: a loop with a back-off, as attackers' tools have.
+            let wait = if ended == Ended::Allowed {
+                actor.every
+            } else {
+                actor.every.max(WHEN_REFUSED)
+            };
+            actor.next = self.now + wait;
+        }
+    }
+
+    /// One call with one session.
+    fn call_as(&mut self, key: &str) -> Ended {
+        let token = self
+            .sessions
+            .get(key)
+            .and_then(|session| session.token.clone());
+        let answer = wire::answer(self, &wire::as_actor(key, token.as_deref()));
+        let status = answer.as_ref().map_or(0, |answer| answer.status().as_u16());
+        let error = answer
+            .as_ref()
+            .and_then(|answer| answer.headers().get("x-amzn-errortype"));
+        let expired = error.is_some_and(|error| error == "ExpiredToken");
+        // Actors would drown the record of everybody else's calls.
+        self.calls.pop();
+        match status {
+            200 => Ended::Allowed,
+            _ if expired => Ended::Expired,
+            _ => Ended::Refused,
+        }
+    }
+
+    /// A fresh session under the same key, if the old one is over.
+    fn renew(&mut self, key: &str) {
+        let now = self.now;
+        if let Some(session) = self.sessions.get_mut(key)
+            && let (Some(issued), Some(expires)) = (session.issued, session.expires)
+            && expires <= now
+        {
+            session.expires = Some(now + expires.duration_since(issued));
+            session.issued = Some(now);
+        }
+    }
+}
