@@ -15,6 +15,7 @@ use crate::journal::{Event, Journal, JournalError};
 use crate::plan::approval::{Approval, NotApproved};
 use crate::plan::preflight::Refusal;
 use crate::playbook::Playbook;
+use crate::range::build::extras::Extras;
 use crate::range::build::{self, Blueprint, Built, Hero, OPERATOR_KEY, SECRET};
 use crate::range::state::Ended;
 use crate::range::{Range, Time, serve as socket};
@@ -435,6 +436,7 @@ fn blueprint(seed: u64, suspect: Option<&Suspect>) -> Result<Blueprint, DrillErr
         identity_center: Region::parse("eu-west-1")?,
         alive: true,
         propagation: PROPAGATION,
+        extras: Extras::default(),
     })
 }
 
@@ -470,6 +472,7 @@ pub async fn serve(
         identity_center: region.clone(),
         alive: false,
         propagation,
+        extras: Extras::default(),
     };
     let Built {
         state,

@@ -10,6 +10,8 @@
 //!
 //! It enforces SCPs with our own evaluator, so nothing is proven by the range alone: the evaluator has other judges.
 
+pub mod access;
+
 pub mod build;
 
 pub mod clock;
@@ -19,6 +21,8 @@ pub mod directory;
 pub mod gate;
 
 pub mod memory;
+
+pub mod portal;
 
 pub mod serve;
 

@@ -4,6 +4,8 @@
 //! The cast is chosen to be hit by mistake: names that contain the hero's, or differ in case; a workload beside the
 //! people; the hero's own permission set in other people's hands.
 
+pub mod extras;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -12,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::ids::*;
 use crate::policy::document::Document;
+use crate::range::build::extras::Extras;
 use crate::range::directory::roles::{new_role_id, path_in, session_of, set_of};
 use crate::range::identity::{Credentials, Minted, mint};
 use crate::range::state::{
@@ -43,6 +46,8 @@ pub struct Blueprint {
     pub alive: bool,
     /// The longest that a change of policies takes to reach an account; each has its own time.
     pub propagation: SignedDuration,
+    /// What it has beside the rest.
+    pub extras: Extras,
 }
 
 /// Whom the story is about.
@@ -88,8 +93,9 @@ pub struct Built {
 pub fn build(blueprint: &Blueprint) -> Result<Built, NotAnId> {
     let mut state = ground(blueprint)?;
     people(&mut state, blueprint)?;
-    let hero_sessions = sessions(&mut state, blueprint)?;
+    let mut hero_sessions = sessions(&mut state, blueprint)?;
     let finding = raise_finding(&mut state, blueprint, &hero_sessions)?;
+    extras::add(&mut state, blueprint, &mut hero_sessions)?;
     Ok(Built {
         state,
         hero_sessions,
@@ -593,6 +599,8 @@ fn act(state: &mut State, blueprint: &Blueprint, name: String, attacker: bool, k
         every,
         next,
         renews: !attacker,
+        portal: None,
+        held: BTreeMap::new(),
     });
 }
 

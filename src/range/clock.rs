@@ -4,11 +4,14 @@
 //! Things that were arranged come before calls of the same moment, and among themselves in the order in which they were
 //! arranged, so the same seed always tells the same story.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 
 use crate::ids::*;
 use crate::range::directory::orders;
-use crate::range::state::{Assignment, State};
+use crate::range::portal::Way;
+use crate::range::state::{Assignment, Session, State};
 use crate::range::wire;
 
 /// How long an actor waits after a call that was not answered.
@@ -55,6 +58,12 @@ pub struct Actor {
     pub next: Timestamp,
     /// Whether they get a fresh session when theirs has expired: honest people sign in again.
     pub renews: bool,
+    /// The token of a portal session that they keep. Who has one gets a session there for every way they still have, at
+    /// each of their moments, and calls with every session they hold; `every` is then the longest between two moments,
+    /// which are drawn.
+    pub portal: Option<String>,
+    /// The sessions they got at the portal, one for each way: access keys.
+    pub held: BTreeMap<Way, String>,
 }
 
 /// How one call of an actor ended.
@@ -180,21 +189,80 @@ impl State {
         if actor.renews {
             self.renew(&actor.key);
         }
-        let ended = self.call_as(&actor.key);
-        self.seen.push(Sighting {
-            at: self.now,
-            actor: i,
-            ended,
-        });
-        if let Some(actor) = self.actors.get_mut(i) {
-            // Whoever is refused tries again, less often: a loop with a back-off, as attackers' tools have.
-            let wait = if ended == Ended::Allowed {
-                actor.every
-            } else {
-                actor.every.max(WHEN_REFUSED)
-            };
-            actor.next = self.now + wait;
+        let held = match &actor.portal {
+            Some(token) => self.at_the_portal(token, actor.held),
+            None => BTreeMap::new(),
+        };
+        let own = (!actor.key.is_empty()).then_some(&actor.key);
+        let mut allowed = false;
+        for key in own.into_iter().chain(held.values()) {
+            let ended = self.call_as(key);
+            allowed |= ended == Ended::Allowed;
+            self.seen.push(Sighting {
+                at: self.now,
+                actor: i,
+                ended,
+            });
         }
+        // Whoever is refused tries again, less often: a loop with a back-off, as attackers' tools have.
+        let mut wait = if allowed {
+            actor.every
+        } else {
+            actor.every.max(WHEN_REFUSED)
+        };
+        if actor.portal.is_some() {
+            let most = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+            wait = SignedDuration::from_millis(self.dice.i64(1..=most.max(1)));
+        }
+        if let Some(actor) = self.actors.get_mut(i) {
+            actor.next = self.now + wait;
+            actor.held = held;
+        }
+    }
+
+    /// A new session for every way that the portal session still has, beside those held before that still run: of two
+    /// on the same way the one that lives longer, because a set's duration may be cut while they wait.
+    fn at_the_portal(
+        &mut self,
+        token: &str,
+        mut held: BTreeMap<Way, String>,
+    ) -> BTreeMap<Way, String> {
+        let now = self.now;
+        held.retain(|_, key| {
+            let session = self.sessions.get(key);
+            let runs = session.is_some_and(|it| it.expires.is_none_or(|end| end > now));
+            // What is over is of no use to anybody, and a week of it would fill the machine.
+            if !runs {
+                self.sessions.remove(key);
+            }
+            runs
+        });
+        let Some(user) = self.portals.get(token).cloned() else {
+            return held;
+        };
+        for way in self.ways_of(&user) {
+            let Some(fresh) = self.mint_unasked(&user, &way) else {
+                continue;
+            };
+            let of = |key: &String| self.sessions.get(key);
+            let better = |old: &Session, new: &Session| {
+                old.user_id == new.user_id && old.expires > new.expires
+            };
+            let keeps = held
+                .get(&way)
+                .and_then(of)
+                .zip(of(&fresh))
+                .is_some_and(|(old, new)| better(old, new));
+            let spare = if keeps {
+                Some(fresh)
+            } else {
+                held.insert(way, fresh)
+            };
+            if let Some(spare) = spare {
+                self.sessions.remove(&spare);
+            }
+        }
+        held
     }
 
     /// One call with one session.

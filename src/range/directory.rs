@@ -8,6 +8,8 @@ mod members;
 
 mod policies;
 
+mod snapshot;
+
 use serde_json::{Value, json};
 
 use crate::ids::*;

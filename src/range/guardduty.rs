@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::range::state::State;
-use crate::range::wire::{Asked, Refusal, page, unsupported};
+use crate::range::wire::{Asked, CAMEL, Refusal, page_as, unsupported};
 
 /// The operation that a method and a path name, with the path's parameters.
 pub(super) fn route(method: &http::Method, path: &str) -> (String, Map<String, Value>) {
@@ -26,7 +26,8 @@ pub(super) fn route(method: &http::Method, path: &str) -> (String, Map<String, V
 /// Answers one operation.
 pub(super) fn perform(state: &mut State, asked: &Asked) -> Result<Value, Refusal> {
     if asked.operation == "ListDetectors" {
-        let listed = page(
+        let listed = page_as(
+            CAMEL,
             asked,
             "detectorIds",
             state.detectors.keys().map(|id| json!(id)).collect(),
@@ -43,7 +44,8 @@ pub(super) fn perform(state: &mut State, asked: &Asked) -> Result<Value, Refusal
         "GetDetector" => Ok(
             json!({ "status": "ENABLED", "serviceRole": "", "createdAt": "2026-01-01T00:00:00Z" }),
         ),
-        "ListFindings" => page(
+        "ListFindings" => page_as(
+            CAMEL,
             asked,
             "findingIds",
             findings.keys().map(|id| json!(id)).collect(),

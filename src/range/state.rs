@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::ids::*;
 use crate::policy::document::{Document, DocumentError};
 use crate::range::Call;
+use crate::range::access::Access;
 pub use crate::range::clock::{Actor, Ended, Sighting, What};
 use crate::range::directory::orders::Order;
 use crate::rates;
@@ -42,6 +43,10 @@ pub struct State {
     pub delegated: BTreeSet<AccountId>,
     /// Identity Center.
     pub directory: Directory,
+    /// Account access manager.
+    pub access: Access,
+    /// Who is signed in at the access portal, by the session's token. Removing one ends it, and no role session.
+    pub portals: BTreeMap<String, UserId>,
     /// GuardDuty: detectors with their findings.
     pub detectors: BTreeMap<DetectorId, BTreeMap<String, Value>>,
     /// Everybody who can sign a request, by access key.
@@ -292,6 +297,8 @@ impl State {
             attachments: BTreeMap::new(),
             delegated: BTreeSet::new(),
             directory,
+            access: Access::default(),
+            portals: BTreeMap::new(),
             detectors: BTreeMap::new(),
             sessions: BTreeMap::new(),
             calls: Vec::new(),

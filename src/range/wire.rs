@@ -1,58 +1,25 @@
 //! The wire: which operation a request asks for, and answers in its protocol.
 //!
-//! JSON 1.1 names the operation in `x-amz-target` (Organizations, sso-admin, the identity store), the query protocol in
-//! the form field `Action` (STS, IAM, EC2), REST in method and path (GuardDuty, S3). The service is the one that the
-//! signature's credential scope names, as is the access key.
+//! JSON names the operation in `x-amz-target` (Organizations, sso-admin, the identity store; DynamoDB in its own
+//! version), the query protocol in the form field `Action` (STS, IAM, EC2), REST in method and path (GuardDuty, account
+//! access manager, S3). The service is the one that the signature's credential scope names, as is the access key. The
+//! access portal alone is asked without a signature: its bearer token says who asks.
+
+mod pages;
+
+mod reply;
+
+pub use pages::{CAMEL, Paging, page, page_as};
+pub use reply::{Answer, Refusal, escape, unsupported};
 
 use bytes::Bytes;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::range::state::{Session, State, Wrong};
-use crate::range::{Call, directory, gate, guardduty, identity, organizations};
+use crate::range::{Call, access, directory, gate, guardduty, identity, organizations, portal};
 
 /// Calls that are remembered: a range that is served for a week must not eat the machine.
 const MOST_CALLS: usize = 100_000;
-
-/// An error answer.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Refusal {
-    /// HTTP status.
-    pub status: u16,
-    /// The error's code.
-    pub code: String,
-    /// Its message.
-    pub message: String,
-    /// Further fields, `Reason` and the like.
-    pub more: Map<String, Value>,
-}
-
-impl Refusal {
-    /// An error with a code and a message.
-    pub fn new(status: u16, code: &str, message: &str) -> Self {
-        Self {
-            status,
-            code: code.to_owned(),
-            message: message.to_owned(),
-            more: Map::new(),
-        }
-    }
-
-    /// The same with a `Reason`.
-    pub fn because(mut self, reason: &str) -> Self {
-        self.more.insert("Reason".to_owned(), json!(reason));
-        self
-    }
-}
-
-/// What a successful operation answers with.
-pub enum Answer {
-    /// A JSON object.
-    Json(Value),
-    /// The inside of `<OperationResult>`.
-    Xml(String),
-    /// A whole XML document, for the services that have no result element.
-    Document(String),
-}
 
 /// One request, understood.
 pub struct Asked {
@@ -70,6 +37,7 @@ pub struct Asked {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Protocol {
     Json,
+    Dynamo,
     Query,
     Ec2,
     RestJson,
@@ -128,15 +96,20 @@ pub fn answer(state: &mut State, request: &http::Request<Bytes>) -> Option<http:
             .and_then(|value| value.to_str().ok())
     };
     let scope = header("authorization").and_then(scope);
-    let Some(scope) = scope else {
-        let refusal = Refusal::new(
-            403,
-            "MissingAuthenticationToken",
-            "Request is missing Authentication Token",
-        );
-        return Some(respond(state, Protocol::Query, "Unknown", Err(refusal)));
+    let bearer = header(portal::BEARER);
+    let (key, asked) = match (bearer, &scope) {
+        (Some(token), _) => (token, from_portal(request)),
+        (None, Some(scope)) => (scope.key, understand(request, scope)),
+        (None, None) => {
+            let refusal = Refusal::new(
+                403,
+                "MissingAuthenticationToken",
+                "Request is missing Authentication Token",
+            );
+            let protocol = Protocol::Query;
+            return Some(reply::respond(state, protocol, "Unknown", Err(refusal)));
+        }
     };
-    let asked = understand(request, &scope);
     let action = asked.action();
     let mishap = state.mishap(&action);
     if mishap == Some(Wrong::LoseRequest) {
@@ -155,20 +128,23 @@ pub fn answer(state: &mut State, request: &http::Request<Bytes>) -> Option<http:
             Err(Refusal::new(*status, code, "This was arranged."))
         }
         Some(Wrong::LoseAnswer | Wrong::GarbleAnswer | Wrong::LoseRequest) | None => {
-            let session = gate::authenticate(state, scope.key, header("x-amz-security-token"));
-            session
-                .map_err(|refusal| of_family(refusal, &asked))
-                .and_then(|session| perform(state, &session, &asked))
+            if bearer.is_some() {
+                portal::perform(state, key, &asked).map(Answer::Json)
+            } else {
+                gate::authenticate(state, key, header("x-amz-security-token"))
+                    .map_err(|refusal| reply::of_family(refusal, &asked))
+                    .and_then(|session| perform(state, &session, &asked))
+            }
         }
     };
-    let response = respond(state, asked.protocol, &asked.operation, result);
+    let response = reply::respond(state, asked.protocol, &asked.operation, result);
     if state.calls.len() >= MOST_CALLS {
         state.calls.drain(..MOST_CALLS / 2);
     }
     state.calls.push(Call {
         at: state.now,
         action,
-        key: scope.key.to_owned(),
+        key: key.to_owned(),
         status: response.status().as_u16(),
     });
     match mishap {
@@ -185,51 +161,46 @@ fn understand(request: &http::Request<Bytes>, scope: &Scope<'_>) -> Asked {
         .headers()
         .get("x-amz-target")
         .and_then(|value| value.to_str().ok());
+    let (method, path) = (request.method(), request.uri().path());
     let (protocol, operation, parameters) = match (target, scope.service) {
-        (Some(target), _) => {
+        (Some(target), service) => {
             let operation = target.rsplit('.').next().unwrap_or(target).to_owned();
-            (
-                Protocol::Json,
-                operation,
-                serde_json::from_slice(request.body()).unwrap_or_default(),
-            )
+            let protocol = match service {
+                "dynamodb" => Protocol::Dynamo,
+                _ => Protocol::Json,
+            };
+            let parameters = serde_json::from_slice(request.body()).unwrap_or_default();
+            (protocol, operation, parameters)
         }
-        (None, "sts" | "iam" | "ec2") => {
-            let form = form_urlencoded::parse(request.body())
-                .map(|(name, value)| (name.into_owned(), Value::from(value.into_owned())));
-            let parameters: Map<String, Value> = form.collect();
+        (None, service @ ("sts" | "iam" | "ec2")) => {
+            let parameters = fields(request.body());
             let operation = parameters
                 .get("Action")
                 .and_then(Value::as_str)
                 .unwrap_or("Unknown")
                 .to_owned();
-            (
-                if scope.service == "ec2" {
-                    Protocol::Ec2
-                } else {
-                    Protocol::Query
-                },
-                operation,
-                parameters,
-            )
+            let protocol = match service {
+                "ec2" => Protocol::Ec2,
+                _ => Protocol::Query,
+            };
+            (protocol, operation, parameters)
         }
+        (None, "s3") if method == http::Method::GET && path == "/" => {
+            (Protocol::RestXml, "ListBuckets".to_owned(), Map::new())
+        }
+        (None, "s3") => (Protocol::RestXml, format!("{method} {path}"), Map::new()),
         (None, service) => {
-            let (operation, mut parameters) =
-                guardduty::route(request.method(), request.uri().path());
+            let (operation, in_path) = match service {
+                "guardduty" => guardduty::route(method, path),
+                "account-access" => access::route(method, path),
+                _ => (format!("{method} {path}"), Map::new()),
+            };
+            let mut parameters = in_query(request);
             if let Ok(Value::Object(body)) = serde_json::from_slice(request.body()) {
                 parameters.extend(body);
             }
-            match service {
-                "s3" if request.method() == http::Method::GET && request.uri().path() == "/" => {
-                    (Protocol::RestXml, "ListBuckets".to_owned(), parameters)
-                }
-                "s3" => (
-                    Protocol::RestXml,
-                    format!("{} {}", request.method(), request.uri().path()),
-                    parameters,
-                ),
-                _ => (Protocol::RestJson, operation, parameters),
-            }
+            parameters.extend(in_path);
+            (Protocol::RestJson, operation, parameters)
         }
     };
     Asked {
@@ -241,6 +212,28 @@ fn understand(request: &http::Request<Bytes>, scope: &Scope<'_>) -> Asked {
     }
 }
 
+/// A request to the access portal, which belongs to no Region's signature.
+fn from_portal(request: &http::Request<Bytes>) -> Asked {
+    Asked {
+        service: "sso".to_owned(),
+        operation: portal::route(request.method(), request.uri().path()),
+        region: String::new(),
+        parameters: in_query(request),
+        protocol: Protocol::RestJson,
+    }
+}
+
+fn in_query(request: &http::Request<Bytes>) -> Map<String, Value> {
+    fields(request.uri().query().unwrap_or_default().as_bytes())
+}
+
+/// The fields of a form, or of the part of an address behind its question mark.
+fn fields(form: &[u8]) -> Map<String, Value> {
+    form_urlencoded::parse(form)
+        .map(|(name, value)| (name.into_owned(), Value::from(value.into_owned())))
+        .collect()
+}
+
 /// The gate, then the operation.
 fn perform(state: &mut State, session: &Session, asked: &Asked) -> Result<Answer, Refusal> {
     let resource = match asked.operation.as_str() {
@@ -248,115 +241,19 @@ fn perform(state: &mut State, session: &Session, asked: &Asked) -> Result<Answer
         _ => "*",
     };
     gate::authorize(state, session, &asked.action(), resource, &asked.region)
-        .map_err(|refusal| of_family(refusal, asked))?;
+        .map_err(|refusal| reply::of_family(refusal, asked))?;
     match asked.service.as_str() {
         "organizations" => organizations::perform(state, session, asked).map(Answer::Json),
         "sso" => directory::sso(state, session, asked).map(Answer::Json),
         "identitystore" => directory::store(state, session, asked).map(Answer::Json),
         "guardduty" => guardduty::perform(state, asked).map(Answer::Json),
+        "account-access" => access::perform(state, session, asked).map(Answer::Json),
         "sts" => identity::sts(state, session, asked).map(Answer::Xml),
         "iam" => identity::iam(state, session, asked).map(Answer::Xml),
         "ec2" => identity::ec2(session, asked).map(Answer::Document),
         "s3" => identity::s3(session, asked).map(Answer::Document),
         _ => Err(unsupported(asked)),
     }
-}
-
-/// The same refusal has another code in every family of services (aws-facts §6): what STS calls by one name, the JSON
-/// services call by another.
-fn of_family(refusal: Refusal, asked: &Asked) -> Refusal {
-    let json = matches!(asked.protocol, Protocol::Json | Protocol::RestJson);
-    let (status, code) = match (refusal.code.as_str(), asked.service.as_str()) {
-        ("AccessDenied", "ec2") => (403, "UnauthorizedOperation"),
-        ("AccessDenied", _) if json => (403, "AccessDeniedException"),
-        ("InvalidClientTokenId", _) if json => (400, "UnrecognizedClientException"),
-        ("ExpiredToken", _) if json => (400, "ExpiredTokenException"),
-        ("InvalidClientTokenId", "s3") => (403, "InvalidAccessKeyId"),
-        ("InvalidClientTokenId", "ec2") => (401, "AuthFailure"),
-        _ => return refusal,
-    };
-    Refusal {
-        status,
-        code: code.to_owned(),
-        ..refusal
-    }
-}
-
-/// The error for what the range does not have, naming it.
-pub fn unsupported(asked: &Asked) -> Refusal {
-    let code = match asked.protocol {
-        Protocol::Query | Protocol::Ec2 => "InvalidAction",
-        Protocol::RestXml => "NotImplemented",
-        Protocol::Json | Protocol::RestJson => "UnknownOperationException",
-    };
-    let message = format!(
-        "The practice range does not have {}:{}. It is not AWS.",
-        asked.service, asked.operation
-    );
-    Refusal::new(400, code, &message)
-}
-
-fn respond(
-    state: &mut State,
-    protocol: Protocol,
-    operation: &str,
-    result: Result<Answer, Refusal>,
-) -> http::Response<Bytes> {
-    let id = uuid(state);
-    let status = result
-        .as_ref()
-        .map_or_else(|refusal| refusal.status, |_| 200);
-    let code = result.as_ref().err().map(|refusal| refusal.code.clone());
-    let body = match result {
-        Ok(Answer::Json(value)) => value.to_string(),
-        Ok(Answer::Xml(inside)) => format!(
-            "<{operation}Response xmlns=\"https://quell.example/\"><{operation}Result>{inside}</{operation}Result><ResponseMetadata><RequestId>{id}</RequestId></ResponseMetadata></{operation}Response>"
-        ),
-        Ok(Answer::Document(document)) => document,
-        Err(refusal) => match protocol {
-            Protocol::Json | Protocol::RestJson => {
-                let mut object = refusal.more;
-                object.insert("__type".to_owned(), json!(refusal.code));
-                object.insert("Message".to_owned(), json!(refusal.message));
-                object.insert("message".to_owned(), json!(refusal.message));
-                Value::Object(object).to_string()
-            }
-            Protocol::Query => format!(
-                "<ErrorResponse><Error><Type>Sender</Type><Code>{}</Code><Message>{}</Message></Error><RequestId>{id}</RequestId></ErrorResponse>",
-                escape(&refusal.code),
-                escape(&refusal.message)
-            ),
-            Protocol::Ec2 => format!(
-                "<Response><Errors><Error><Code>{}</Code><Message>{}</Message></Error></Errors><RequestID>{id}</RequestID></Response>",
-                escape(&refusal.code),
-                escape(&refusal.message)
-            ),
-            Protocol::RestXml => format!(
-                "<Error><Code>{}</Code><Message>{}</Message><RequestId>{id}</RequestId></Error>",
-                escape(&refusal.code),
-                escape(&refusal.message)
-            ),
-        },
-    };
-    let kind = match protocol {
-        Protocol::Json => "application/x-amz-json-1.1",
-        Protocol::RestJson => "application/json",
-        Protocol::Query | Protocol::Ec2 | Protocol::RestXml => "text/xml",
-    };
-    let mut builder = http::Response::builder()
-        .status(status)
-        .header("content-type", kind)
-        .header("x-amzn-requestid", &id);
-    if let Some(code) = code {
-        builder = builder.header("x-amzn-errortype", code);
-    }
-    if let Ok(date) =
-        jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&state.now)
-    {
-        builder = builder.header("date", date);
-    }
-    // Only a header that is none could fail here, and these are ours.
-    builder.body(Bytes::from(body)).unwrap_or_default()
 }
 
 /// The call that actors make: something that a policy can refuse, of whichever service.
@@ -369,59 +266,6 @@ pub fn as_actor(key: &str, token: Option<&str>) -> http::Request<Bytes> {
         builder = builder.header("x-amz-security-token", token);
     }
     builder.body(Bytes::new()).unwrap_or_default()
-}
-
-/// Text inside XML.
-pub fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-}
-
-/// One page of a list. A list longer than a page has an empty page in it, as AWS's may (aws-facts §8): a caller that
-/// stops at the first empty page sees too little here, too.
-pub fn page(asked: &Asked, name: &str, items: Vec<Value>, most: usize) -> Result<Value, Refusal> {
-    let size = asked
-        .parameters
-        .get("MaxResults")
-        .and_then(Value::as_u64)
-        .map_or(most, |n| usize::try_from(n).unwrap_or(most));
-    if size == 0 || size > most {
-        return Err(
-            Refusal::new(400, "InvalidInputException", "MaxResults is out of range.")
-                .because("INVALID_PAGINATION_TOKEN"),
-        );
-    }
-    let (start, empty) = match asked.text("NextToken") {
-        "" => (0, false),
-        token => {
-            let (kind, at) = token.split_once('-').unwrap_or_default();
-            let at = at.parse::<usize>().ok().filter(|at| *at <= items.len());
-            let at = at.ok_or_else(|| {
-                Refusal::new(
-                    400,
-                    "InvalidInputException",
-                    "NextToken is not one of ours.",
-                )
-                .because("INVALID_NEXT_TOKEN")
-            })?;
-            (at, kind == "empty")
-        }
-    };
-    if empty {
-        return Ok(json!({ name: [], "NextToken": format!("page-{start}") }));
-    }
-    let more = start + size < items.len();
-    let shown: Vec<Value> = items.into_iter().skip(start).take(size).collect();
-    let mut answer = json!({ name: shown });
-    if let (true, Some(object)) = (more, answer.as_object_mut()) {
-        let kind = if start == 0 { "empty" } else { "page" };
-        object.insert(
-            "NextToken".to_owned(),
-            json!(format!("{kind}-{}", start + size)),
-        );
-    }
-    Ok(answer)
 }
 
 /// A random UUID.

@@ -19,6 +19,7 @@ use quell::cli::ui::{NoAnswer, Prompt};
 use quell::cli::{self, Outside};
 use quell::cloud::ConnectError;
 use quell::ids::*;
+use quell::range::build::extras::Extras;
 use quell::range::build::{self, Blueprint, Built, Hero, OPERATOR_KEY, SECRET};
 use quell::range::state::{Mishap, Session, Wrong};
 use quell::range::{Call, Range, Time};
@@ -145,6 +146,7 @@ impl Practice {
             identity_center: Region::parse("eu-west-1").unwrap(),
             alive: false,
             propagation: SignedDuration::from_secs(20),
+            extras: Extras::default(),
         };
         arrange(&mut blueprint);
         let Built {

@@ -49,7 +49,11 @@ macro_rules! code {
     }};
 }
 
+mod access;
+
 mod identity_center;
+
+mod portal;
 
 #[tokio::test]
 async fn documents_and_names_that_aws_refuses() {

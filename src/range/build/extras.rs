@@ -1,0 +1,152 @@
+//! What an organization can have beside the rest: each an option, and everything drawn for it is drawn after everything
+//! else, so that a seed tells the same story without it.
+
+use std::collections::BTreeSet;
+
+use jiff::SignedDuration;
+
+use crate::ids::*;
+use crate::range::access::{Entitlement, entitle};
+use crate::range::build::{Blueprint, open};
+use crate::range::directory::roles::{new_role_id, session_of};
+use crate::range::state::{Actor, Assignment, Role, State};
+
+/// The role that account access manager gives the hero, in the first member account and, by a group, in the second.
+pub const ENTITLED_ROLE: &str = "incident-tooling";
+
+/// How often somebody with a portal session goes through every way they have, at the most.
+const PORTAL_EVERY: SignedDuration = SignedDuration::from_mins(5);
+
+/// What else to build. Nothing, unless asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Extras {
+    /// The hero has AdministratorAccess in the management account too, with a running session, instead of the session
+    /// of an assignment that was taken away this morning.
+    pub management: bool,
+    /// The attacker keeps a portal session of the hero's, gets new sessions there and calls with them, at drawn moments.
+    pub portal: bool,
+    /// An identity provider provisions everybody.
+    pub external: bool,
+    /// Account access manager gives the hero [`ENTITLED_ROLE`] twice: directly, and by the group `developers`.
+    pub entitled: bool,
+}
+
+/// Adds them.
+pub(super) fn add(
+    state: &mut State,
+    blueprint: &Blueprint,
+    hero_sessions: &mut Vec<(AccountId, String, String)>,
+) -> Result<(), NotAnId> {
+    let extras = blueprint.extras;
+    let hero = &blueprint.hero.username;
+    let mut users = state.directory.users.iter();
+    let Some(id) = users.find(|(_, user)| user.username == hero.as_str()) else {
+        return Ok(());
+    };
+    let id = id.0.clone();
+    if extras.management {
+        in_management(state, hero, &id, hero_sessions)?;
+    }
+    if extras.external {
+        for user in state.directory.users.values_mut() {
+            user.external = Some("https://idp.example.com".to_owned());
+        }
+    }
+    if extras.entitled {
+        entitled(state, &id)?;
+    }
+    if extras.portal {
+        let token = format!("practice-portal-{}", state.draw(16, b"0123456789abcdef"));
+        state.portals.insert(token.clone(), id);
+        let next = state.now + SignedDuration::from_millis(state.dice.i64(0..10_000));
+        state.actors.push(Actor {
+            name: format!("{hero} at the portal"),
+            attacker: true,
+            key: String::new(),
+            every: PORTAL_EVERY,
+            next,
+            renews: false,
+            portal: Some(token),
+            held: Default::default(),
+        });
+    }
+    Ok(())
+}
+
+/// An assignment in the management account, with its role and a session of it.
+fn in_management(
+    state: &mut State,
+    hero: &SessionName,
+    id: &UserId,
+    hero_sessions: &mut Vec<(AccountId, String, String)>,
+) -> Result<(), NotAnId> {
+    let management = state.management.clone();
+    let mut sets = state.directory.sets.iter();
+    let Some(set) = sets.find(|(_, set)| set.name == "AdministratorAccess") else {
+        return Ok(());
+    };
+    let set = set.0.clone();
+    // Two sessions there would be told apart by nobody.
+    hero_sessions.retain(|(account, key, _)| {
+        let other = *account != management;
+        if !other {
+            state.sessions.remove(key);
+        }
+        other
+    });
+    if let Some(old) = state.reserved_role(&management, &set) {
+        state.delete_role(&management, &old);
+    }
+    state.assign(Assignment {
+        account: management.clone(),
+        set: set.clone(),
+        kind: "USER",
+        principal: id.to_string(),
+    });
+    if let Some(role) = state.reserved_role(&management, &set) {
+        let lives = session_of(state, &set);
+        let key = open(state, &management, &role, hero, lives, Some(id.clone()))?;
+        hero_sessions.push((management, key.key, key.token));
+    }
+    Ok(())
+}
+
+/// Account access manager, and what it gives the hero.
+fn entitled(state: &mut State, id: &UserId) -> Result<(), NotAnId> {
+    let (region, management) = (&state.directory.region, &state.management);
+    state.access.application = Some(format!(
+        "arn:aws:account-access:{region}:{management}:application/aam-7223a1b2c3d4e5f6"
+    ));
+    let mut groups = state.directory.groups.iter();
+    let group = groups.find(|(_, name)| *name == "developers");
+    let group = group.map(|(id, _)| ("GROUP", id.to_string()));
+    let principals = [Some(("USER", id.to_string())), group];
+    let accounts: Vec<AccountId> = state
+        .accounts
+        .keys()
+        .filter(|id| **id != state.management)
+        .cloned()
+        .collect();
+    for (account, principal) in accounts.into_iter().zip(principals) {
+        let Some((kind, principal)) = principal else {
+            continue;
+        };
+        let role = Role {
+            id: new_role_id(state)?,
+            path: "/".to_owned(),
+            trusts: BTreeSet::new(),
+            inline: None,
+        };
+        let entitlement = Entitlement {
+            kind,
+            principal,
+            role: format!("arn:aws:iam::{account}:role/{ENTITLED_ROLE}"),
+            created: state.now,
+        };
+        if let Some(account) = state.accounts.get_mut(&account) {
+            account.roles.insert(ENTITLED_ROLE.to_owned(), role);
+        }
+        entitle(state, entitlement);
+    }
+    Ok(())
+}
