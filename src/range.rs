@@ -28,7 +28,11 @@ pub mod serve;
 
 pub mod state;
 
+pub mod team;
+
 pub mod wire;
+
+mod dynamo;
 
 mod guardduty;
 
@@ -79,7 +83,7 @@ impl Call {
             .action
             .split_once(':')
             .map_or("", |(_, operation)| operation);
-        !["Get", "List", "Describe", "AssumeRole"]
+        !["Get", "List", "Describe", "AssumeRole", "Query", "Scan"]
             .iter()
             .any(|prefix| operation.starts_with(prefix))
     }

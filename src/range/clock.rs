@@ -12,6 +12,7 @@ use crate::ids::*;
 use crate::range::directory::orders;
 use crate::range::portal::Way;
 use crate::range::state::{Assignment, Session, State};
+use crate::range::team::Does;
 use crate::range::wire;
 
 /// How long an actor waits after a call that was not answered.
@@ -32,6 +33,8 @@ pub enum What {
     Sync(Sync),
     /// An asynchronous request to Identity Center ends: its id.
     Finish(String),
+    /// TEAM does something with one of its requests: the request's id.
+    Team(Does, String),
 }
 
 /// A SCIM synchronization: what the identity provider says overwrites what was done here (aws-facts §9).
@@ -161,6 +164,7 @@ impl State {
                 self.later(self.now + sync.every, What::Sync(sync));
             }
             What::Finish(order) => orders::finish(self, &order),
+            What::Team(does, request) => self.team_does(does, &request),
         }
     }
 

@@ -12,6 +12,7 @@ use crate::range::Call;
 use crate::range::access::Access;
 pub use crate::range::clock::{Actor, Ended, Sighting, What};
 use crate::range::directory::orders::Order;
+use crate::range::team::Team;
 use crate::rates;
 
 /// The organization, its directory, everybody's sessions, and what was called.
@@ -47,6 +48,8 @@ pub struct State {
     pub access: Access,
     /// Who is signed in at the access portal, by the session's token. Removing one ends it, and no role session.
     pub portals: BTreeMap<String, UserId>,
+    /// TEAM, where somebody has installed it.
+    pub team: Option<Team>,
     /// GuardDuty: detectors with their findings.
     pub detectors: BTreeMap<DetectorId, BTreeMap<String, Value>>,
     /// Everybody who can sign a request, by access key.
@@ -299,6 +302,7 @@ impl State {
             directory,
             access: Access::default(),
             portals: BTreeMap::new(),
+            team: None,
             detectors: BTreeMap::new(),
             sessions: BTreeMap::new(),
             calls: Vec::new(),

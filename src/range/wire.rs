@@ -16,7 +16,9 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use crate::range::state::{Session, State, Wrong};
-use crate::range::{Call, access, directory, gate, guardduty, identity, organizations, portal};
+use crate::range::{
+    Call, access, directory, dynamo, gate, guardduty, identity, organizations, portal,
+};
 
 /// Calls that are remembered: a range that is served for a week must not eat the machine.
 const MOST_CALLS: usize = 100_000;
@@ -248,6 +250,7 @@ fn perform(state: &mut State, session: &Session, asked: &Asked) -> Result<Answer
         "identitystore" => directory::store(state, session, asked).map(Answer::Json),
         "guardduty" => guardduty::perform(state, asked).map(Answer::Json),
         "account-access" => access::perform(state, session, asked).map(Answer::Json),
+        "dynamodb" => dynamo::perform(state, session, asked).map(Answer::Json),
         "sts" => identity::sts(state, session, asked).map(Answer::Xml),
         "iam" => identity::iam(state, session, asked).map(Answer::Xml),
         "ec2" => identity::ec2(session, asked).map(Answer::Document),

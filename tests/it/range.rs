@@ -55,6 +55,8 @@ mod identity_center;
 
 mod portal;
 
+mod team;
+
 #[tokio::test]
 async fn documents_and_names_that_aws_refuses() {
     let practice = Practice::new();

@@ -1,7 +1,7 @@
 //! What an organization can have beside the rest: each an option, and everything drawn for it is drawn after everything
 //! else, so that a seed tells the same story without it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 
@@ -10,6 +10,8 @@ use crate::range::access::{Entitlement, entitle};
 use crate::range::build::{Blueprint, open};
 use crate::range::directory::roles::{new_role_id, session_of};
 use crate::range::state::{Actor, Assignment, Role, State};
+use crate::range::team::{Team, Wanted};
+use crate::range::wire::uuid;
 
 /// The role that account access manager gives the hero, in the first member account and, by a group, in the second.
 pub const ENTITLED_ROLE: &str = "incident-tooling";
@@ -29,6 +31,10 @@ pub struct Extras {
     pub external: bool,
     /// Account access manager gives the hero [`ENTITLED_ROLE`] twice: directly, and by the group `developers`.
     pub entitled: bool,
+    /// TEAM runs in the management account, so that the operator's key reaches its table, and in Identity Center's
+    /// Region. Three requests are in it: one of the hero's that begins in three hours and lasts two, one of theirs that
+    /// is over, and one of somebody else's that begins with the first.
+    pub team: bool,
 }
 
 /// Adds them.
@@ -54,6 +60,9 @@ pub(super) fn add(
     }
     if extras.entitled {
         entitled(state, &id)?;
+    }
+    if extras.team {
+        team(state, &id)?;
     }
     if extras.portal {
         let token = format!("practice-portal-{}", state.draw(16, b"0123456789abcdef"));
@@ -107,6 +116,45 @@ fn in_management(
         let lives = session_of(state, &set);
         let key = open(state, &management, &role, hero, lives, Some(id.clone()))?;
         hero_sessions.push((management, key.key, key.token));
+    }
+    Ok(())
+}
+
+/// TEAM, with requests.
+fn team(state: &mut State, hero: &UserId) -> Result<(), NotAnId> {
+    state.team = Some(Team {
+        account: state.management.clone(),
+        region: state.directory.region.clone(),
+        table: "requests-abcdefghijklmnopqrstuvwxyz-main".to_owned(),
+        items: BTreeMap::new(),
+    });
+    let mut users = state.directory.users.iter();
+    let other = users.find(|(_, user)| user.username == "bob@example.com");
+    let other = other.map_or_else(|| hero.clone(), |(id, _)| id.clone());
+    let mut sets = state.directory.sets.iter();
+    let Some((set, _)) = sets.find(|(_, set)| set.name == "AdministratorAccess") else {
+        return Ok(());
+    };
+    let (set, now) = (set.clone(), state.now);
+    let (soon, long_ago) = (
+        SignedDuration::from_hours(3),
+        SignedDuration::from_hours(-30),
+    );
+    for (user, account, start, status) in [
+        (hero, "444455556666", soon, "scheduled"),
+        (hero, "444455556666", long_ago, "ended"),
+        (&other, "555566667777", soon, "scheduled"),
+    ] {
+        let id = uuid(state);
+        state.ask_team(&Wanted {
+            id: &id,
+            user,
+            account: &AccountId::parse(account)?,
+            set: &set,
+            start: now + start,
+            hours: 2,
+            status,
+        });
     }
     Ok(())
 }
