@@ -30,6 +30,8 @@ pub mod state;
 
 pub mod team;
 
+pub mod users;
+
 pub mod wire;
 
 mod dynamo;

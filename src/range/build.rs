@@ -202,6 +202,7 @@ fn ground(blueprint: &Blueprint) -> Result<State, NotAnId> {
                 parent: TargetId::parse(parent)?,
                 delay,
                 roles,
+                users: BTreeMap::new(),
             },
         );
     }
@@ -237,6 +238,7 @@ fn ground(blueprint: &Blueprint) -> Result<State, NotAnId> {
         expires: None,
         token: None,
         policy: None,
+        behind: None,
     };
     state.sessions.insert(OPERATOR_KEY.to_owned(), operator);
     Ok(state)

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::policy::document::Document;
 use crate::policy::evaluate::{Decision, Level, Request, evaluate};
-use crate::range::state::{Session, State};
+use crate::range::state::{Inline, Session, State};
+use crate::range::users;
 use crate::range::wire::Refusal;
 
 /// The session of the access key that signed.
@@ -21,7 +22,7 @@ pub fn authenticate(state: &State, key: &str, token: Option<&str>) -> Result<Ses
         )
     };
     let session = state.sessions.get(key).ok_or_else(invalid)?;
-    if session.token.as_deref() != token {
+    if session.token.as_deref() != token || !users::is_active(state, key, session) {
         return Err(invalid());
     }
     match session.expires {
@@ -46,8 +47,8 @@ pub fn authorize(
     resource: &str,
     region: &str,
 ) -> Result<(), Refusal> {
-    // AWS answers it whatever any policy says (aws-facts §5).
-    if action == "sts:GetCallerIdentity" {
+    // AWS answers them whatever any policy says (aws-facts §5).
+    if ["sts:GetCallerIdentity", "sts:GetSessionToken"].contains(&action) {
         return Ok(());
     }
     let question = Question {
@@ -154,19 +155,22 @@ impl Question<'_> {
         let account = state.accounts.get(&session.account);
         let name = session.principal_arn.rsplit('/').next().unwrap_or_default();
         let role = account.and_then(|account| account.roles.get(name));
-        let inline = role
+        let of_role = role
             .filter(|role| role.id.as_str() == role_id)
             .and_then(|role| role.inline.as_ref());
-        let Some(inline) = inline else {
+        let user = users::user_behind(state, session);
+        let of_user = user.into_iter().flat_map(|user| user.inline.values());
+        let inline: Vec<&Inline> = of_role.into_iter().chain(of_user).collect();
+        if inline.is_empty() {
             return Ok(());
-        };
+        }
         let everything = Document::allow_all();
+        let inline = inline
+            .iter()
+            .map(|inline| ("inline policy", Arc::as_ref(&inline.document)));
         let levels = [Level {
             name: "identity".to_owned(),
-            policies: vec![
-                ("everything", &everything),
-                ("inline policy", &inline.document),
-            ],
+            policies: inline.chain([("everything", &everything)]).collect(),
         }];
         let verdict = evaluate(&self.request, &levels);
         match verdict.decision {
@@ -213,7 +217,9 @@ fn request(
         ("aws:PrincipalOrgID", state.organization.to_string()),
         (
             "aws:PrincipalType",
-            if session.issued.is_some() {
+            if session.arn.contains(":federated-user/") {
+                "FederatedUser"
+            } else if session.issued.is_some() && session.behind.is_none() {
                 "AssumedRole"
             } else {
                 "User"

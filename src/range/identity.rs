@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::ids::*;
 use crate::policy::document::Document;
 use crate::range::state::{Session, State};
+use crate::range::users;
 use crate::range::wire::{Asked, Refusal, escape, unsupported};
 
 /// Answers one operation of STS.
@@ -19,6 +20,7 @@ pub(super) fn sts(state: &mut State, session: &Session, asked: &Asked) -> Result
             session.account
         )),
         "AssumeRole" => assume(state, session, asked),
+        "GetSessionToken" | "GetFederationToken" => users::temporary(state, session, asked),
         _ => Err(unsupported(asked)),
     }
 }
@@ -42,7 +44,7 @@ fn assume(state: &mut State, caller: &Session, asked: &Asked) -> Result<String, 
             .map_err(|_| invalid("durationSeconds: not a number".to_owned()))?,
     };
     // A session that assumes a role is chaining, and chains are cut to an hour (aws-facts §2).
-    let most = if caller.issued.is_some() {
+    let most = if caller.issued.is_some() && caller.behind.is_none() {
         3600
     } else {
         43_200
@@ -157,6 +159,7 @@ pub(super) fn mint(state: &mut State, wanted: &Minted<'_>) -> Credentials {
         expires: Some(expires),
         token: Some(token.clone()),
         policy: None,
+        behind: None,
     };
     state.sessions.insert(key.clone(), session);
     Credentials {
@@ -180,10 +183,12 @@ pub(super) fn iam(state: &mut State, session: &Session, asked: &Asked) -> Result
                 escape(name)
             ))
         }
-        "GetAccountSummary" => Ok(
-            "<SummaryMap><entry><key>Users</key><value>0</value></entry></SummaryMap>".to_owned(),
-        ),
-        "ListUsers" => Ok("<IsTruncated>false</IsTruncated><Users></Users>".to_owned()),
+        "GetAccountSummary" => {
+            let users = users::count(state.accounts.get(&session.account));
+            Ok(format!(
+                "<SummaryMap><entry><key>Users</key><value>{users}</value></entry></SummaryMap>"
+            ))
+        }
         "ListRoles" => {
             let roles = state
                 .accounts
@@ -200,7 +205,7 @@ pub(super) fn iam(state: &mut State, session: &Session, asked: &Asked) -> Result
                 shown.collect::<String>()
             ))
         }
-        _ => Err(unsupported(asked)),
+        _ => users::perform(state, session, asked),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::range::access::Access;
 pub use crate::range::clock::{Actor, Ended, Sighting, What};
 use crate::range::directory::orders::Order;
 use crate::range::team::Team;
+use crate::range::users::IamUser;
 use crate::rates;
 
 /// The organization, its directory, everybody's sessions, and what was called.
@@ -96,6 +97,8 @@ pub struct Account {
     pub delay: SignedDuration,
     /// Its roles.
     pub roles: BTreeMap<String, Role>,
+    /// Its IAM users.
+    pub users: BTreeMap<String, IamUser>,
 }
 
 /// A role.
@@ -245,6 +248,9 @@ pub struct Session {
     pub token: Option<String>,
     /// The session policy, if it was minted with one.
     pub policy: Option<Arc<Document>>,
+    /// The IAM user of the account whose policies bind it: of whom it is a key, or who made the session; `None` for
+    /// roles, and for the operator, who is no user that the account knows of.
+    pub behind: Option<String>,
 }
 
 /// Something that will go wrong.

@@ -57,6 +57,8 @@ mod portal;
 
 mod team;
 
+mod users;
+
 #[tokio::test]
 async fn documents_and_names_that_aws_refuses() {
     let practice = Practice::new();

@@ -6,15 +6,26 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::SignedDuration;
 
 use crate::ids::*;
+use crate::policy::document::Document;
 use crate::range::access::{Entitlement, entitle};
 use crate::range::build::{Blueprint, open};
 use crate::range::directory::roles::{new_role_id, session_of};
 use crate::range::state::{Actor, Assignment, Role, State};
 use crate::range::team::{Team, Wanted};
+use crate::range::users::{self, IamUser};
 use crate::range::wire::uuid;
 
 /// The role that account access manager gives the hero, in the first member account and, by a group, in the second.
 pub const ENTITLED_ROLE: &str = "incident-tooling";
+
+/// The IAM user whose key was stolen.
+pub const IAM_USER: &str = "legacy-deploy";
+
+/// The account that they are in.
+pub const IAM_USER_ACCOUNT: &str = "555566667777";
+
+/// How often whoever stole the user's key calls.
+const KEY_EVERY: SignedDuration = SignedDuration::from_mins(1);
 
 /// How often somebody with a portal session goes through every way they have, at the most.
 const PORTAL_EVERY: SignedDuration = SignedDuration::from_mins(5);
@@ -35,6 +46,9 @@ pub struct Extras {
     /// Region. Three requests are in it: one of the hero's that begins in three hours and lasts two, one of theirs that
     /// is over, and one of somebody else's that begins with the first.
     pub team: bool,
+    /// [`IAM_USER`] is in [`IAM_USER_ACCOUNT`], with two active keys and a password, and somebody calls with the first
+    /// of the keys, with a session token of 36 hours and with a federated session of 36 hours made by it.
+    pub iam_user: bool,
 }
 
 /// Adds them.
@@ -64,20 +78,74 @@ pub(super) fn add(
     if extras.team {
         team(state, &id)?;
     }
+    if extras.iam_user {
+        iam_user(state)?;
+    }
     if extras.portal {
         let token = format!("practice-portal-{}", state.draw(16, b"0123456789abcdef"));
         state.portals.insert(token.clone(), id);
-        let next = state.now + SignedDuration::from_millis(state.dice.i64(0..10_000));
-        state.actors.push(Actor {
-            name: format!("{hero} at the portal"),
-            attacker: true,
-            key: String::new(),
-            every: PORTAL_EVERY,
-            next,
-            renews: false,
-            portal: Some(token),
-            held: Default::default(),
-        });
+        let name = format!("{hero} at the portal");
+        attack(state, name, String::new(), PORTAL_EVERY, Some(token));
+    }
+    Ok(())
+}
+
+/// Somebody calls from now on, with a key or from a portal session.
+fn attack(
+    state: &mut State,
+    name: String,
+    key: String,
+    every: SignedDuration,
+    portal: Option<String>,
+) {
+    let next = state.now + SignedDuration::from_millis(state.dice.i64(0..10_000));
+    state.actors.push(Actor {
+        name,
+        attacker: true,
+        key,
+        every,
+        next,
+        renews: false,
+        portal,
+        held: BTreeMap::new(),
+    });
+}
+
+/// An IAM user, and whoever stole their key.
+fn iam_user(state: &mut State) -> Result<(), NotAnId> {
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    let id = AccountId::parse(IAM_USER_ACCOUNT)?;
+    let user = IamUser {
+        id: IamUserId::parse(format!("AIDA{}", state.draw(17, alphabet)))?,
+        keys: BTreeMap::new(),
+        login_profile: true,
+        inline: BTreeMap::new(),
+        attached: BTreeSet::from(["arn:aws:iam::aws:policy/AdministratorAccess".to_owned()]),
+    };
+    if let Some(account) = state.accounts.get_mut(&id) {
+        account.users.insert(IAM_USER.to_owned(), user);
+    }
+    let mut stolen = None;
+    for _ in 0..2 {
+        let key = format!("AKIA{}", state.draw(16, alphabet));
+        users::sign_with(state, &id, IAM_USER, &key);
+        stolen.get_or_insert(key);
+    }
+    let Some(key) = stolen else {
+        return Ok(());
+    };
+    let session = state.sessions.get(&key).cloned();
+    let made = session.map(|session| {
+        let lives = SignedDuration::from_secs(users::LONGEST);
+        let own = users::give(state, users::session_token(&session, state.now, lives));
+        let name = FederatedName::parse("ci-runner")?;
+        let everything = Document::allow_all();
+        let other = users::federated(&session, state.now, lives, &name, everything);
+        Ok([own, users::give(state, other)])
+    });
+    let made = made.transpose()?.unwrap_or_default();
+    for key in [key].into_iter().chain(made) {
+        attack(state, format!("{IAM_USER} by {key}"), key, KEY_EVERY, None);
     }
     Ok(())
 }
