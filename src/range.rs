@@ -2,11 +2,13 @@
 //!
 //! Arrives: an HTTP request, signed by some access key. Leaves: an HTTP response of AWS's shape. In between, what AWS
 //! does: the access key names a session ([`state::Session`]), a session of a member account passes through the service
-//! control policies on its account's path ([`gate`]), and the operation is looked up by service and name ([`wire`]).
+//! control policies on its account's path and every session through its identity's own ([`gate`]), and the operation is
+//! looked up by service and name ([`wire`]). The access portal alone is asked without a signature ([`portal`]).
 //!
 //! There is one range and two transports: in memory, as the HTTP client of our own SDK clients ([`memory`]), and over a
-//! loopback socket for everybody else's ([`serve`]). In memory the clock is virtual: it moves when somebody waits, and
-//! the actors (an attacker, everybody else) make their calls as it moves.
+//! loopback socket for everybody else's ([`serve`]). In memory the clock is virtual: it moves when somebody waits, and as
+//! it moves the actors (an attacker, everybody else) make their calls, and what was asked for or arranged happens
+//! ([`clock`]).
 //!
 //! It enforces SCPs with our own evaluator, so nothing is proven by the range alone: the evaluator has other judges.
 

@@ -161,7 +161,9 @@ impl State {
                 for (user, group) in &sync.memberships {
                     self.join(user, group);
                 }
-                self.later(self.now + sync.every, What::Sync(sync));
+                // Without a pause in between, the first of them would never be over.
+                let pause = sync.every.max(SignedDuration::from_secs(1));
+                self.later(self.now + pause, What::Sync(sync));
             }
             What::Finish(order) => orders::finish(self, &order),
             What::Team(does, request) => self.team_does(does, &request),

@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use crate::ids::*;
 use crate::policy::document::Document;
 use crate::range::access::{Entitlement, entitle};
-use crate::range::build::{Blueprint, open};
+use crate::range::build::{Blueprint, act, open};
 use crate::range::directory::roles::{new_role_id, session_of};
 use crate::range::state::{Actor, Assignment, Role, State};
 use crate::range::team::{Team, Wanted};
@@ -65,7 +65,7 @@ pub(super) fn add(
     };
     let id = id.0.clone();
     if extras.management {
-        in_management(state, hero, &id, hero_sessions)?;
+        in_management(state, blueprint, &id, hero_sessions)?;
     }
     if extras.external {
         for user in state.directory.users.values_mut() {
@@ -153,7 +153,7 @@ fn iam_user(state: &mut State) -> Result<(), NotAnId> {
 /// An assignment in the management account, with its role and a session of it.
 fn in_management(
     state: &mut State,
-    hero: &SessionName,
+    blueprint: &Blueprint,
     id: &UserId,
     hero_sessions: &mut Vec<(AccountId, String, String)>,
 ) -> Result<(), NotAnId> {
@@ -182,7 +182,10 @@ fn in_management(
     });
     if let Some(role) = state.reserved_role(&management, &set) {
         let lives = session_of(state, &set);
+        let hero = &blueprint.hero.username;
         let key = open(state, &management, &role, hero, lives, Some(id.clone()))?;
+        let name = format!("{hero} in {management}");
+        act(state, blueprint, name, true, &key.key);
         hero_sessions.push((management, key.key, key.token));
     }
     Ok(())

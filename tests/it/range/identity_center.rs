@@ -524,6 +524,37 @@ async fn an_inline_policy_binds_in_the_management_account_and_comes_with_a_new_r
 }
 
 #[tokio::test]
+async fn no_scp_but_an_inline_policy_reaches_a_session_in_the_management_account() {
+    let practice = Practice::with(|blueprint| blueprint.extras.management = true);
+    let center = center(&practice);
+    let (account, key, _) = practice.built.hero_sessions.last().unwrap();
+    let (set, hero) = ("AdministratorAccess", center.user(HERO));
+    assert_eq!(account.as_str(), "111122223333");
+    assert!(center.assigned(account.as_str(), set, hero.as_str()));
+    practice.range.with(|state| {
+        let full = state.policies.values().next().unwrap().clone();
+        let document = quell::policy::document::Document::parse(&deny(&hero)).unwrap();
+        let policy = quell::range::state::Policy {
+            document: std::sync::Arc::new(document),
+            ..full
+        };
+        let id = PolicyId::parse("p-denyhero00").unwrap();
+        state.policies.insert(id.clone(), policy);
+        let root = state.root.clone();
+        state.attachments.get_mut(&root).unwrap().push(id);
+        state.settle();
+    });
+    let member = session_in(&practice, FIRST, set, HERO);
+    assert!(refusal(&practice, &member).contains("in a service control policy"));
+    assert_eq!(practice.call_as(key), 200);
+    center.put(set, &deny(&hero)).send().await.unwrap();
+    let provision = center.provision(set, Some(account.as_str()));
+    provision.send().await.unwrap();
+    practice.range.advance(DONE);
+    assert!(refusal(&practice, key).contains("in an identity-based policy"));
+}
+
+#[tokio::test]
 async fn inline_policies_that_aws_refuses() {
     let practice = Practice::new();
     let center = center(&practice);
