@@ -8,6 +8,18 @@ mod guardduty;
 
 mod identitycenter;
 
+mod directory;
+
+mod assignments;
+
+mod permissionsets;
+
+mod progress;
+
+mod entitlements;
+
+mod team;
+
 mod organizations;
 
 mod sessions;
@@ -29,6 +41,7 @@ use jiff::Timestamp;
 
 use crate::cloud::{Clock, Cloud, ConnectError, Trouble, TroubleKind};
 use crate::ids::*;
+use identitycenter::IdentityCenter;
 
 pub use sessions::Sessions;
 
@@ -45,8 +58,7 @@ pub struct Aws<K> {
 pub struct Reader {
     config: SdkConfig,
     organizations: aws_sdk_organizations::Client,
-    directory: aws_sdk_identitystore::Client,
-    sso: aws_sdk_ssoadmin::Client,
+    identity_center: IdentityCenter,
     guardduty: aws_sdk_guardduty::Client,
     sts: aws_sdk_sts::Client,
 }
@@ -54,6 +66,7 @@ pub struct Reader {
 /// The changing capability.
 pub struct Changer {
     organizations: aws_sdk_organizations::Client,
+    identity_center: IdentityCenter,
 }
 
 impl Aws<wire::ServerClock> {
@@ -105,16 +118,19 @@ impl<K: Clock> Aws<K> {
         builder.set_app_name(AppName::new("quell").ok());
         let config = builder.build();
         let organizations = aws_sdk_organizations::Client::new(&config);
+        let identity_center = IdentityCenter::new(&config);
         Self {
             reader: Reader {
                 organizations: organizations.clone(),
-                directory: aws_sdk_identitystore::Client::new(&config),
-                sso: aws_sdk_ssoadmin::Client::new(&config),
+                identity_center: identity_center.clone(),
                 guardduty: aws_sdk_guardduty::Client::new(&config),
                 sts: aws_sdk_sts::Client::new(&config),
                 config: config.clone(),
             },
-            changer: Changer { organizations },
+            changer: Changer {
+                organizations,
+                identity_center,
+            },
             sessions: Sessions::new(&config),
             clock,
             seen,

@@ -148,12 +148,12 @@ pub trait Read {
         instance: &Instance,
         pages: usize,
     ) -> impl Future<Output = Result<(Vec<User>, bool), Trouble>>;
-    /// The groups that a user is in.
-    fn groups_of(
+    /// The groups that a user is in, each with the membership's own id.
+    fn memberships(
         &self,
         instance: &Instance,
         user: &UserId,
-    ) -> impl Future<Output = Result<Vec<GroupId>, Trouble>>;
+    ) -> impl Future<Output = Result<BTreeMap<GroupId, MembershipId>, Trouble>>;
     /// What is assigned to a user or to a group. For a user AWS may or may not list what they inherit.
     fn assignments(
         &self,
@@ -166,6 +166,46 @@ pub trait Read {
         instance: &Instance,
         arn: &PermissionSetArn,
     ) -> impl Future<Output = Result<PermissionSet, Trouble>>;
+    /// Everybody who is assigned a permission set in an account, directly.
+    fn assigned(
+        &self,
+        instance: &Instance,
+        account: &AccountId,
+        set: &PermissionSetArn,
+    ) -> impl Future<Output = Result<Vec<Assignee>, Trouble>>;
+    /// The inline policy of a permission set, byte for byte; `None` if it has none.
+    fn inline_policy(
+        &self,
+        instance: &Instance,
+        set: &PermissionSetArn,
+    ) -> impl Future<Output = Result<Option<String>, Trouble>>;
+    /// The roles that account access manager lets a user or a group into, each with the entitlement's own id. `None`
+    /// where Identity Center's Region has no account access manager.
+    fn entitlements(
+        &self,
+        instance: &Instance,
+        assignee: &Assignee,
+    ) -> impl Future<Output = Result<Option<BTreeMap<Entitlement, EntitlementId>>, Trouble>>;
+    /// How far a request is that Identity Center does in its own time.
+    fn progress(
+        &self,
+        instance: &Instance,
+        request: &Request,
+    ) -> impl Future<Output = Result<Progress, Trouble>>;
+    /// TEAM's tables of requests that we can see beside Identity Center: DynamoDB tables named
+    /// `requests-<26 letters or digits>-<environment>`.
+    fn team_tables(
+        &self,
+        instance: &Instance,
+    ) -> impl Future<Output = Result<Vec<String>, Trouble>>;
+    /// What a person has asked TEAM for, by their e-mail address, of any status. A table of another account or Region is
+    /// named by its ARN.
+    fn team_requests(
+        &self,
+        instance: &Instance,
+        table: &str,
+        email: &str,
+    ) -> impl Future<Output = Result<Vec<TeamRequest>, Trouble>>;
     /// The detectors of our account and Region.
     fn detectors(&self) -> impl Future<Output = Result<Vec<DetectorId>, Trouble>>;
     /// A finding as JSON text for [`crate::signal::read`]; `None` if the detector has no such finding.
@@ -241,6 +281,79 @@ pub trait Change {
     ) -> impl Future<Output = Result<(), Trouble>>;
 }
 
+/// Changing who can enter what. Each is safe to call again; those that Identity Center does in its own time say how far
+/// they are, and [`Read::progress`] is asked after that.
+pub trait ChangeAccess {
+    /// `sso:DeleteAccountAssignment`, of the user alone: what their groups are assigned is not touched.
+    fn delete_assignment(
+        &self,
+        instance: &Instance,
+        assignment: &Assignment,
+    ) -> impl Future<Output = Result<Progress, Trouble>>;
+    /// `sso:CreateAccountAssignment`.
+    fn create_assignment(
+        &self,
+        instance: &Instance,
+        assignment: &Assignment,
+    ) -> impl Future<Output = Result<Progress, Trouble>>;
+    /// `identitystore:DeleteGroupMembership`.
+    fn delete_membership(
+        &self,
+        instance: &Instance,
+        membership: &MembershipId,
+    ) -> impl Future<Output = Result<(), Trouble>>;
+    /// `identitystore:CreateGroupMembership`.
+    fn create_membership(
+        &self,
+        instance: &Instance,
+        group: &GroupId,
+        user: &UserId,
+    ) -> impl Future<Output = Result<(), Trouble>>;
+    /// `account-access:DeleteEntitlement`.
+    fn delete_entitlement(
+        &self,
+        instance: &Instance,
+        entitlement: &Entitlement,
+        id: &EntitlementId,
+    ) -> impl Future<Output = Result<(), Trouble>>;
+    /// `account-access:CreateEntitlement`, for the user.
+    fn create_entitlement(
+        &self,
+        instance: &Instance,
+        entitlement: &Entitlement,
+        user: &UserId,
+    ) -> impl Future<Output = Result<(), Trouble>>;
+    /// `sso:PutInlinePolicyToPermissionSet`, or `sso:DeleteInlinePolicyFromPermissionSet` for none: the whole document is
+    /// replaced. It binds nobody before it is provisioned.
+    fn set_inline_policy(
+        &self,
+        instance: &Instance,
+        set: &PermissionSetArn,
+        content: Option<&str>,
+    ) -> impl Future<Output = Result<(), Trouble>>;
+    /// `sso:ProvisionPermissionSet`, to one account.
+    fn provision(
+        &self,
+        instance: &Instance,
+        set: &PermissionSetArn,
+        account: &AccountId,
+    ) -> impl Future<Output = Result<Progress, Trouble>>;
+    /// `identitystore:DeleteUser`. Cannot be undone: a new user has a new id.
+    fn delete_user(
+        &self,
+        instance: &Instance,
+        user: &UserId,
+    ) -> impl Future<Output = Result<(), Trouble>>;
+    /// Sets a request of TEAM's to `revoked` in its table, which is how its own revocation starts.
+    fn revoke_team_request(
+        &self,
+        instance: &Instance,
+        table: &str,
+        request: &str,
+        by: &str,
+    ) -> impl Future<Output = Result<(), Trouble>>;
+}
+
 /// Why a canary session was not minted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MintError {
@@ -299,7 +412,7 @@ pub trait Cloud {
     /// Reads.
     type Read: Read;
     /// Changes.
-    type Change: Change;
+    type Change: Change + ChangeAccess;
     /// Mints.
     type Canaries: Canaries;
     /// Tells the time.

@@ -6,12 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::ids::*;
 
 /// A fact, or the reason why we don't have it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Known<T> {
     /// AWS said so.
@@ -123,16 +123,33 @@ pub struct Instance {
 }
 
 /// A user of the directory, from `identitystore:DescribeUser`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
     /// The immutable id.
     pub id: UserId,
     /// The true spelling, case kept.
     pub username: Username,
+    /// Whether they can sign in. AWS tells it since 2026 and takes it from nobody (aws-facts §0.9).
+    pub status: Option<UserStatus>,
+    /// Whether somebody else's directory knows them, too: what we change here, its next sync may put back.
+    pub external: bool,
+    /// Their first e-mail address: TEAM's requests name people by it.
+    pub email: Option<String>,
+}
+
+/// Whether a user of the directory can sign in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UserStatus {
+    /// They can.
+    Enabled,
+    /// They cannot; what they have already is not ended by it.
+    Disabled,
 }
 
 /// Whom an assignment names.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Assignee {
     /// The user directly.
     User(UserId),
@@ -141,7 +158,7 @@ pub enum Assignee {
 }
 
 /// One way into one account: a permission set assigned there to the user or to a group of theirs.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Assignment {
     /// The account it opens.
     pub account: AccountId,
@@ -152,12 +169,126 @@ pub struct Assignment {
 }
 
 /// A permission set, from `sso:DescribePermissionSet`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PermissionSet {
     /// Its name, which is part of its role's name: `AWSReservedSSO_<name>_<suffix>`.
     pub name: String,
     /// How long a session lives. AWS writes ISO 8601 (`PT8H`); absence and nonsense are unknown.
     pub session: Known<SignedDuration>,
+}
+
+/// A role that account access manager lets a user or a group into, beside the permission sets (aws-facts §0.2).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Entitlement {
+    /// The account access manager application that it is of.
+    pub application: ApplicationArn,
+    /// The account it opens.
+    pub account: AccountId,
+    /// The role.
+    pub role: RoleArn,
+}
+
+/// An entitlement that there is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Entitled {
+    /// What it lets into.
+    pub entitlement: Entitlement,
+    /// Its own id; another, when it is made again.
+    pub id: EntitlementId,
+}
+
+/// Everything by which a user of the directory gets new sessions, read at one moment. What an eviction takes away, and
+/// what it is put back from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ways {
+    /// When it was read, on AWS's clock.
+    pub read_at: Timestamp,
+    /// The user, with whether they can sign in.
+    pub user: User,
+    /// What is assigned to them, and to the groups they are in.
+    pub assignments: BTreeSet<Assignment>,
+    /// The groups they are in, each with the membership's own id.
+    pub memberships: BTreeMap<GroupId, MembershipId>,
+    /// What account access manager gives to them directly.
+    pub entitlements: BTreeSet<Entitled>,
+    /// What account access manager gives to their groups.
+    pub inherited_entitlements: BTreeSet<Entitled>,
+    /// Whether there is account access manager in Identity Center's Region at all. Unknown where it could not be asked:
+    /// then there may be entitlements that are not among these.
+    pub access_manager: Known<bool>,
+    /// The permission sets of the assignments.
+    pub permission_sets: BTreeMap<PermissionSetArn, PermissionSet>,
+}
+
+/// One thing by which a user gets new sessions, and that can be taken away without touching anybody else.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "way", rename_all = "snake_case")]
+pub enum Way {
+    /// A permission set that is assigned to the user directly.
+    Assignment {
+        /// Where.
+        account: AccountId,
+        /// What.
+        permission_set: PermissionSetArn,
+    },
+    /// A place in a group, with everything that the group can enter.
+    Membership {
+        /// Which.
+        group: GroupId,
+    },
+    /// A role that account access manager lets the user into directly.
+    Entitlement(Entitlement),
+}
+
+/// Something that Identity Center does in its own time, and that is asked after by its id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// Of which kind.
+    pub kind: RequestKind,
+    /// A UUID.
+    pub id: String,
+}
+
+/// The kinds of such requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RequestKind {
+    /// `sso:CreateAccountAssignment`.
+    AssignmentCreation,
+    /// `sso:DeleteAccountAssignment`.
+    AssignmentDeletion,
+    /// `sso:ProvisionPermissionSet`.
+    Provisioning,
+}
+
+/// How far such a request is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// Under way: ask again.
+    InProgress(Request),
+    /// Done.
+    Succeeded,
+    /// Not done; AWS's reason, untrusted text.
+    Failed(String),
+}
+
+/// A request in TEAM, the open-source just-in-time access for Identity Center (aws-facts §14).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TeamRequest {
+    /// TEAM's id of it.
+    pub id: String,
+    /// What it asks for: an account and a permission set, as TEAM writes them.
+    pub account: String,
+    /// The permission set's name.
+    pub role: String,
+    /// `pending`, `approved`, `scheduled`, `in progress`, …
+    pub status: String,
+    /// When it begins, if TEAM says so.
+    pub start: Option<Timestamp>,
+    /// How long it grants.
+    pub duration: Option<SignedDuration>,
+    /// When it was ended.
+    pub ended: Option<Timestamp>,
 }
 
 /// What the directory says about the suspect.
@@ -171,6 +302,8 @@ pub struct Directory {
     pub assignments: Known<BTreeSet<Assignment>>,
     /// The permission sets of those assignments.
     pub permission_sets: BTreeMap<PermissionSetArn, PermissionSet>,
+    /// What account access manager gives to them and to their groups.
+    pub entitlements: Known<BTreeSet<Entitlement>>,
     /// The directory's users, the suspect among them.
     pub users: Listed,
 }

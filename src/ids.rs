@@ -120,6 +120,25 @@ ids! {
     /// An Identity Center group, shaped like [`UserId`].
     GroupId: "an Identity Center group id", "a UUID, in older stores with ten hex digits and a dash before it", is_store_member;
 
+    /// A user's place in a group. Only ever handed back to AWS.
+    MembershipId: "a membership id", "1 to 100 letters, digits or dashes",
+        |s| tail(s, "", 1, 100, |b| b.is_ascii_alphanumeric() || b == b'-');
+
+    /// An account access manager application. Only ever handed back to AWS.
+    ApplicationArn: "an account access manager application ARN", "arn:…", |s| s.starts_with("arn:") && s.len() <= 2048;
+
+    /// An account access manager entitlement. Only ever handed back to AWS.
+    EntitlementId: "an entitlement id", "1 to 100 letters, digits, dashes or underscores",
+        |s| tail(s, "", 1, 100, |b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+
+    /// The ARN of a role, `arn:…:iam::<account>:role/…`.
+    RoleArn: "a role ARN", "arn:…:iam::…:role/…",
+        |s| s.starts_with("arn:") && s.contains(":iam::") && s.contains(":role/") && s.len() <= 2048;
+
+    /// An item of the checklist of what only people can do: `portal-sessions`.
+    ItemId: "a checklist item", "1 to 40 lower-case letters and dashes",
+        |s| tail(s, "", 1, 40, |b| b.is_ascii_lowercase() || b == b'-');
+
     /// A role's unique id, `AROA…`: the first half of `aws:userid` in every session of the role.
     RoleId: "a role id", "AROA and 12 to 124 letters or digits",
         |s| tail(s, "AROA", 12, 124, |b| b.is_ascii_uppercase() || b.is_ascii_digit());

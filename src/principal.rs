@@ -7,12 +7,12 @@
 //! Spellings come from `DescribeUser` and from the finding, never from what was typed (R2): session names are
 //! compared with case by AWS, and the directory looks usernames up in ways that AWS does not document.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use crate::facts::{Directory, Facts, Known};
+use crate::facts::{Directory, Facts, Known, PermissionSet};
 use crate::ids::*;
 use crate::signal::Suspect;
 
@@ -184,6 +184,8 @@ impl Principal {
             .flatten()
             .map(|assignment| assignment.account.clone())
             .collect();
+        let entitled = directory.entitlements.known().into_iter().flatten();
+        reach.extend(entitled.map(|entitlement| entitlement.account.clone()));
         if let Suspect::PermissionSetSession {
             account: Some(account),
             ..
@@ -234,7 +236,32 @@ fn session_life(suspect: &Suspect, directory: &Directory) -> SessionLife {
             ));
         }
     }
-    if directory.permission_sets.is_empty() {
+    match &directory.entitlements {
+        Known::Unknown(why) => {
+            return unknown(format!(
+                "what account access manager lets them into is unknown ({why})"
+            ));
+        }
+        Known::Known(entitled) => {
+            if let Some(entitlement) = entitled.first() {
+                return unknown(format!(
+                    "account access manager lets them into {}, whose own limit is in its account",
+                    entitlement.role
+                ));
+            }
+        }
+    }
+    longest_of(&directory.permission_sets)
+}
+
+/// The longest session that any of these permission sets gives; twelve hours as soon as one of them does not say, and
+/// when there are none: one may have been there until a moment ago.
+pub fn longest_of(sets: &BTreeMap<PermissionSetArn, PermissionSet>) -> SessionLife {
+    let unknown = |why: String| SessionLife {
+        longest: LONGEST_SESSION,
+        because: format!("12h, the most there is: {why}"),
+    };
+    if sets.is_empty() {
         return unknown(
             "no permission set is assigned now, and one may have been until a moment ago"
                 .to_owned(),
@@ -244,7 +271,7 @@ fn session_life(suspect: &Suspect, directory: &Directory) -> SessionLife {
         longest: CHAINED_SESSION,
         because: "1h, the most that a chained session lives".to_owned(),
     };
-    for set in directory.permission_sets.values() {
+    for set in sets.values() {
         match &set.session {
             Known::Unknown(why) => {
                 return unknown(format!(

@@ -47,6 +47,10 @@ pub fn published(target: &str) -> Option<Rate> {
         ("AWSIdentityStore", "ListGroupMembershipsForMember") => {
             rate("ListGroupMembershipsForMember", 20, 20)
         }
+        ("AWSIdentityStore", "ListGroupMemberships") => rate("ListGroupMemberships", 20, 20),
+        ("AWSIdentityStore", "CreateGroupMembership") => rate("CreateGroupMembership", 20, 20),
+        ("AWSIdentityStore", "DeleteGroupMembership") => rate("DeleteGroupMembership", 20, 20),
+        ("AWSIdentityStore", "DeleteUser") => rate("DeleteUser", 20, 20),
         _ => None,
     }
 }

@@ -59,6 +59,24 @@ pub enum SurveyError {
     Trouble(#[from] Trouble),
 }
 
+impl SurveyError {
+    /// The same as trouble with a call.
+    pub fn into_trouble(self) -> Trouble {
+        match self {
+            SurveyError::Trouble(trouble) => trouble,
+            other @ (SurveyError::NoOrganization { .. }
+            | SurveyError::NotManagement { .. }
+            | SurveyError::NoIdentityCenter
+            | SurveyError::NoSuchUser { .. }
+            | SurveyError::SeveralUsers { .. }) => Trouble {
+                operation: "the survey",
+                kind: TroubleKind::Refused,
+                detail: other.to_string(),
+            },
+        }
+    }
+}
+
 /// Asks everything, once for all the suspects: one answer for each, in their order.
 ///
 /// # Errors
@@ -140,6 +158,14 @@ async fn who_and_where(read: &impl Read) -> Result<(Caller, Organization), Surve
         OrganizationError::Trouble(trouble) => SurveyError::Trouble(trouble),
     })?;
     Ok((caller, organization))
+}
+
+/// The organization of an incident that AWS remembers.
+///
+/// # Errors
+/// [`SurveyError`].
+pub async fn organization(read: &impl Read) -> Result<Organization, SurveyError> {
+    Ok(who_and_where(read).await?.1)
 }
 
 /// What AWS remembers of incidents.
@@ -250,20 +276,170 @@ async fn estate(
     })
 }
 
+/// The organization's Identity Center.
+///
+/// # Errors
+/// [`SurveyError`], when there is none that we can see.
+pub async fn instance(
+    read: &impl Read,
+    organization: &Organization,
+) -> Result<Instance, SurveyError> {
+    // The organization's instance belongs to the management account; a member may have one of its own beside it, whose
+    // users enter nothing but that member (aws-facts §9).
+    let instances = read.instances().await?.into_iter();
+    let of_ours = |owner: &AccountId| *owner == organization.management;
+    let mut own = instances.filter(|instance| instance.owner.as_ref().is_none_or(of_ours));
+    own.next().ok_or(SurveyError::NoIdentityCenter)
+}
+
+/// Everything by which a user gets new sessions; `None` if the directory has no such user.
+///
+/// # Errors
+/// [`Trouble`]: of what cannot be read whole, nobody could say later what to put back.
+pub async fn ways(
+    read: &impl Read,
+    clock: &impl Clock,
+    instance: &Instance,
+    user: &UserId,
+) -> Result<Option<Ways>, Trouble> {
+    let Some(found) = read.user(instance, user).await? else {
+        return Ok(None);
+    };
+    let reach = reach(read, instance, user).await?;
+    let sets = reach.assignments.iter();
+    let sets = sets.map(|assigned| &assigned.permission_set);
+    let permission_sets = permission_sets(read, instance, sets).await;
+    Ok(Some(Ways {
+        read_at: clock.now(),
+        user: found,
+        permission_sets,
+        memberships: reach.memberships,
+        assignments: reach.assignments,
+        entitlements: reach.entitlements,
+        inherited_entitlements: reach.inherited_entitlements,
+        access_manager: reach.access_manager,
+    }))
+}
+
+/// What a user can enter, and by what.
+struct Reach {
+    memberships: BTreeMap<GroupId, MembershipId>,
+    assignments: BTreeSet<Assignment>,
+    entitlements: BTreeSet<Entitled>,
+    inherited_entitlements: BTreeSet<Entitled>,
+    access_manager: Known<bool>,
+}
+
+/// Direct assignments and those of each group, asked one by one: whether AWS lists what a user inherits is not
+/// documented (aws-facts §9). Account access manager must be asked so.
+async fn reach(read: &impl Read, instance: &Instance, user: &UserId) -> Result<Reach, Trouble> {
+    let own = Assignee::User(user.clone());
+    let through_groups = async {
+        let memberships = read.memberships(instance, user).await?;
+        let groups = memberships.keys().map(|group| {
+            let group = Assignee::Group(group.clone());
+            async move {
+                let (assignments, entitled) = join!(
+                    read.assignments(instance, &group),
+                    read.entitlements(instance, &group)
+                );
+                Ok::<_, Trouble>((assignments?, entitled))
+            }
+        });
+        let inherited = try_join_all(groups).await?;
+        Ok::<_, Trouble>((memberships, inherited))
+    };
+    let (direct, entitled, through_groups) = join!(
+        read.assignments(instance, &own),
+        read.entitlements(instance, &own),
+        through_groups
+    );
+    let (memberships, inherited) = through_groups?;
+    let mut assignments: BTreeSet<Assignment> = direct?.into_iter().collect();
+    // The newest of the three, which fewer people have the rights for: what it does not tell keeps nobody from closing the
+    // others.
+    let mut access_manager = Known::Known(false);
+    let mut entitled_by =
+        |listed: Result<Option<BTreeMap<Entitlement, EntitlementId>>, Trouble>| match listed {
+            Ok(None) => BTreeSet::new(),
+            Ok(Some(listed)) => {
+                if access_manager == Known::Known(false) {
+                    access_manager = Known::Known(true);
+                }
+                let entitled = |(entitlement, id)| Entitled { entitlement, id };
+                listed.into_iter().map(entitled).collect()
+            }
+            Err(trouble) => {
+                access_manager = Known::Unknown(trouble.to_string());
+                BTreeSet::new()
+            }
+        };
+    let entitlements = entitled_by(entitled);
+    let mut inherited_entitlements = BTreeSet::new();
+    for (assigned, entitled) in inherited {
+        assignments.extend(assigned);
+        inherited_entitlements.extend(entitled_by(entitled));
+    }
+    Ok(Reach {
+        memberships,
+        assignments,
+        entitlements,
+        inherited_entitlements,
+        access_manager,
+    })
+}
+
+/// Permission sets; of one that cannot be read, how long its sessions live is unknown.
+pub async fn permission_sets(
+    read: &impl Read,
+    instance: &Instance,
+    sets: impl Iterator<Item = &PermissionSetArn>,
+) -> BTreeMap<PermissionSetArn, PermissionSet> {
+    let sets: BTreeSet<&PermissionSetArn> = sets.collect();
+    let described = sets.into_iter().map(|arn| async move {
+        let set = read.permission_set(instance, arn).await;
+        let set = set.unwrap_or_else(|trouble| PermissionSet {
+            name: arn.to_string(),
+            session: Known::Unknown(trouble.to_string()),
+        });
+        (arn.clone(), set)
+    });
+    join_all(described).await.into_iter().collect()
+}
+
+/// The assignments of their own after which nobody has that permission set in that account any more: its role goes with
+/// them, and comes back under another name (aws-facts §3).
+///
+/// # Errors
+/// [`Trouble`], when AWS did not answer.
+pub async fn last_ones(
+    read: &impl Read,
+    instance: &Instance,
+    ways: &Ways,
+) -> Result<BTreeSet<(AccountId, PermissionSetArn)>, Trouble> {
+    let own = Assignee::User(ways.user.id.clone());
+    let direct = ways
+        .assignments
+        .iter()
+        .filter(|assignment| assignment.assignee == own);
+    let asked = try_join_all(direct.map(|assignment| {
+        let (account, set, own) = (&assignment.account, &assignment.permission_set, &own);
+        async move {
+            let assigned = read.assigned(instance, account, set).await?;
+            let alone = assigned.iter().all(|assignee| assignee == own);
+            Ok::<_, Trouble>(alone.then(|| (account.clone(), set.clone())))
+        }
+    }));
+    Ok(asked.await?.into_iter().flatten().collect())
+}
+
 /// The directory's answers about each of the suspects.
 async fn directories(
     read: &impl Read,
     organization: &Organization,
     suspects: &[Suspect],
 ) -> Result<Vec<Directory>, SurveyError> {
-    // The organization's instance belongs to the management account; a member may have one of its own beside it, whose
-    // users enter nothing but that member (aws-facts §9).
-    let instances = read.instances().await?.into_iter();
-    let of_ours = |owner: &AccountId| *owner == organization.management;
-    let mut own = instances.filter(|instance| instance.owner.as_ref().is_none_or(of_ours));
-    let Some(instance) = own.next() else {
-        return Err(SurveyError::NoIdentityCenter);
-    };
+    let instance = instance(read, organization).await?;
     // The listing waits for nobody, and nobody's next question for it.
     let persons = suspects
         .iter()
@@ -305,6 +481,7 @@ async fn person(
                 instance,
                 user: Known::Unknown(format!("the directory has no user {}", name_of(suspect))),
                 assignments: Known::Unknown("the directory has lost the user".to_owned()),
+                entitlements: Known::Unknown("the directory has lost the user".to_owned()),
                 permission_sets: BTreeMap::new(),
                 users: Listed::default(),
             });
@@ -312,37 +489,36 @@ async fn person(
     };
     // The deny does not need to know what they can enter; the proof and the wait do. So trouble here (a delegate may lack
     // the right) is an unknown in the plan, and never a reason to leave somebody in.
-    let assignments = match assignments(read, &instance, &user.id).await {
-        Ok(assignments) => Known::Known(assignments),
-        Err(trouble) => Known::Unknown(trouble.to_string()),
-    };
-    let sets: BTreeSet<PermissionSetArn> = assignments
-        .known()
-        .into_iter()
-        .flatten()
-        .map(|assignment| assignment.permission_set.clone())
-        .collect();
-    let permission_sets = join_all(sets.into_iter().map(|arn| {
-        let instance = &instance;
-        async move {
-            let set = read
-                .permission_set(instance, &arn)
-                .await
-                .unwrap_or_else(|trouble| PermissionSet {
-                    name: arn.to_string(),
-                    session: Known::Unknown(trouble.to_string()),
-                });
-            (arn, set)
+    let (assignments, entitlements) = match reach(read, &instance, &user.id).await {
+        Ok(reach) => (Known::Known(reach.assignments.clone()), entitled(reach)),
+        Err(trouble) => {
+            let why = trouble.to_string();
+            (Known::Unknown(why.clone()), Known::Unknown(why))
         }
-    }))
-    .await;
+    };
+    let sets = assignments.known().into_iter().flatten();
+    let sets = sets.map(|assigned| &assigned.permission_set);
+    let permission_sets = permission_sets(read, &instance, sets).await;
     Ok(Directory {
         instance,
         user: Known::Known(user),
         assignments,
-        permission_sets: permission_sets.into_iter().collect(),
+        permission_sets,
+        entitlements,
         users: Listed::default(),
     })
+}
+
+/// What account access manager gives, directly and through groups.
+fn entitled(reach: Reach) -> Known<BTreeSet<Entitlement>> {
+    match reach.access_manager {
+        Known::Unknown(why) => Known::Unknown(why),
+        Known::Known(_) => {
+            let all = reach.entitlements.into_iter();
+            let all = all.chain(reach.inherited_entitlements);
+            Known::Known(all.map(|entitled| entitled.entitlement).collect())
+        }
+    }
 }
 
 /// The directory's users, for the names that the deny could confuse. Five pages take about as long as the other questions
@@ -403,28 +579,5 @@ async fn users(
         .into_iter()
         .flatten()
         .map(|user| (user.id.clone(), user))
-        .collect())
-}
-
-/// Direct assignments and those of each group, asked one by one: whether AWS lists what a user inherits is not
-/// documented (aws-facts §9).
-async fn assignments(
-    read: &impl Read,
-    instance: &Instance,
-    user: &UserId,
-) -> Result<BTreeSet<Assignment>, Trouble> {
-    let own = Assignee::User(user.clone());
-    let through_groups =
-        async {
-            let groups = read.groups_of(instance, user).await?;
-            try_join_all(groups.into_iter().map(|group| async move {
-                read.assignments(instance, &Assignee::Group(group)).await
-            }))
-            .await
-        };
-    let (direct, inherited) = join!(read.assignments(instance, &own), through_groups);
-    Ok(direct?
-        .into_iter()
-        .chain(inherited?.into_iter().flatten())
         .collect())
 }

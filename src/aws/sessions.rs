@@ -200,7 +200,11 @@ impl Read for Reader {
         self.list_users(instance, pages).await
     }
 
-    async fn groups_of(&self, instance: &Instance, user: &UserId) -> Result<Vec<GroupId>, Trouble> {
+    async fn memberships(
+        &self,
+        instance: &Instance,
+        user: &UserId,
+    ) -> Result<BTreeMap<GroupId, MembershipId>, Trouble> {
         self.list_memberships(instance, user).await
     }
 
@@ -218,6 +222,48 @@ impl Read for Reader {
         arn: &PermissionSetArn,
     ) -> Result<PermissionSet, Trouble> {
         self.describe_permission_set(instance, arn).await
+    }
+
+    async fn assigned(
+        &self,
+        instance: &Instance,
+        account: &AccountId,
+        set: &PermissionSetArn,
+    ) -> Result<Vec<Assignee>, Trouble> {
+        self.list_assigned(instance, account, set).await
+    }
+
+    async fn inline_policy(
+        &self,
+        instance: &Instance,
+        set: &PermissionSetArn,
+    ) -> Result<Option<String>, Trouble> {
+        self.get_inline_policy(instance, set).await
+    }
+
+    async fn entitlements(
+        &self,
+        instance: &Instance,
+        assignee: &Assignee,
+    ) -> Result<Option<BTreeMap<Entitlement, EntitlementId>>, Trouble> {
+        self.list_entitlements(instance, assignee).await
+    }
+
+    async fn progress(&self, instance: &Instance, request: &Request) -> Result<Progress, Trouble> {
+        self.describe_request(instance, request).await
+    }
+
+    async fn team_tables(&self, instance: &Instance) -> Result<Vec<String>, Trouble> {
+        self.list_team_tables(instance).await
+    }
+
+    async fn team_requests(
+        &self,
+        instance: &Instance,
+        table: &str,
+        email: &str,
+    ) -> Result<Vec<TeamRequest>, Trouble> {
+        self.query_team_requests(instance, table, email).await
     }
 
     async fn detectors(&self) -> Result<Vec<DetectorId>, Trouble> {

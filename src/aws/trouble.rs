@@ -46,6 +46,22 @@ pub fn unreadable(operation: &'static str, why: impl ToString) -> Trouble {
     }
 }
 
+/// A change that AWS made, or refuses because it is made already.
+pub fn made<T, E>(
+    operation: &'static str,
+    answer: Result<T, SdkError<E, HttpResponse>>,
+    already_so: impl FnOnce(&E) -> bool,
+) -> Result<(), Trouble>
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    match answer {
+        Ok(_) => Ok(()),
+        Err(error) if error.as_service_error().is_some_and(already_so) => Ok(()),
+        Err(error) => Err(of(operation, &error)),
+    }
+}
+
 /// A field of an answer that must be there and be an identifier.
 pub fn field<T>(
     operation: &'static str,
@@ -76,10 +92,14 @@ fn of_code(code: &str, status: u16) -> TroubleKind {
         | "Throttling"
         | "ThrottlingException"
         | "RequestLimitExceeded"
+        | "ProvisionedThroughputExceededException"
         | "SlowDown" => TroubleKind::Throttled,
         // Its answer is not known: the request may have arrived late, and whole.
         "RequestTimeout" | "RequestTimeoutException" => TroubleKind::Unreachable,
-        "ConcurrentModificationException" | "PolicyChangesInProgressException" => TroubleKind::Busy,
+        "ConcurrentModificationException"
+        | "PolicyChangesInProgressException"
+        | "ConflictException"
+        | "TransactionConflictException" => TroubleKind::Busy,
         _ if status >= 500 => TroubleKind::Unreadable,
         _ => TroubleKind::Refused,
     }
@@ -142,7 +162,15 @@ mod tests {
             ("ExpiredToken", 403, TroubleKind::Expired),
             ("UnrecognizedClientException", 400, TroubleKind::Credentials),
             ("TooManyRequestsException", 400, TroubleKind::Throttled),
+            (
+                "ProvisionedThroughputExceededException",
+                400,
+                TroubleKind::Throttled,
+            ),
+            ("RequestLimitExceeded", 400, TroubleKind::Throttled),
             ("ConcurrentModificationException", 400, TroubleKind::Busy),
+            ("ConflictException", 409, TroubleKind::Busy),
+            ("ServiceQuotaExceededException", 402, TroubleKind::Refused),
             ("ServiceException", 500, TroubleKind::Unreadable),
             ("", 502, TroubleKind::Unreadable),
             ("ConstraintViolationException", 400, TroubleKind::Refused),

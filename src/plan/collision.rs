@@ -112,6 +112,9 @@ mod tests {
         User {
             id: UserId::parse(format!("94482488-3041-7026-18f3-be45837cd0{number:02x}")).unwrap(),
             username: Username::new(username),
+            status: None,
+            external: false,
+            email: None,
         }
     }
 
