@@ -16,7 +16,13 @@ pub mod verify;
 
 pub mod status;
 
+pub mod evict;
+
+pub mod readmit;
+
 pub mod release;
+
+pub mod watch;
 
 pub mod drill;
 
@@ -77,6 +83,7 @@ Examples:
   quell drill                                practise the whole story in this process
   quell plan alice@example.com               show what containing would do
   quell contain --finding-file finding.json  deny everything, once you typed the name
+  quell evict q-7f3a9c                       close the ways to new sessions
   quell status                               every incident, from any machine
   quell release q-7f3a9c                     let the person in again when it is safe
 
@@ -118,6 +125,12 @@ enum Verb {
     Verify(verify::VerifyArgs),
     /// List the incidents that AWS remembers, or one
     Status(status::StatusArgs),
+    /// Close the ways to new sessions: assignments, groups, account access manager; note what only people can do
+    Evict(evict::EvictArgs),
+    /// Let the person work again in fresh sessions, while every older one stays refused
+    Readmit(readmit::ReadmitArgs),
+    /// Wait until an incident can be released, then release it
+    Watch(watch::WatchArgs),
     /// Take a deny away when no session of the user can be alive any more
     Release(release::ReleaseArgs),
     /// What is better done before an incident: arm the organization
@@ -325,6 +338,13 @@ async fn dispatch<O: Outside>(
         }
         Verb::Verify(args) => verify::verify(args, common, outside, ui).await,
         Verb::Status(args) => status::status(args, common, outside, ui).await,
+        Verb::Evict(args) => evict::evict(args, common, outside, ui).boxed_local().await,
+        Verb::Readmit(args) => {
+            readmit::readmit(args, common, outside, ui)
+                .boxed_local()
+                .await
+        }
+        Verb::Watch(args) => watch::watch(args, common, outside, ui).boxed_local().await,
         Verb::Release(args) => release::release(args, common, outside, ui).await,
         Verb::Prepare(verb) => prepare::prepare(verb, common, outside, ui).await,
         Verb::Drill(args) => drill::drill(args, ui).await,

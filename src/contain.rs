@@ -169,7 +169,7 @@ pub async fn tag(
 ///
 /// Also a clear refusal is looked behind: the SDK tries again by itself, so what it reports is the *last* attempt's end,
 /// and an earlier one may have been done with its answer lost.
-async fn settle<T, C, L>(
+pub(crate) async fn settle<T, C, L>(
     clock: &impl Clock,
     call: impl Fn() -> C,
     look: impl Fn() -> L,

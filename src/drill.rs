@@ -9,10 +9,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::aws::{self, Aws, wire};
 use crate::cloud::{Clock as _, Cloud as _, Read as _};
+use crate::facts::Way;
 use crate::ids::*;
 use crate::incident::Incident;
 use crate::journal::{Event, Journal, JournalError};
 use crate::plan::approval::{Approval, NotApproved};
+use crate::plan::eviction::{Eviction, each};
 use crate::plan::preflight::Refusal;
 use crate::playbook::Playbook;
 use crate::range::build::extras::Extras;
@@ -21,8 +23,9 @@ use crate::range::state::Ended;
 use crate::range::{Range, Time, serve as socket};
 use crate::release;
 use crate::report::{AttackerReport, DrillReport, human, millis};
-use crate::respond::{self, Asked, NotPrepared, Response, Stopped, memory};
+use crate::respond::{self, Asked, NotPrepared, Response, Stopped, evicting, memory};
 use crate::signal::{self, ReadError, Suspect, Who};
+use crate::survey;
 use crate::verify::{Aim, Overall};
 
 /// How long the range is watched before the finding and after the release.
@@ -99,7 +102,7 @@ pub async fn run(
     range.advance(WATCHED);
     let so_far = sightings(&range, None);
     tell(&format!(
-        "  Somebody has stolen {hero}'s {} running sessions and calls all the time: {} calls, all allowed.",
+        "  Somebody has stolen {hero}'s {} running sessions, and the portal session that gives out new ones. They call all\n  the time: {} calls, all allowed.",
         so_far.sessions, so_far.allowed_before
     ));
 
@@ -198,10 +201,7 @@ pub async fn run(
 
     let faults = match proven {
         Some(_) => {
-            tell(
-                "  By hand, meanwhile: assignments, portal sessions, the identity provider. quell prints the checklist; a drill",
-            );
-            tell("  has nobody to work through it, and its attacker no way to sign in again.");
+            evict(&mut response, &world, &mut incident, &accepted.policy, tell).await?;
             drain(&range, &world, &incident, tell).await;
             release(
                 &mut response,
@@ -231,11 +231,62 @@ pub async fn run(
     ))
 }
 
+/// Closes the ways by which the attacker gets new sessions.
+async fn evict(
+    response: &mut Response<'_, Aws<Range>, Vec<String>>,
+    world: &Aws<Range>,
+    incident: &mut Incident,
+    policy: &crate::facts::PolicySummary,
+    tell: &dyn Fn(&str),
+) -> Result<(), DrillError> {
+    let (read, clock) = (world.read(), world.clock());
+    let organization = survey::organization(read)
+        .await
+        .map_err(NotPrepared::from)?;
+    let (instance, user) = evicting::user_of(read, incident)
+        .await
+        .map_err(NotPrepared::from)?;
+    let ways = match &user {
+        Some(user) => survey::ways(read, clock, &instance, user).await,
+        None => Ok(None),
+    };
+    let Some(ways) = ways.map_err(Stopped::Read)? else {
+        tell("\nThe directory has no such user, so nothing gives them new sessions.");
+        response.evicted_by_word(incident, &policy.id).await?;
+        return Ok(());
+    };
+    let own = each(&ways);
+    let assigned = own
+        .iter()
+        .filter(|way| matches!(way, Way::Assignment { .. }));
+    tell(
+        "\nA lid on a boiling pot: the attacker keeps a portal session and gets new sessions under the deny. They are",
+    );
+    tell("refused, and would come alive with the release.");
+    tell(&format!(
+        "Evict: {} assignments of their own, and {} groups, which keep what they have.",
+        assigned.count(),
+        ways.memberships.len()
+    ));
+    let last = survey::last_ones(read, &instance, &ways)
+        .await
+        .map_err(Stopped::Read)?;
+    let eviction = Eviction::of(ways, &last, &organization.management);
+    response
+        .evict(incident, &policy.id, &instance, &eviction, false)
+        .await?;
+    tell(
+        "  By hand, meanwhile: portal sessions, the identity provider, the password. `quell evict` has the checklist.",
+    );
+    Ok(())
+}
+
 /// Shows the gate closed, and waits until it opens.
 async fn drain(range: &Range, world: &Aws<Range>, incident: &Incident, tell: &dyn Fn(&str)) {
     let now = world.clock().now();
-    if let Err(gate) = release::gate(incident, now) {
-        tell(&format!("\nRelease now? Refused: {gate}."));
+    let meanwhile = evicting::meanwhile(world, incident).await;
+    if let Err(gate) = release::gate(incident, &meanwhile, now) {
+        tell(&format!("\nRelease now? {}.", human::gate(&gate)));
     }
     let Some(until) = incident.release_not_before() else {
         return;
@@ -273,14 +324,15 @@ async fn release(
             "AWS did not remember the incident, so it could not be released from there.".to_owned(),
         ]);
     };
-    if let Err(gate) = release::gate(&incident, world.clock().now()) {
+    let meanwhile = evicting::meanwhile(world, &incident).await;
+    if let Err(gate) = release::gate(&incident, &meanwhile, world.clock().now()) {
         return Ok(vec![format!(
             "The gate was closed when it should have been open: {gate}."
         )]);
     }
     tell("\nThe gate is open. Release, from what the policy's tags say:");
     response
-        .release(&incident, &policy.id, operator, None)
+        .release(&incident, &policy.id, operator, None, false)
         .await?;
     let proof = response
         .look(&respond::question(
@@ -388,7 +440,11 @@ fn grade(
 fn sightings(range: &Range, proven: Option<Timestamp>) -> AttackerReport {
     range.with(|state| {
         let mut report = AttackerReport {
-            sessions: state.actors.iter().filter(|actor| actor.attacker).count(),
+            sessions: state
+                .actors
+                .iter()
+                .filter(|actor| actor.attacker && actor.portal.is_none())
+                .count(),
             ..AttackerReport::default()
         };
         for sighting in &state.seen {
@@ -436,7 +492,11 @@ fn blueprint(seed: u64, suspect: Option<&Suspect>) -> Result<Blueprint, DrillErr
         identity_center: Region::parse("eu-west-1")?,
         alive: true,
         propagation: PROPAGATION,
-        extras: Extras::default(),
+        // The attacker does not go by the sessions alone that the finding is about.
+        extras: Extras {
+            portal: true,
+            ..Extras::default()
+        },
     })
 }
 

@@ -17,6 +17,8 @@ use serde::Serialize;
 
 use crate::facts::TaggedPolicy;
 use crate::ids::*;
+use crate::policy::document::Document;
+use crate::policy::{self, Bounds, NothingToDeny};
 use crate::principal::Identity;
 
 /// The format of the tags, as `quell:format`.
@@ -30,6 +32,27 @@ const SESSION_NAME: &str = "session-name";
 
 /// The field of the moment that a release must wait for.
 const RELEASE_NOT_BEFORE: &str = "release-not-before";
+
+/// The field of the moment from which on sessions are let through.
+const SESSIONS_AFTER: &str = "sessions-after";
+
+/// The field of the moment when the deny ends by itself.
+const LAPSES: &str = "lapses";
+
+/// The field of permission sets, numbered from the second on.
+const PERMISSION_SETS: &str = "permission-sets";
+
+/// The field of permission sets in the management account, numbered likewise.
+const IN_MANAGEMENT: &str = "in-management";
+
+/// The field of permission sets whose inline policy denies the principal, numbered likewise.
+const HELD_BY: &str = "held-by";
+
+/// The longest text of permission sets: what is around it in a tag must fit, too.
+const MOST_SETS_VALUE: usize = 220;
+
+/// At most so many fields of permission sets.
+const SET_TAGS: usize = 3;
 
 /// The most characters of a tag's value.
 const MOST_VALUE: usize = 256;
@@ -75,20 +98,69 @@ pub struct Incident {
     pub accounts_left_out: usize,
     /// Whether the principal could enter the management account, which the deny does not cover.
     pub reaches_management: bool,
+    /// The permission sets that they held there.
+    pub in_management: BTreeSet<PermissionSetArn>,
     /// The longest session that could exist.
     pub longest_session: Option<SignedDuration>,
     /// Added to it before a release.
     pub margin: Option<SignedDuration>,
     /// When the deny was proven; set once, after containing.
     pub proven: Option<Timestamp>,
+    /// The permission sets that the principal held, as far as they fit: how long their sessions live is asked again before
+    /// a release.
+    pub permission_sets: BTreeSet<PermissionSetArn>,
+    /// How many more did not fit.
+    pub permission_sets_left_out: usize,
+    /// When the last way to new sessions was closed; unset again when one is found open later.
+    pub evicted: Option<Timestamp>,
+    /// What people have said that they did, by the checklist's ids.
+    pub attested: BTreeSet<ItemId>,
+    /// TEAM's table of requests, where the organization has TEAM and we can read it.
+    pub team_table: Option<String>,
+    /// Permission sets whose inline policy denies the principal, for the management account's sake (R16).
+    pub held_by: BTreeSet<PermissionSetArn>,
+    /// When all of them did.
+    pub held: Option<Timestamp>,
+    /// Set when the person may work again: sessions issued from then on are let through (R20).
+    pub sessions_after: Option<Timestamp>,
+    /// When the deny ends by itself, of one that does (R20b).
+    pub lapses: Option<Timestamp>,
 }
 
 impl Incident {
-    /// The moment before which a release is refused: counted from the proof, for the longest session that could exist,
-    /// and the margin (R18). `None` until proven: the clock has not started.
+    /// The moment before which a release is refused: counted from the later of proof and eviction, for the longest session
+    /// that could exist, and the margin (R18). `None` until both: sessions that are minted under the deny come alive when
+    /// it goes.
     pub fn release_not_before(&self) -> Option<Timestamp> {
         let wait = self.longest_session?.checked_add(self.margin?)?;
-        self.proven?.checked_add(wait).ok()
+        self.clock_began()?.checked_add(wait).ok()
+    }
+
+    /// When the wait for the release began: proven and evicted.
+    pub fn clock_began(&self) -> Option<Timestamp> {
+        Some(self.proven?.max(self.evicted?))
+    }
+
+    /// An incident of which nothing is known but its id.
+    pub fn bare(id: IncidentId, home: Home) -> Self {
+        Self::of_fields(id, home, |_| None)
+    }
+
+    /// Whether they can enter the management account and nothing refuses them there (R16).
+    pub fn is_free_in_management(&self) -> bool {
+        self.reaches_management && self.held.is_none()
+    }
+
+    /// The deny, as it is meant to be now.
+    ///
+    /// # Errors
+    /// [`NothingToDeny`] when no key can name the principal.
+    pub fn deny(&self) -> Result<Document, NothingToDeny> {
+        let bounds = Bounds {
+            issued_before: self.sessions_after,
+            until: self.lapses,
+        };
+        policy::draft_within(&self.id, [&self.identity()], &bounds)
     }
 
     /// The policy's description, for people who meet it in the console.
@@ -163,6 +235,39 @@ impl Incident {
                     .map_or(String::new(), |moment| moment.to_string()),
             ),
         );
+        let moment =
+            |moment: Option<Timestamp>| Some(moment.map_or(String::new(), |at| at.to_string()));
+        put("evicted", moment(self.evicted));
+        put("team-table", self.team_table.clone());
+        if !self.held_by.is_empty() {
+            put("held", moment(self.held));
+        }
+        put(SESSIONS_AFTER, self.sessions_after.map(|at| at.to_string()));
+        put(LAPSES, self.lapses.map(|at| at.to_string()));
+        let mut sets_left_out = self.permission_sets_left_out;
+        for (key, sets, most) in [
+            (PERMISSION_SETS, &self.permission_sets, SET_TAGS),
+            (IN_MANAGEMENT, &self.in_management, usize::MAX),
+            (HELD_BY, &self.held_by, usize::MAX),
+        ] {
+            let written = written_sets(sets);
+            for (i, some) in written.iter().take(most).enumerate() {
+                put(&numbered(key, i), Some(some.clone()));
+            }
+            let fit = written.iter().take(most).map(|some| sets_in(some).len());
+            if key == PERMISSION_SETS {
+                sets_left_out += sets.len() - fit.sum::<usize>().min(sets.len());
+            }
+        }
+        put(
+            "permission-sets-left-out",
+            (sets_left_out > 0).then(|| sets_left_out.to_string()),
+        );
+        let attested: Vec<&str> = self.attested.iter().map(ItemId::as_str).collect();
+        put(
+            "attested",
+            (!attested.is_empty()).then(|| attested.join("/")),
+        );
         let until = self.release_not_before();
         put(
             RELEASE_NOT_BEFORE,
@@ -219,9 +324,64 @@ impl Incident {
                 .and_then(|n| n.parse().ok())
                 .unwrap_or(0),
             reaches_management: get("reaches-management").as_deref() == Some("true"),
+            in_management: all(IN_MANAGEMENT)
+                .iter()
+                .flat_map(|some| sets_in(some))
+                .collect(),
             longest_session: get("longest-session").and_then(|duration| duration.parse().ok()),
             margin: get("margin").and_then(|duration| duration.parse().ok()),
             proven: get("proven").and_then(|moment| moment.parse().ok()),
+            permission_sets: all(PERMISSION_SETS)
+                .iter()
+                .flat_map(|some| sets_in(some))
+                .collect(),
+            permission_sets_left_out: get("permission-sets-left-out")
+                .and_then(|n| n.parse().ok())
+                .unwrap_or(0),
+            evicted: get("evicted").and_then(|moment| moment.parse().ok()),
+            attested: get("attested")
+                .iter()
+                .flat_map(|some| some.split('/'))
+                .filter_map(|item| ItemId::parse(item).ok())
+                .collect(),
+            team_table: get("team-table"),
+            held_by: all(HELD_BY).iter().flat_map(|some| sets_in(some)).collect(),
+            held: get("held").and_then(|moment| moment.parse().ok()),
+            sessions_after: get(SESSIONS_AFTER).and_then(|moment| moment.parse().ok()),
+            lapses: get(LAPSES).and_then(|moment| moment.parse().ok()),
+        }
+    }
+
+    /// The same incident as these tags have it.
+    pub fn of_tags(incident: &Self, tags: &BTreeMap<String, String>) -> Self {
+        let id = incident.id.clone();
+        match incident.home {
+            Home::Own => {
+                let get = |key: &str| tags.get(&format!("{PREFIX}{key}"));
+                Self::of_fields(id, Home::Own, |key| get(key).map(|value| decode(value)))
+            }
+            Home::Armed => armed::of_tags(id, tags),
+        }
+    }
+
+    /// Takes over what proving has written `there`.
+    pub fn keep_proof(&mut self, there: &Self) {
+        self.proven = there.proven;
+    }
+
+    /// Takes over what eviction has written `there`.
+    pub fn keep_eviction(&mut self, there: &Self) {
+        self.evicted = there.evicted;
+        self.attested.extend(there.attested.iter().cloned());
+        self.permission_sets
+            .extend(there.permission_sets.iter().cloned());
+        self.longest_session = self.longest_session.max(there.longest_session);
+        self.in_management
+            .extend(there.in_management.iter().cloned());
+        self.held_by.extend(there.held_by.iter().cloned());
+        self.held = there.held;
+        if there.team_table.is_some() {
+            self.team_table.clone_from(&there.team_table);
         }
     }
 
@@ -232,6 +392,42 @@ impl Incident {
             session_names: self.session_names.clone(),
         }
     }
+}
+
+/// Permission sets in as few texts as hold them, each `<what their ARNs begin with alike>/<id>/<id>…`. A set whose ARN is
+/// of another shape than AWS's is in none of them.
+fn written_sets(sets: &BTreeSet<PermissionSetArn>) -> Vec<String> {
+    let mut written: Vec<String> = Vec::new();
+    for set in sets {
+        let Some((base, id)) = set.as_str().rsplit_once('/') else {
+            continue;
+        };
+        match written.last_mut() {
+            Some(last) if same_base(last, base) && last.len() + 1 + id.len() <= MOST_SETS_VALUE => {
+                last.push('/');
+                last.push_str(id);
+            }
+            Some(_) | None => written.push(format!("{base}/{id}")),
+        }
+    }
+    written
+}
+
+/// Whether a text of [`written_sets`] is of sets with this base.
+fn same_base(written: &str, base: &str) -> bool {
+    let rest = written.strip_prefix(base);
+    rest.is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// The permission sets of one such text. Their base has a slash of its own: `arn:aws:sso:::permissionSet/ssoins-…`.
+fn sets_in(written: &str) -> Vec<PermissionSetArn> {
+    let mut parts = written.splitn(3, '/');
+    let (Some(kind), Some(instance), Some(ids)) = (parts.next(), parts.next(), parts.next()) else {
+        return Vec::new();
+    };
+    ids.split('/')
+        .filter_map(|id| PermissionSetArn::parse(format!("{kind}/{instance}/{id}")).ok())
+        .collect()
 }
 
 /// `key`, `key-2`, `key-3`…
@@ -311,10 +507,30 @@ mod tests {
                 .collect(),
             accounts_left_out: 0,
             reaches_management: true,
+            in_management: (0..2).map(set).collect(),
             longest_session: Some(SignedDuration::from_hours(8)),
             margin: Some(SignedDuration::from_mins(30)),
             proven: Some("2026-11-22T03:01:00Z".parse().unwrap()),
+            permission_sets: (0..20).map(set).collect(),
+            permission_sets_left_out: 0,
+            evicted: Some("2026-11-22T03:02:00Z".parse().unwrap()),
+            attested: ["portal-sessions", "credentials"]
+                .into_iter()
+                .map(|item| ItemId::parse(item).unwrap())
+                .collect(),
+            team_table: Some("requests-abcdefghijklmnopqrstuvwxyz-main".to_owned()),
+            held_by: (0..2).map(set).collect(),
+            held: Some("2026-11-22T03:04:00Z".parse().unwrap()),
+            sessions_after: Some("2026-11-22T04:00:00Z".parse().unwrap()),
+            lapses: Some("2026-11-22T05:00:00Z".parse().unwrap()),
         }
+    }
+
+    fn set(number: u8) -> PermissionSetArn {
+        PermissionSetArn::parse(format!(
+            "arn:aws:sso:::permissionSet/ssoins-7223a1b2c3d4e5f6/ps-{number:016x}"
+        ))
+        .unwrap()
     }
 
     fn policy(incident: &Incident) -> TaggedPolicy {
@@ -367,13 +583,29 @@ mod tests {
     }
 
     #[test]
-    fn the_clock_starts_with_the_proof() {
+    fn permission_sets_that_do_not_fit_are_counted() {
+        let mut many = incident();
+        many.permission_sets = (0..200).map(set).collect();
+        let recalled = Incident::recall(&policy(&many)).unwrap();
+        assert!(recalled.permission_sets.len() > 20);
+        assert_eq!(
+            recalled.permission_sets.len() + recalled.permission_sets_left_out,
+            200
+        );
+        assert!(many.tags().len() <= 50);
+    }
+
+    #[test]
+    fn the_clock_starts_with_proof_and_eviction() {
         let mut incident = incident();
         assert_eq!(
             incident.release_not_before(),
-            Some("2026-11-22T11:31:00Z".parse().unwrap())
+            Some("2026-11-22T11:32:00Z".parse().unwrap()),
+            "counted from the later of both"
         );
-        incident.proven = None;
+        incident.evicted = None;
+        assert_eq!(incident.release_not_before(), None);
+        incident.evicted = incident.proven.take();
         assert_eq!(incident.release_not_before(), None);
     }
 

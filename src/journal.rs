@@ -8,10 +8,13 @@
 
 pub mod file;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::facts::{Way, Ways};
 use crate::ids::*;
 use crate::plan::{PlanDigest, StepName};
 
@@ -118,10 +121,118 @@ pub enum Event {
         /// Until the time is up.
         left: SignedDuration,
     },
+    /// What the user can enter, whole, before the first of it is taken away. The first of an incident is what a release
+    /// puts back.
+    BackedUp {
+        /// All of it.
+        ways: Box<Ways>,
+    },
+    /// A way to new sessions is about to be closed.
+    Closing {
+        /// Which.
+        way: Way,
+    },
+    /// It is closed.
+    Closed {
+        /// Which.
+        way: Way,
+        /// True when it was closed already, or was found so by reading back.
+        found: bool,
+    },
+    /// It is about to be opened again.
+    Reopening {
+        /// Which.
+        way: Way,
+    },
+    /// It is open again.
+    Reopened {
+        /// Which.
+        way: Way,
+        /// True when it was open already, or was found so by reading back.
+        found: bool,
+    },
+    /// A way could not be closed, or not be opened again.
+    Stuck {
+        /// Which.
+        way: Way,
+        /// AWS's words.
+        why: String,
+        /// False when nobody can tell.
+        certain: bool,
+    },
+    /// Something else of eviction's is about to be done.
+    Doing {
+        /// What.
+        deed: Deed,
+    },
+    /// It is done, or not.
+    Did {
+        /// What.
+        deed: Deed,
+        /// Why not; none when it is done.
+        why: Option<String>,
+    },
+    /// No way to new sessions is left.
+    Evicted,
+    /// The inline policy of a permission set is about to be written, and provisioned to the management account.
+    Holding {
+        /// Which set.
+        permission_set: PermissionSetArn,
+        /// Its inline policy as it is, byte for byte; none if it has none.
+        from: Option<String>,
+        /// As it is to be.
+        to: Option<String>,
+    },
+    /// It is written and provisioned.
+    Held {
+        /// Which set.
+        permission_set: PermissionSetArn,
+        /// True when it denies the user; false when it does no more.
+        denies: bool,
+        /// True when it was so already.
+        found: bool,
+    },
+    /// It is not.
+    NotHeld {
+        /// Which set.
+        permission_set: PermissionSetArn,
+        /// AWS's words.
+        why: String,
+    },
+    /// Somebody says that they have done what AWS has no interface for.
+    Attested {
+        /// What, by the checklist's id.
+        item: ItemId,
+        /// Who says so.
+        by: String,
+        /// What AWS shows of it, if anything.
+        evidence: Option<String>,
+    },
+    /// Sessions issued from a moment on are let through.
+    Readmitted {
+        /// The moment.
+        sessions_after: Timestamp,
+    },
     /// Refused everywhere we looked.
     Proven,
     /// The deny is gone.
     Released,
+}
+
+/// What eviction does beside closing ways.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "deed", rename_all = "snake_case")]
+pub enum Deed {
+    /// A request of TEAM's is set to `revoked`, by which TEAM takes back what it gave.
+    RevokeTeamRequest {
+        /// TEAM's id of it.
+        request: String,
+    },
+    /// `identitystore:DeleteUser`.
+    DeleteUser {
+        /// Whom.
+        user: UserId,
+    },
 }
 
 /// What an incident is taken up for.
@@ -132,6 +243,10 @@ pub enum Purpose {
     Verify,
     /// To take it away.
     Release,
+    /// To close the ways to new sessions.
+    Evict,
+    /// To let the person's new sessions through.
+    Readmit,
 }
 
 /// What is done to the armed policy.
@@ -181,6 +296,36 @@ pub struct State {
     pub proven: bool,
     /// Whether the deny is gone.
     pub released: bool,
+    /// What somebody said that they had done of the checklist.
+    pub attested: BTreeSet<ItemId>,
+    /// What the user could enter before anything of it was taken away.
+    pub backup: Option<Box<Ways>>,
+    /// Each way that was begun to be closed or opened again since the incident was last taken up.
+    pub ways: BTreeMap<Way, WayStatus>,
+    /// The inline policies that were written, each as it was before the first time and as it was written last.
+    pub held: BTreeMap<PermissionSetArn, Hold>,
+}
+
+/// How far a way is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WayStatus {
+    /// Asked for; no outcome recorded.
+    Begun,
+    /// Closed.
+    Closed,
+    /// Open again.
+    Reopened,
+    /// As it was, or nobody can tell.
+    Stuck,
+}
+
+/// An inline policy that was written for the management account's sake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// As it was before, byte for byte.
+    pub before: Option<String>,
+    /// As it was written last.
+    pub written: Option<String>,
 }
 
 /// An event that cannot follow what went before.
@@ -220,6 +365,7 @@ impl State {
                 }
                 // What is told after a failure is what this run did: the steps of an earlier one are not its.
                 self.steps.clear();
+                self.ways.clear();
                 self.released = false;
             }
             Event::Prepared {
@@ -246,6 +392,8 @@ impl State {
                     StepName::DetachPolicy | StepName::TakeOut => self.contained = false,
                     StepName::CreatePolicy
                     | StepName::RecordProof
+                    | StepName::RecordEviction
+                    | StepName::NarrowDeny
                     | StepName::DeletePolicy
                     | StepName::TagPolicy
                     | StepName::AlignPolicy
@@ -255,7 +403,39 @@ impl State {
             }
             Event::Failed { step, .. } => self.outcome(*step, Status::Failed)?,
             Event::Unsettled { step, .. } => self.outcome(*step, Status::Unsettled)?,
-            Event::Looked { .. } | Event::Asking { .. } | Event::Looking { .. } => {}
+            Event::BackedUp { ways } => {
+                self.backup.get_or_insert_with(|| ways.clone());
+            }
+            Event::Closing { way } | Event::Reopening { way } => {
+                self.ways.insert(way.clone(), WayStatus::Begun);
+            }
+            Event::Closed { way, .. } => self.way(way, WayStatus::Closed)?,
+            Event::Reopened { way, .. } => self.way(way, WayStatus::Reopened)?,
+            Event::Stuck { way, .. } => self.way(way, WayStatus::Stuck)?,
+            Event::Holding {
+                permission_set,
+                from,
+                to,
+            } => {
+                let first = Hold {
+                    before: from.clone(),
+                    written: None,
+                };
+                let hold = self.held.entry(permission_set.clone()).or_insert(first);
+                hold.written.clone_from(to);
+            }
+            Event::Attested { item, .. } => {
+                self.attested.insert(item.clone());
+            }
+            Event::Doing { .. }
+            | Event::Did { .. }
+            | Event::Held { .. }
+            | Event::NotHeld { .. }
+            | Event::Evicted
+            | Event::Readmitted { .. }
+            | Event::Looked { .. }
+            | Event::Asking { .. }
+            | Event::Looking { .. } => {}
             Event::Proven => self.proven = true,
             Event::Released => {
                 self.released = true;
@@ -277,11 +457,26 @@ impl State {
         }
     }
 
+    fn way(&mut self, way: &Way, status: WayStatus) -> Result<(), Impossible> {
+        match self.ways.get_mut(way) {
+            Some(begun @ WayStatus::Begun) => {
+                *begun = status;
+                Ok(())
+            }
+            Some(_) | None => Err(Impossible(format!(
+                "{way:?} has an outcome and was not begun"
+            ))),
+        }
+    }
+
     /// Whether anything was or may have been changed since then.
     pub fn changed(&self) -> bool {
-        self.steps
+        let step = self
+            .steps
             .iter()
-            .any(|(_, status)| *status != Status::Failed)
+            .any(|(_, status)| *status != Status::Failed);
+        let stuck = |status: &WayStatus| *status == WayStatus::Stuck;
+        step || !self.ways.values().all(stuck)
     }
 }
 

@@ -64,6 +64,8 @@ pub mod contain;
 
 pub mod verify;
 
+pub mod evict;
+
 pub mod release;
 
 pub mod respond;

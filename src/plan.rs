@@ -13,13 +13,17 @@ pub mod approval;
 
 pub mod arming;
 
+pub mod eviction;
+
+pub mod holding;
+
 mod opening;
 
 pub mod stale;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -32,8 +36,8 @@ use crate::plan::opening::{
     Open, OpenIncident, id_of, is_entered, ledger, open_incidents, opened, taken_up,
 };
 use crate::playbook::Playbook;
+use crate::policy::NothingToDeny;
 use crate::policy::document::Document;
-use crate::policy::{self, NothingToDeny};
 use crate::principal::Principal;
 
 /// What we mean to do.
@@ -57,6 +61,8 @@ pub struct Plan {
     pub cold_because: Option<String>,
     /// In this order.
     pub steps: Vec<Step>,
+    /// Whether it was said twice that a deny that ends by itself may be on the root.
+    pub lapses_on_root: bool,
     /// Set when an earlier run's proof no longer holds, because its policy was detached since: the release's clock is
     /// stopped before the deny is attached again.
     pub stops_clock: bool,
@@ -115,6 +121,10 @@ pub enum StepName {
     AttachPolicy,
     /// `organizations:TagResource`: the proof is written on the policy.
     RecordProof,
+    /// `organizations:TagResource`: what eviction came to is written on the policy.
+    RecordEviction,
+    /// `organizations:UpdatePolicy`: the deny is narrowed to sessions issued before a moment.
+    NarrowDeny,
     /// `organizations:DetachPolicy`.
     DetachPolicy,
     /// `organizations:DeletePolicy`.
@@ -145,6 +155,8 @@ impl StepName {
             StepName::CreatePolicy
             | StepName::AttachPolicy
             | StepName::RecordProof
+            | StepName::RecordEviction
+            | StepName::NarrowDeny
             | StepName::UpdatePolicy
             | StepName::TagPolicy
             | StepName::AlignPolicy => false,
@@ -217,6 +229,17 @@ pub struct Wish<'a> {
     pub resume: Option<&'a IncidentId>,
     /// Plans that will be carried out before this one.
     pub before: &'a [Plan],
+    /// For a deny that ends by itself (R20b).
+    pub lapses: Option<Lapse>,
+}
+
+/// A deny that ends by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lapse {
+    /// So long after the survey.
+    pub after: SignedDuration,
+    /// Whether it may be on the root: it fails open.
+    pub on_root: bool,
 }
 
 /// An incident that was approved on this machine and did not come to its end here. It is gone on with rather than another
@@ -250,7 +273,8 @@ impl Plan {
     ) -> Result<Self, NothingToDeny> {
         let (ledger, unusable) = ledger(facts, wish.before);
         let mut principal = principal;
-        let known = open_incidents(facts, &principal, ledger.as_ref());
+        let lapsing = wish.lapses.is_some();
+        let known = open_incidents(facts, &principal, ledger.as_ref(), lapsing);
         // Whatever this machine has begun is finished by this machine; else whatever is in force is added to.
         let resumed = |open: &&OpenIncident| Some(&open.incident.id) == wish.resume;
         let begun = |open: &&OpenIncident| {
@@ -282,10 +306,16 @@ impl Plan {
                 (opened(id, facts, &principal, playbook), Open::Nothing)
             }
         };
-        let document = policy::draft(&incident.id, [&principal.identity()]).map_err(|nothing| {
-            NothingToDeny {
-                why: principal.unspellable.clone().unwrap_or(nothing.why),
-            }
+        if let Some(lapse) = wish.lapses {
+            incident.lapses.get_or_insert(
+                facts
+                    .asked_at
+                    .saturating_add(lapse.after)
+                    .unwrap_or(Timestamp::MAX),
+            );
+        }
+        let document = incident.deny().map_err(|nothing| NothingToDeny {
+            why: principal.unspellable.clone().unwrap_or(nothing.why),
         })?;
         let room = match (&open, ledger) {
             (Open::Own(_), _) | (_, None) => None,
@@ -296,6 +326,7 @@ impl Plan {
                 Err(full) => {
                     return Ok(Self::cold(facts, principal, incident, document, None)
                         .beside(ids)
+                        .lapsing(wish)
                         .because(format!("the armed policy has no room: {full}")));
                 }
             },
@@ -317,7 +348,13 @@ impl Plan {
                 }
             }
         };
-        Ok(plan.beside(ids))
+        Ok(plan.beside(ids).lapsing(wish))
+    }
+
+    /// The plan, knowing whether it may lapse on the root.
+    fn lapsing(mut self, wish: &Wish<'_>) -> Self {
+        self.lapses_on_root = wish.lapses.is_some_and(|lapse| lapse.on_root);
+        self
     }
 
     /// The plan, knowing all the open incidents of its person.
@@ -363,6 +400,7 @@ impl Plan {
             others: BTreeSet::new(),
             cold_because: None,
             steps,
+            lapses_on_root: false,
             stops_clock,
             surveyed_at: facts.asked_at,
         }
@@ -407,6 +445,7 @@ impl Plan {
             others: BTreeSet::new(),
             cold_because: None,
             steps,
+            lapses_on_root: false,
             stops_clock,
             surveyed_at: facts.asked_at,
         }

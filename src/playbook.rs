@@ -79,6 +79,8 @@ pub struct Release {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ByHand {
+    /// By what it is noted as done: `quell evict … --attest <item>`.
+    pub item: ItemId,
     /// What to do, a full sentence.
     #[serde(rename = "do")]
     pub what: String,

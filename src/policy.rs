@@ -43,6 +43,9 @@ pub const SOURCE_IDENTITY: &str = "aws:SourceIdentity";
 /// The key of the moment when a session's credentials were issued.
 pub const TOKEN_ISSUE_TIME: &str = "aws:TokenIssueTime";
 
+/// The key of the moment of a request.
+pub const CURRENT_TIME: &str = "aws:CurrentTime";
+
 /// The key of the user, role or root behind a request.
 pub const PRINCIPAL_ARN: &str = "aws:PrincipalArn";
 
@@ -101,6 +104,47 @@ pub fn draft<'a>(
         });
     }
     Ok(Document::new(statements))
+}
+
+/// What narrows a deny beside whom it is about: each bound that is set must hold for the deny to apply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Bounds {
+    /// Only sessions issued before this moment: later ones are let through.
+    pub issued_before: Option<Timestamp>,
+    /// Only until this moment: then it ends by itself.
+    pub until: Option<Timestamp>,
+}
+
+impl Bounds {
+    /// The conditions that say so. A long-term key has no time of issue, and is not refused by a deny of older sessions.
+    fn conditions(&self) -> Vec<Condition> {
+        let before = |key: &str, moment: Timestamp| Condition {
+            operator: "DateLessThan".to_owned(),
+            key: key.to_owned(),
+            values: vec![moment.to_string()],
+        };
+        let issued = self.issued_before.map(|at| before(TOKEN_ISSUE_TIME, at));
+        let until = self.until.map(|at| before(CURRENT_TIME, at));
+        issued.into_iter().chain(until).collect()
+    }
+}
+
+/// Drafts the deny of these identities, within bounds.
+///
+/// # Errors
+/// As [`draft`].
+pub fn draft_within<'a>(
+    incident: &IncidentId,
+    identities: impl IntoIterator<Item = &'a Identity>,
+    bounds: &Bounds,
+) -> Result<Document, NothingToDeny> {
+    let mut document = draft(incident, identities)?;
+    for statement in &mut document.statements {
+        let mut conditions = bounds.conditions();
+        conditions.append(&mut statement.conditions);
+        statement.conditions = conditions;
+    }
+    Ok(document)
 }
 
 /// Drafts the deny of these identities if one document can hold them.

@@ -1,15 +1,64 @@
-//! Letting the person back in: the gates before the deny is taken away.
+//! Letting the person back in: the clock, and the gates before the deny is taken away.
 //!
-//! Arrives: the incident as AWS remembers it and the time. Leaves: nothing, when the gates are open; [`Closed`] with
-//! what opens them, when they are not. Pure; the driver does the detaching, with the steps of [`crate::contain`].
+//! Arrives: the incident as AWS remembers it, what was read again just now ([`Meanwhile`]), and the time. Leaves: the
+//! [`Wait`] that is over, when the gates are open; [`Closed`] with what opens them, when they are not. Pure; the driver
+//! does the detaching, with the steps of [`crate::contain`].
 //!
 //! A session minted under the deny is refused, and comes alive when the deny goes before it expires. So the deny stays
-//! for the longest session that could exist, counted from the moment it was proven, and a margin (R18).
+//! for the longest session that could exist, counted from the later of proof and eviction, and a margin (R18). Chains of
+//! refused sessions cannot begin, and one that began before ends within an hour.
 
-use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
+use crate::facts::{Known, PermissionSet, TeamRequest, Way};
+use crate::ids::*;
 use crate::incident::Incident;
+use crate::plan::eviction::NO_WAY_LEFT;
+use crate::principal::{LONGEST_SESSION, longest_of};
+
+/// What must be noted as done before access is given back: without it the attacker may be the one who gets it.
+pub const RESECURED: [&str; 2] = ["portal-sessions", "credentials"];
+
+/// What is true of the directory now, some hours after the eviction.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Meanwhile {
+    /// Each way to new sessions that is open; unknown where that could not be read.
+    pub open: Known<Vec<Way>>,
+    /// The permission sets that the user held, as far as the incident remembers them.
+    pub permission_sets: BTreeMap<PermissionSetArn, PermissionSet>,
+    /// TEAM's requests of the user that can still give access.
+    pub grants: Vec<TeamRequest>,
+}
+
+/// How long to wait, and how that comes about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Wait {
+    /// When the wait began: proven and evicted.
+    pub began: Timestamp,
+    /// The longest session that could exist.
+    pub longest: SignedDuration,
+    /// For people: `8h from permission set Ops, read twice`.
+    pub because: String,
+    /// Added to it.
+    pub margin: SignedDuration,
+    /// When it is over.
+    pub until: Timestamp,
+}
+
+impl Wait {
+    /// For people: how it adds up.
+    pub fn derivation(&self) -> String {
+        format!(
+            "{}, and {:#} for clocks and propagation, counted from {}",
+            self.because,
+            self.margin,
+            self.began.strftime("%Y-%m-%dT%H:%M:%SZ")
+        )
+    }
+}
 
 /// A gate that is closed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
@@ -18,15 +67,50 @@ pub enum Closed {
     /// The clock has not started.
     #[error("the deny was never proven, so the clock has not started")]
     NeverProven,
+    /// Nor has it while new sessions can be minted.
+    #[error("the ways to new sessions were never closed, so the clock has not started")]
+    NotEvicted,
     /// The tags do not say how long to wait.
     #[error("the policy's tags do not say how long the longest session lives")]
     NoClock,
-    /// The clock is running.
-    #[error("a session of the user may still be alive until {until}")]
-    TooEarly {
-        /// When it has run out.
-        until: Timestamp,
+    /// Somebody has opened a way again.
+    #[error("{} to new sessions {} open", counted(.ways.len(), "way"), if .ways.len() == 1 { "is" } else { "are" })]
+    WaysOpen {
+        /// Which.
+        ways: Vec<Way>,
     },
+    /// Whether one is open is not known.
+    #[error("whether a way to new sessions is open could not be read: {why}")]
+    CannotLook {
+        /// AWS's words.
+        why: String,
+    },
+    /// TEAM will put access back by itself.
+    #[error("TEAM may give access again: {}", .requests.iter().map(|request| format!("request {} for {} in {} is {}", request.id, request.role, request.account, request.status)).collect::<Vec<_>>().join("; "))]
+    Grants {
+        /// By these.
+        requests: Vec<TeamRequest>,
+    },
+    /// Access is to be given back, and the person may not be the one who has it then.
+    #[error("nobody has noted as done: {}", .items.join(", "))]
+    NotResecured {
+        /// Of the checklist.
+        items: Vec<&'static str>,
+    },
+    /// The clock is running.
+    #[error("a session of the user may still be alive until {} ({})", .wait.until, .wait.derivation())]
+    TooEarly {
+        /// Until when, and why.
+        #[serde(flatten)]
+        wait: Wait,
+    },
+}
+
+fn counted(many: usize, what: &str) -> String {
+    match many {
+        1 => format!("one {what}"),
+        _ => format!("{many} {what}s"),
+    }
 }
 
 impl Closed {
@@ -37,29 +121,128 @@ impl Closed {
             Closed::NeverProven => format!(
                 "Prove it with `quell verify {id}`: the wait begins then. Where no canary can show it, wait 12 hours and use `quell release {id} --force`."
             ),
+            Closed::NotEvicted => format!(
+                "Close them: `quell evict {id}`. If you know that none is left: `quell evict {id} --attest {NO_WAY_LEFT} --by <your name>`."
+            ),
             Closed::NoClock => format!(
                 "When you know that no session of the user can be alive: `quell release {id} --force`."
             ),
-            Closed::TooEarly { until } => {
+            Closed::WaysOpen { .. } => format!(
+                "Close them again: `quell evict {id}` (it lists them, and the wait begins anew). If an identity provider or TEAM puts them back, end it there first."
+            ),
+            Closed::CannotLook { .. } => format!(
+                "Ask with the rights to read Identity Center. If you know that none is open: `quell evict {id} --attest {NO_WAY_LEFT} --by <your name>`."
+            ),
+            Closed::Grants { .. } => format!(
+                "Revoke them in TEAM, or `quell evict {id} --revoke-team` where you have the right."
+            ),
+            Closed::NotResecured { items } => format!(
+                "Do it, and note it: `quell evict {id} {} --by <your name>`.",
+                items
+                    .iter()
+                    .map(|item| format!("--attest {item}"))
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            ),
+            Closed::TooEarly { wait } => {
+                let until = wait.until;
                 format!(
-                    "Run `quell release {id}` again after {until}, or let a scheduler run `quell release --due --yes`."
+                    "Run `quell release {id}` again after {until}, wait here with `quell watch {id}`, or let a scheduler run `quell release --due --yes`."
                 )
             }
         }
     }
 }
 
+/// How long the deny must stay, by everything that is known now; `None` where the clock does not run.
+pub fn wait(incident: &Incident, meanwhile: &Meanwhile) -> Option<Wait> {
+    let (began, margin) = (incident.clock_began()?, incident.margin?);
+    let then = incident.longest_session?;
+    let now = if incident.permission_sets_left_out > 0 {
+        None
+    } else {
+        Some(longest_of(&meanwhile.permission_sets))
+    };
+    let (longest, because) = match now {
+        None => (
+            LONGEST_SESSION.max(then),
+            "12h, the most there is: not all permission sets are remembered".to_owned(),
+        ),
+        Some(now) if now.longest > then => (
+            now.longest,
+            format!(
+                "{}, more than the {then:#} when it was contained",
+                now.because
+            ),
+        ),
+        Some(now) if now.longest == then => (then, format!("{}, read twice", now.because)),
+        Some(_) => (then, format!("{then:#}, as it was when contained")),
+    };
+    let until = began.checked_add(longest.checked_add(margin)?).ok()?;
+    Some(Wait {
+        began,
+        longest,
+        because,
+        margin,
+        until,
+    })
+}
+
+/// Whether access may be given back: somebody has noted the checklist's items for it.
+///
+/// # Errors
+/// [`Closed::NotResecured`].
+pub fn resecured(attested: &BTreeSet<ItemId>) -> Result<(), Closed> {
+    let is_open = |item: &&str| attested.iter().all(|done| done.as_str() != *item);
+    let items: Vec<&'static str> = RESECURED.into_iter().filter(is_open).collect();
+    if items.is_empty() {
+        Ok(())
+    } else {
+        Err(Closed::NotResecured { items })
+    }
+}
+
+/// Whether the person may work again before the wait is over: no way is open but to them, and older sessions stay refused.
+///
+/// # Errors
+/// The first gate that is closed.
+pub fn readmission(incident: &Incident, meanwhile: &Meanwhile) -> Result<(), Closed> {
+    gate(incident, meanwhile, Timestamp::MAX)?;
+    resecured(&incident.attested)
+}
+
 /// Whether the deny may be taken away now.
 ///
 /// # Errors
-/// The gate that is closed.
-pub fn gate(incident: &Incident, now: Timestamp) -> Result<(), Closed> {
+/// The first gate that is closed.
+pub fn gate(incident: &Incident, meanwhile: &Meanwhile, now: Timestamp) -> Result<Wait, Closed> {
     if incident.proven.is_none() {
         return Err(Closed::NeverProven);
     }
-    match incident.release_not_before() {
+    if incident.evicted.is_none() {
+        return Err(Closed::NotEvicted);
+    }
+    // Once the person may work again, new sessions are theirs, and the deny is about older ones alone.
+    if incident.sessions_after.is_none() {
+        let attested = incident
+            .attested
+            .iter()
+            .any(|item| item.as_str() == NO_WAY_LEFT);
+        match &meanwhile.open {
+            Known::Known(ways) if ways.is_empty() => {}
+            Known::Known(ways) => return Err(Closed::WaysOpen { ways: ways.clone() }),
+            Known::Unknown(_) if attested => {}
+            Known::Unknown(why) => return Err(Closed::CannotLook { why: why.clone() }),
+        }
+        if !meanwhile.grants.is_empty() {
+            return Err(Closed::Grants {
+                requests: meanwhile.grants.clone(),
+            });
+        }
+    }
+    match wait(incident, meanwhile) {
         None => Err(Closed::NoClock),
-        Some(until) if now < until => Err(Closed::TooEarly { until }),
-        Some(_) => Ok(()),
+        Some(wait) if now < wait.until => Err(Closed::TooEarly { wait }),
+        Some(wait) => Ok(wait),
     }
 }

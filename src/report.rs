@@ -3,6 +3,8 @@
 //! Pure. Each value names its schema (`quell.contain/1`): fields may be added to a schema, and are never taken away or
 //! given another meaning without a new number. [`human`] renders them for a terminal; JSON is the value itself.
 
+pub mod access;
+
 pub mod human;
 
 use std::collections::BTreeSet;
@@ -23,6 +25,7 @@ use crate::release::Closed;
 use crate::respond::memory::Remembered;
 use crate::respond::{Accepted, Prepared, Proved};
 use crate::verify::{AccountProof, Overall, Proof};
+use access::{EvictReport, NotHeldReport, RestoredReport, WaitReport};
 
 /// The plan, before anybody approves it. Of `quell plan`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -176,6 +179,8 @@ pub struct ContainReport {
     pub release_not_before: Option<Timestamp>,
     /// Set when what was shown could not be written on the policy: without it no release clock runs.
     pub proof_not_recorded: bool,
+    /// What the eviction came to, of a containment with `--evict`.
+    pub eviction: Option<EvictReport>,
 }
 
 /// One account's part.
@@ -396,6 +401,14 @@ pub struct IncidentReport {
     pub state: Stage,
     /// When it was proven.
     pub proven: Option<Timestamp>,
+    /// When the last way to new sessions was closed.
+    pub evicted: Option<Timestamp>,
+    /// Sessions issued from then on are let through, of one whose person may work again.
+    pub sessions_after: Option<Timestamp>,
+    /// Whether they can enter the management account, and nothing refuses them there.
+    pub not_contained_in_management: bool,
+    /// What somebody has noted as done of the checklist.
+    pub attested: BTreeSet<ItemId>,
     /// Before this a release is refused.
     pub release_not_before: Option<Timestamp>,
     /// How long that is from now; zero when it is due.
@@ -417,8 +430,20 @@ pub struct ReleaseReport {
     pub released: Vec<ReleasedReport>,
     /// Each that AWS had no trace of any more; this machine's journal says so from now on.
     pub gone: Vec<IncidentId>,
+    /// What was put back of each of those, with `--restore`.
+    pub put_back: Vec<PutBackReport>,
     /// Each that was due and could not be.
     pub failed: Vec<NotReleasedReport>,
+}
+
+/// Access given back after the deny was gone already.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PutBackReport {
+    /// The incident.
+    pub incident: IncidentId,
+    /// What was put back.
+    #[serde(flatten)]
+    pub restored: RestoredReport,
 }
 
 /// One release that did not happen.
@@ -447,6 +472,12 @@ pub struct ReleasedReport {
     pub forced_past: Option<Closed>,
     /// Whether the suspect's canary and the control are allowed again everywhere we looked.
     pub allowed_again: bool,
+    /// How long the deny stayed, and how that came about; of one that was not forced.
+    pub waited: Option<WaitReport>,
+    /// Permission sets in the management account that deny them still, and why.
+    pub still_held: Vec<NotHeldReport>,
+    /// What was put back, with `--restore`.
+    pub restored: Option<RestoredReport>,
     /// Other incidents that deny the same person: then they are not let in again.
     pub still_denied_by: Vec<IncidentId>,
     /// Account by account.
@@ -526,6 +557,8 @@ impl PlanReport {
                 | crate::plan::StepName::CreatePolicy
                 | crate::plan::StepName::AttachPolicy
                 | crate::plan::StepName::RecordProof
+                | crate::plan::StepName::RecordEviction
+                | crate::plan::StepName::NarrowDeny
                 | crate::plan::StepName::UpdatePolicy
                 | crate::plan::StepName::TagPolicy
                 | crate::plan::StepName::AlignPolicy
@@ -582,13 +615,14 @@ impl ContainReport {
             proven_ms: proven.then(|| millis(proof.ended.duration_since(approved_at))),
             accounts: accounts(proof),
             not_contained_in: incident
-                .reaches_management
+                .is_free_in_management()
                 .then(|| prepared.facts.organization.management.clone()),
             outside_target: preflight::outside(&prepared.facts, &prepared.plan),
             not_covered: prepared.preflight.not_covered.clone(),
             by_hand: playbook.by_hand.clone(),
             release_not_before: incident.release_not_before(),
             proof_not_recorded: !proved.recorded,
+            eviction: None,
         }
     }
 }
@@ -603,7 +637,7 @@ impl VerifyReport {
             state: stage(&proved.proof),
             complete: true,
             accounts: accounts(&proved.proof),
-            reaches_management: incident.reaches_management,
+            reaches_management: incident.is_free_in_management(),
             release_not_before: incident.release_not_before(),
             proof_not_recorded: !proved.recorded,
         }
@@ -639,6 +673,7 @@ impl IncidentReport {
             (true, None) => Stage::Accepted,
             (true, Some(_)) => Stage::Proven,
         };
+        let free = incident.is_free_in_management();
         Self {
             due: wait.is_some_and(|wait| wait.is_zero()),
             wait: wait.map(human::duration),
@@ -655,6 +690,10 @@ impl IncidentReport {
             attached_to,
             state,
             proven: incident.proven,
+            evicted: incident.evicted,
+            sessions_after: incident.sessions_after,
+            not_contained_in_management: free,
+            attested: incident.attested,
             release_not_before,
         }
     }

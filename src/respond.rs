@@ -8,6 +8,12 @@ pub mod armed;
 
 pub mod memory;
 
+pub mod evicting;
+
+pub mod holding;
+
+pub mod readmitting;
+
 mod preparing;
 
 use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
@@ -22,6 +28,7 @@ use crate::journal::{Event, Journal, JournalError, Purpose, Store};
 use crate::plan::approval::{Approved, How};
 use crate::plan::{Step, StepName};
 use crate::playbook::Playbook;
+use crate::respond::holding::NotHeld;
 use crate::respond::memory::Remembered;
 use crate::verify::{AccountProof, Aim, Overall, Proof, Proving, Question};
 
@@ -106,6 +113,9 @@ pub enum Stopped {
     /// The armed policy and its tags do not come to agree.
     #[error("the armed policy {0}")]
     Armed(armed::Discord),
+    /// A permission set in the management account could not be let go, and only the policy's tags know of it.
+    #[error("the inline policy of {} could not be put back ({})", .0.0, .0.1)]
+    Held(NotHeld),
 }
 
 /// One incident being worked on: the world, its journal, and whoever watches.
@@ -156,7 +166,9 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
         if plan.stops_clock {
             let policy = plan.steps.iter().find_map(Step::known_policy);
             if let Some(policy) = policy {
-                self.remember(&plan.incident, policy).await?;
+                let step = StepName::RecordProof;
+                self.remember(&mut plan.incident.clone(), policy, step)
+                    .await?;
             }
         }
         for step in &plan.steps {
@@ -289,17 +301,33 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
             // Nothing new of the proof; what a later survey added is written all the same.
             Overall::Open => {}
         }
-        let recorded = self.remember(incident, policy).await?;
+        let recorded = self
+            .remember(incident, policy, StepName::RecordProof)
+            .await?;
         if !recorded && proof.overall == Overall::Shown {
             incident.proven = None;
         }
         Ok(Proved { proof, recorded })
     }
 
-    /// Writes on the policy whatever of the incident is not there yet; whether it is there now.
-    async fn remember(&mut self, incident: &Incident, policy: &PolicyId) -> Result<bool, Stopped> {
+    /// Writes on the policy whatever of the incident is not there yet; whether it is there now. What the step is not about
+    /// is taken from there: another run may have written it since this one read it.
+    async fn remember(
+        &mut self,
+        incident: &mut Incident,
+        policy: &PolicyId,
+        step: StepName,
+    ) -> Result<bool, Stopped> {
         let (read, change, clock) = (self.cloud.read(), self.cloud.change(), self.cloud.clock());
-        let there = read.tags(policy).await.unwrap_or_default();
+        let there = read.tags(policy).await;
+        if let Ok(there) = &there {
+            let there = Incident::of_tags(incident, there);
+            match step {
+                StepName::RecordEviction => incident.keep_proof(&there),
+                _ => incident.keep_eviction(&there),
+            }
+        }
+        let there = there.unwrap_or_default();
         let mut tags = incident.tags();
         if incident.home == Home::Armed {
             // It says whether the incident is open, and that is not for a proof to say.
@@ -311,7 +339,6 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
         {
             return Ok(true);
         }
-        let step = StepName::RecordProof;
         self.record(Event::Started { step })?;
         match contain::tag(read, change, clock, policy, &tags).await {
             outcome @ (Outcome::Done(()) | Outcome::Found(())) => {
@@ -329,7 +356,8 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
         }
     }
 
-    /// Takes the deny away: detach from everything it is attached to, delete. The gate is the caller's.
+    /// Takes the deny away: lets go in the management account, detaches from everything it is attached to, deletes. The
+    /// gate is the caller's. Permission sets that could not be let go are left only where it is forced.
     ///
     /// # Errors
     /// [`Stopped`]; the journal's state says how far it came, and running it again goes on.
@@ -339,12 +367,18 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
         policy: &PolicyId,
         operator: &str,
         forced_past: Option<String>,
-    ) -> Result<(), Stopped> {
+        force: bool,
+    ) -> Result<Vec<NotHeld>, Stopped> {
         let (read, change, clock) = (self.cloud.read(), self.cloud.change(), self.cloud.clock());
         self.take_up(incident, Purpose::Release, operator, forced_past)?;
+        let still_held = self.let_go(incident).await?;
+        if let Some(held) = still_held.first().filter(|_| !force) {
+            return Err(Stopped::Held(held.clone()));
+        }
         if incident.home == Home::Armed {
             self.take_out(incident, policy).await?;
-            return self.record(Event::Released);
+            self.record(Event::Released)?;
+            return Ok(still_held);
         }
         let targets = read.targets(policy).await.map_err(Stopped::Read)?;
         for target in &targets {
@@ -359,7 +393,8 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
         })?;
         let outcome = contain::delete(read, change, clock, policy).await;
         self.settled(StepName::DeletePolicy, outcome, policy)?;
-        self.record(Event::Released)
+        self.record(Event::Released)?;
+        Ok(still_held)
     }
 
     /// Opens the record of an incident that is there already.
@@ -456,6 +491,7 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
                     | Stopped::Unsettled { .. }
                     | Stopped::Read(_)
                     | Stopped::Unrecorded { .. }
+                    | Stopped::Held(_)
                     | Stopped::Armed(_)) => stopped,
                 })
             }

@@ -7,9 +7,11 @@ mod prepared;
 use std::path::PathBuf;
 
 use clap::Args;
+use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use jiff::SignedDuration;
 
+use crate::cli::evict;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::given::SignalArgs;
@@ -17,10 +19,13 @@ use crate::cli::ui::{NoAnswer, Ui};
 use crate::cli::{Common, Outside};
 use crate::cloud::{Clock as _, Cloud};
 use crate::ids::{RoleName, TargetId};
+use crate::plan::Lapse;
 use crate::plan::approval::Approval;
 use crate::plan::preflight::Refusal;
 use crate::playbook::{Playbook, parse_duration};
-use crate::report::{ContainsReport, NotContainedReport, PlanReport, PlansReport, Stage, human};
+use crate::report::{
+    ContainReport, ContainsReport, NotContainedReport, PlanReport, PlansReport, Stage, human,
+};
 use crate::respond::Prepared;
 
 use contained::Contained;
@@ -40,9 +45,24 @@ pub struct PlanArgs {
     /// Make a policy of its own, also where the organization is armed
     #[arg(long)]
     cold: bool,
+    /// A deny that ends by itself after this long, as in 1h: for drills on a sandbox. It fails open
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    lapses_after: Option<SignedDuration>,
+    /// Let it end by itself on the organization's root, too
+    #[arg(long, requires = "lapses_after")]
+    lapses_on_root: bool,
     /// Use this playbook instead of the one that comes with quell
     #[arg(long, value_name = "FILE")]
     playbook: Option<PathBuf>,
+}
+
+impl PlanArgs {
+    fn lapses(&self) -> Option<Lapse> {
+        self.lapses_after.map(|after| Lapse {
+            after,
+            on_root: self.lapses_on_root,
+        })
+    }
 }
 
 /// What `quell contain` takes.
@@ -56,6 +76,11 @@ pub struct ContainArgs {
     /// Approve the plan without being asked, for scripts
     #[arg(long, conflicts_with = "dry_run")]
     yes: bool,
+    /// Close the ways to new sessions, too, once the deny is attached: the same as `quell evict` afterwards
+    #[arg(long)]
+    evict: bool,
+    #[command(flatten)]
+    what: evict::What,
     #[command(flatten)]
     canary: CanaryArgs,
 }
@@ -151,6 +176,12 @@ pub async fn contain<O: Outside>(
     if args.dry_run {
         return plan(&args.plan, common, outside, ui).await;
     }
+    if !args.evict && args.what.goes_further() {
+        return Err(
+            Failure::usage("--management and --revoke-team are part of the eviction")
+                .hint("Add `--evict`, or use them with `quell evict` afterwards."),
+        );
+    }
     let playbook = args.canary.over(playbook(args.plan.playbook.as_ref())?);
     let (world, prepared) = prepare(&args.plan, &playbook, common, outside, ui).await?;
     if let Some((aws, other)) = world.mixed() {
@@ -197,7 +228,13 @@ pub async fn contain<O: Outside>(
     let (mut reports, mut exits) = (Vec::new(), Vec::new());
     for verified in join_all(verifying).await {
         match verified {
+            Ok((report, exit)) if !args.evict => {
+                reports.push(report);
+                exits.push(exit);
+            }
             Ok((report, exit)) => {
+                let evicting = evicted(args, &playbook, report, exit, &world, common, outside, ui);
+                let (report, exit) = evicting.boxed_local().await?;
                 reports.push(report);
                 exits.push(exit);
             }
@@ -226,6 +263,57 @@ pub async fn contain<O: Outside>(
         }
     }
     Ok(together(&exits, &failed))
+}
+
+/// Closes the ways of a user who is denied. What goes wrong with that takes nothing of the containment back.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "everything that a run of quell has; it is passed on here and nowhere else"
+)]
+async fn evicted<O: Outside>(
+    args: &ContainArgs,
+    playbook: &Playbook,
+    mut report: ContainReport,
+    exit: Exit,
+    world: &O::World,
+    common: &Common,
+    outside: &O,
+    ui: &Ui<'_>,
+) -> Result<(ContainReport, Exit), Failure> {
+    let asked = evict::Asked {
+        what: &args.what,
+        attest: &[],
+        by: None,
+        delete_user: false,
+        yes: args.yes,
+        playbook,
+    };
+    match evict::evict_one(&asked, &report.incident, world, common, outside, ui).await {
+        Ok((eviction, done)) => {
+            report.release_not_before = eviction.release_not_before;
+            if !eviction.not_contained_in_management {
+                report.not_contained_in = None;
+            }
+            report.eviction = Some(eviction);
+            let exit = match (report.state, done) {
+                (_, Exit::Partly) => Exit::Partly,
+                (Stage::Proven, done) => done,
+                _ => exit,
+            };
+            Ok((report, exit))
+        }
+        Err(failure) if failure.exit == Exit::Interrupted => {
+            let denied = format!(
+                "{} is denied (incident {})",
+                report.principal, report.incident
+            );
+            Err(failure.with_before(&[denied]))
+        }
+        Err(failure) => {
+            ui.complain(&failure);
+            Ok((report, Exit::Partly))
+        }
+    }
 }
 
 /// Who was denied before an interruption, for people.

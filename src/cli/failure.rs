@@ -105,7 +105,7 @@ impl Failure {
             Stopped::Failed { trouble, .. }
             | Stopped::Unsettled { trouble, .. }
             | Stopped::Read(trouble) => Self::from(trouble.clone()),
-            Stopped::Armed(_) => Self::new(Exit::Failed, ""),
+            Stopped::Armed(_) | Stopped::Held(_) => Self::new(Exit::Failed, ""),
         };
         Self {
             error: clean(&stopped.to_string()),
@@ -141,6 +141,14 @@ impl Failure {
             Stopped::Armed(_) => failure.after(state, incident).hint(format!(
                 "Deny them in a policy of its own: `quell contain <user> --cold`. The armed policy as it stands: `quell status {incident}`."
             )),
+            Stopped::Held(_) => {
+                failure.exit = Exit::Partly;
+                failure.changed =
+                    "The deny stands: only its tags know which inline policies have it, too.".to_owned();
+                failure.hint(format!(
+                    "Go on: `quell release {incident}`. To leave that policy as it is: `quell release {incident} --force`."
+                ))
+            }
             Stopped::Failed { .. } | Stopped::Unsettled { .. } | Stopped::Read(_) => {
                 failure.after(state, incident)
             }
@@ -243,6 +251,12 @@ fn changed(state: &State) -> String {
                     format!("{policy} was attached: the deny is in force or about to be")
                 }
                 StepName::RecordProof => "the proof was written on the policy".to_owned(),
+                StepName::RecordEviction => {
+                    "what eviction came to was written on the policy".to_owned()
+                }
+                StepName::NarrowDeny => {
+                    format!("the deny of {policy} was narrowed to older sessions")
+                }
                 StepName::DetachPolicy => format!("{policy} was detached"),
                 StepName::DeletePolicy => format!("{policy} was deleted"),
                 StepName::UpdatePolicy => {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use jiff::Timestamp;
 
 use crate::cli::contain::{CanaryArgs, playbook};
 use crate::cli::exit::Exit;
@@ -10,15 +11,17 @@ use crate::cli::failure::Failure;
 use crate::cli::ui::{NoAnswer, Ui};
 use crate::cli::{Common, Outside, do_or_say, given, open_journal};
 use crate::cloud::{Clock as _, Cloud, Read as _};
-use crate::facts::PolicySummary;
+use crate::facts::{PolicySummary, Ways};
 use crate::ids::IncidentId;
 use crate::incident::{Home, Incident};
-use crate::journal::{Event, Past, Purpose, State};
+use crate::journal::{Event, Past, Purpose, State, Store};
 use crate::playbook::Playbook;
 use crate::release;
-use crate::report::{self, NotReleasedReport, ReleaseReport, ReleasedReport, human};
+use crate::report::access::{NotHeldReport, RestoredReport, WaitReport};
+use crate::report::{self, NotReleasedReport, PutBackReport, ReleaseReport, ReleasedReport, human};
 use crate::respond::memory::{self, Remembered};
-use crate::respond::{self, Response};
+use crate::respond::{self, Response, Stopped, evicting};
+use crate::survey;
 use crate::verify::{Aim, Overall};
 
 /// Which incidents.
@@ -43,11 +46,26 @@ pub struct ReleaseArgs {
     /// Release although a gate is closed: sessions of the attacker may come alive. Recorded
     #[arg(long, conflicts_with = "due")]
     force: bool,
+    /// Give back what eviction took away, from the backup in this machine's journal
+    #[arg(long)]
+    restore: bool,
     /// Use this playbook's waits and roles instead of those that come with quell
     #[arg(long, value_name = "FILE")]
     playbook: Option<PathBuf>,
     #[command(flatten)]
     canary: CanaryArgs,
+}
+
+impl ReleaseArgs {
+    /// The incident, if one is named.
+    pub(super) fn incident(&self) -> Option<&IncidentId> {
+        self.which.incident.as_ref()
+    }
+
+    /// Whether nobody is to be asked.
+    pub(super) fn is_approved(&self) -> bool {
+        self.yes
+    }
 }
 
 /// `quell release`: gate, approval, detach, delete, and the proof that everybody is let through again.
@@ -61,7 +79,7 @@ pub async fn release<O: Outside>(
     let world = common.connect(outside).await?;
     let operator = world.read().caller().await?;
     let now = world.clock().now();
-    let mut gone = Vec::new();
+    let (mut gone, mut put_back) = (Vec::new(), Vec::new());
     let (all, armed) = memory::recalled(world.read()).await?;
     let unread = given::unread(&armed);
     let chosen = match &args.which.incident {
@@ -70,13 +88,22 @@ pub async fn release<O: Outside>(
             (Err(_), Some(unread)) => return Err(unread.clone()),
             // AWS has answered, and has no such incident.
             (Err(failure), None) => {
-                gone.push(noted_gone(id, failure, &operator.arn, &world, common, ui).await?);
+                let noted = noted_gone(id, failure, &operator.arn, &world, common, ui).await;
+                match noted {
+                    Ok(id) => gone.push(id),
+                    // Its deny was taken away, and what it had been evicted from was not given back, or not all of it.
+                    Err(_) if args.restore && has_backup(id, common, ui) => {}
+                    Err(failure) => return Err(failure),
+                }
+                if args.restore {
+                    put_back.push(put_back_of(args, id, &world, common, outside, ui).await?);
+                }
                 Vec::new()
             }
         },
         None => all
             .into_iter()
-            .filter(|known| release::gate(&known.incident, now).is_ok())
+            .filter(|known| is_due(&known.incident, now))
             .collect(),
     };
     let (mut released, mut failed) = (Vec::new(), Vec::new());
@@ -108,15 +135,20 @@ pub async fn release<O: Outside>(
         ui.complain(unread);
     }
     let worst = failed.iter().map(|failed| failed.exit).max();
-    let all_shown = released
-        .iter()
-        .all(|released: &ReleasedReport| released.allowed_again);
+    let is_whole = |restored: &RestoredReport| restored.stuck.is_empty();
+    let all_restored = put_back.iter().all(|one| is_whole(&one.restored));
+    let is_shown = |released: &ReleasedReport| {
+        let restored = released.restored.as_ref().is_none_or(is_whole);
+        released.allowed_again && restored && released.still_held.is_empty()
+    };
+    let all_shown = all_restored && released.iter().all(is_shown);
     let practice = world.practice();
     ui.result(
         &ReleaseReport {
             schema: "quell.release/1",
             practice,
             gone,
+            put_back,
             released,
             failed,
         },
@@ -166,6 +198,84 @@ async fn noted_gone<C: Cloud>(
     Ok(id.clone())
 }
 
+/// Whether its wait is over by what AWS remembers; the gates are asked again before anything is done.
+fn is_due(incident: &Incident, now: Timestamp) -> bool {
+    let until = incident.release_not_before();
+    until.is_some_and(|until| until <= now)
+}
+
+/// Whether this machine's journal has what the incident's user was evicted from.
+fn has_backup(id: &IncidentId, common: &Common, ui: &Ui<'_>) -> bool {
+    let has = |past: &Past| {
+        past.incident == *id
+            && past
+                .state
+                .as_ref()
+                .is_ok_and(|state| state.backup.is_some())
+    };
+    common.journals(ui).iter().any(has)
+}
+
+/// There is nothing that could be put back.
+pub(super) fn no_backup(id: &IncidentId) -> Failure {
+    Failure::new(
+        Exit::Refused,
+        format!("this machine's journal has no backup of incident {id}, so what to give back is not known"),
+    )
+    .hint("Run it on the machine that evicted, or with a copy of its journal: `--state-dir <directory>`. Without `--restore` it is released all the same.")
+}
+
+/// Gives back what the backup has, and says what.
+pub(super) async fn restore<C: Cloud, S: Store>(
+    response: &mut Response<'_, C, S>,
+    world: &C,
+    backup: &Ways,
+) -> Result<RestoredReport, Stopped> {
+    let organization = survey::organization(world.read()).await;
+    let instance = match organization {
+        Ok(organization) => survey::instance(world.read(), &organization).await,
+        Err(error) => Err(error),
+    };
+    let instance = instance.map_err(|error| Stopped::Read(error.into_trouble()))?;
+    let restored = response.restore(&instance, backup).await?;
+    Ok(RestoredReport::of(&restored, backup))
+}
+
+/// Gives back what the backup of an incident has whose deny is gone.
+async fn put_back_of<O: Outside>(
+    args: &ReleaseArgs,
+    id: &IncidentId,
+    world: &O::World,
+    common: &Common,
+    outside: &O,
+    ui: &Ui<'_>,
+) -> Result<PutBackReport, Failure> {
+    let mut journal = open_journal(common, id, ui)?;
+    let backup = journal
+        .state()
+        .backup
+        .clone()
+        .ok_or_else(|| no_backup(id))?;
+    if let Err(gate) = release::resecured(&journal.state().attested)
+        && !args.force
+    {
+        return Err(Failure::new(Exit::Refused, format!("nothing is given back: {gate}")).hint(
+            "Do it, and say that it is done by giving access back all the same: `--force`. It is recorded.",
+        ));
+    }
+    approve_by_id(args, id, "to give back what eviction took away", world, ui)?;
+    ui.commit();
+    let watch = |event: &Event| ui.event(event, None);
+    let restored = do_or_say(outside, &mut journal, id, async |journal| {
+        restore(&mut Response::new(world, journal, &watch), world, &backup).await
+    })
+    .await?;
+    Ok(PutBackReport {
+        incident: id.clone(),
+        restored,
+    })
+}
+
 /// One incident to be released.
 struct One<'a> {
     args: &'a ReleaseArgs,
@@ -193,39 +303,47 @@ impl One<'_> {
         let attached = known.keeps_somebody_out(world.read()).await?;
         let (incident, policy) = (known.incident, known.policy);
         let gate = if attached {
-            release::gate(&incident, world.clock().now())
+            let meanwhile = evicting::meanwhile(world, &incident).await;
+            release::gate(&incident, &meanwhile, world.clock().now()).map(Some)
         } else {
-            Ok(())
+            Ok(None)
         };
-        let forced_past = match gate {
-            Ok(()) => None,
-            Err(gate) if args.force => Some(gate),
+        let gate = gate.and_then(|waited| match args.restore {
+            true => release::resecured(&incident.attested).map(|()| waited),
+            false => Ok(waited),
+        });
+        let (waited, forced_past) = match gate {
+            Ok(waited) => (waited, None),
+            Err(gate) if args.force => (None, Some(gate)),
             Err(gate) => {
                 let stays = format!("{} stays contained: {gate}", incident.id);
                 return Err(Failure::new(Exit::Refused, stays).hint(gate.hint(&incident)));
             }
         };
-        approve(
-            args,
-            &incident,
-            &policy,
-            forced_past.as_ref(),
-            world.practice().is_some(),
-            ui,
-        )?;
+        approve(args, &incident, &policy, forced_past.as_ref(), world, ui)?;
         let mut journal = open_journal(common, &incident.id, ui)?;
+        let backup = match (args.restore, &journal.state().backup) {
+            (false, _) => None,
+            (true, Some(backup)) => Some(backup.clone()),
+            (true, None) => return Err(no_backup(&incident.id)),
+        };
         let watch = |event: &Event| ui.event(event, None);
-        let (proof, still_denied_by) =
+        let (proof, still_denied_by, still_held, restored) =
             do_or_say(outside, &mut journal, &incident.id, async |journal| {
                 let mut response = Response::new(world, journal, &watch);
                 let past = forced_past.as_ref().map(ToString::to_string);
-                response
-                    .release(&incident, &policy.id, operator, past)
+                let still_held = response
+                    .release(&incident, &policy.id, operator, past, args.force)
                     .await?;
                 let question = respond::question(&incident, &policy.arn, playbook, Aim::Allowed);
                 let others = respond::others_that_deny(world.read(), &question).await;
                 let others = others.into_iter().map(|known| known.incident.id);
-                Ok((response.look(&question).await?, others.collect()))
+                let proof = response.look(&question).await?;
+                let restored = match &backup {
+                    Some(backup) => Some(restore(&mut response, world, backup).await?),
+                    None => None,
+                };
+                Ok((proof, others.collect(), still_held, restored))
             })
             .await?;
         Ok(ReleasedReport {
@@ -234,6 +352,18 @@ impl One<'_> {
             policy_id: policy.id,
             armed: incident.home == Home::Armed,
             forced_past,
+            waited: waited.map(|wait| WaitReport {
+                derivation: wait.derivation(),
+                wait,
+            }),
+            still_held: still_held
+                .into_iter()
+                .map(|(permission_set, why)| NotHeldReport {
+                    permission_set,
+                    why,
+                })
+                .collect(),
+            restored,
             allowed_again: proof.overall == Overall::Shown,
             still_denied_by,
             accounts: report::accounts(&proof),
@@ -242,32 +372,47 @@ impl One<'_> {
 }
 
 /// The go-ahead: `--yes`, or the incident's id typed on a terminal.
-fn approve(
+fn approve<C: Cloud>(
     args: &ReleaseArgs,
     incident: &Incident,
     policy: &PolicySummary,
     gate: Option<&release::Closed>,
-    practice: bool,
+    world: &C,
     ui: &Ui<'_>,
 ) -> Result<(), Failure> {
     if let Some(gate) = gate {
         ui.say(&format!("FORCING a closed gate: {gate}. Sessions minted while the deny was attached come alive when it goes."));
     }
-    ui.say("quell does not close the ways back in yet: whoever still has the user's assignments can sign in again.");
-    if args.yes {
-        return Ok(());
+    if args.restore {
+        ui.say(
+            "What eviction took away is given back: whoever holds the user's sign-in then has it.",
+        );
     }
     let whom = incident
         .principal
         .as_ref()
         .map_or("its principal", |name| name.as_str());
-    let practice = if practice { "PRACTICE: type" } else { "Type" };
-    let question = format!(
-        "{practice} the incident's id to let {whom} in again by deleting {} ({})",
-        policy.id, incident.id
-    );
+    let what = format!("to let {whom} in again by deleting {}", policy.id);
+    approve_by_id(args, &incident.id, &what, world, ui)
+}
+
+fn approve_by_id<C: Cloud>(
+    args: &ReleaseArgs,
+    id: &IncidentId,
+    what: &str,
+    world: &C,
+    ui: &Ui<'_>,
+) -> Result<(), Failure> {
+    if args.yes {
+        return Ok(());
+    }
+    let practice = match world.practice() {
+        Some(_) => "PRACTICE: type",
+        None => "Type",
+    };
+    let question = format!("{practice} the incident's id {what} ({id})");
     match ui.ask(&question) {
-        Ok(typed) if typed.trim() == incident.id.as_str() => Ok(()),
+        Ok(typed) if typed.trim() == id.as_str() => Ok(()),
         Ok(_) => Err(Failure::new(
             Exit::Refused,
             "not approved: what was typed is not the incident's id",

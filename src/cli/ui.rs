@@ -35,6 +35,11 @@ pub trait Prompt {
     /// # Errors
     /// [`NoAnswer`].
     fn ask(&self, question: &str) -> Result<String, NoAnswer>;
+
+    /// Whether a person watches.
+    fn is_terminal(&self) -> bool {
+        false
+    }
 }
 
 /// A person at the terminal.
@@ -57,6 +62,10 @@ impl Prompt for Terminal {
             let _ = term.show_cursor().and_then(|()| term.write_line(""));
             NoAnswer::Interrupted
         })
+    }
+
+    fn is_terminal(&self) -> bool {
+        std::io::stderr().is_terminal()
     }
 }
 
@@ -127,6 +136,30 @@ impl<'a> Ui<'a> {
         let mut err = self.err.borrow_mut();
         // A closed stderr keeps nobody from containing.
         let _ = writeln!(err, "{}", clean_lines(line)).and_then(|()| err.flush());
+    }
+
+    /// How far a wait is: on a terminal one line that is written over, elsewhere a line now and then.
+    pub fn progress(&self, line: &str) {
+        let mut err = self.err.borrow_mut();
+        let line = clean(line);
+        let written = if self.is_terminal() {
+            write!(err, "\r{line}")
+        } else {
+            writeln!(err, "{line}")
+        };
+        let _ = written.and_then(|()| err.flush());
+    }
+
+    /// The wait is over: what comes next begins a line of its own.
+    pub fn progress_over(&self) {
+        if self.is_terminal() {
+            self.say("");
+        }
+    }
+
+    /// Whether a person sees what is said as it is said.
+    pub fn is_terminal(&self) -> bool {
+        self.prompt.is_terminal()
     }
 
     /// An event of the driver, as it happens.

@@ -25,8 +25,8 @@ use serde::Serialize;
 use crate::facts::ArmedPolicy;
 use crate::ids::*;
 use crate::incident::{
-    FORMAT, Home, Incident, MOST_VALUE, PLAIN, PREFIX, RELEASE_NOT_BEFORE, SESSION_NAME, decode,
-    encode,
+    FORMAT, Home, Incident, LAPSES, MOST_VALUE, PLAIN, PREFIX, RELEASE_NOT_BEFORE, SESSION_NAME,
+    SESSIONS_AFTER, decode, encode,
 };
 use crate::policy::document::{Condition, Document, DocumentError, Effect, Statement, Words};
 use crate::policy::{self, MOST_CHARACTERS, USER_ID, USERID};
@@ -111,7 +111,9 @@ impl Entry {
         match (self.standing, self.tagged) {
             (Standing::Leaving | Standing::Released, _) => Vec::new(),
             (Standing::Open, false) => self.statements.clone(),
-            (Standing::Open, true) => policy::draft(&self.incident.id, [&self.incident.identity()])
+            (Standing::Open, true) => self
+                .incident
+                .deny()
                 .map_or_else(|_| self.statements.clone(), |deny| deny.statements),
         }
     }
@@ -307,7 +309,9 @@ pub fn tags(incident: &Incident, standing: Standing) -> Option<BTreeMap<String, 
         Standing::Leaving => "leaving",
         Standing::Released => "released",
     };
-    let names = |key: &str| key == "user-id" || key.starts_with(SESSION_NAME);
+    let names = |key: &str| {
+        key == "user-id" || key.starts_with(SESSION_NAME) || [SESSIONS_AFTER, LAPSES].contains(&key)
+    };
     let (whom, rest): (Vec<_>, Vec<_>) = incident
         .fields(ACCOUNT_TAGS)
         .into_iter()
@@ -374,6 +378,11 @@ fn incident_of_key(key: &str) -> Option<(IncidentId, bool)> {
 fn incident_of_sid(sid: &str) -> Option<IncidentId> {
     let id = sid.strip_prefix("Quell")?.get(..6)?;
     IncidentId::parse(format!("q-{id}")).ok()
+}
+
+/// An incident as its tags have it, whatever the document says.
+pub(super) fn of_tags(id: IncidentId, tags: &BTreeMap<String, String>) -> Incident {
+    tagged(id, tags, Vec::new()).incident
 }
 
 /// An incident as its tags have it.

@@ -36,12 +36,20 @@ pub(super) enum Open {
 }
 
 /// Whether an open incident already denies this principal, under every name, on this target.
-pub(super) fn is_of(incident: &Incident, principal: &Principal, target: &TargetId) -> bool {
+pub(super) fn is_of(
+    incident: &Incident,
+    principal: &Principal,
+    target: &TargetId,
+    lapsing: bool,
+) -> bool {
     let same_person = match &principal.user_id {
         Known::Known(id) => incident.user_id.as_ref() == Some(id),
         Known::Unknown(_) => incident.user_id.is_none() && !principal.session_names.is_empty(),
     };
+    // One that lets the person's new sessions through, or ends by itself, is no denial of an attacker who is back.
+    let whole = incident.sessions_after.is_none() && incident.lapses.is_some() == lapsing;
     same_person
+        && whole
         && incident.target.as_ref() == Some(target)
         && incident.session_names.is_superset(&principal.session_names)
 }
@@ -51,8 +59,11 @@ pub(super) fn open_incidents(
     facts: &Facts,
     principal: &Principal,
     ledger: Option<&(PolicySummary, Ledger)>,
+    lapsing: bool,
 ) -> Vec<OpenIncident> {
-    let is_its = |incident: &Incident| is_of(incident, principal, &facts.target);
+    let over = |incident: &Incident| incident.lapses.is_some_and(|end| end <= facts.asked_at);
+    let is_its =
+        |incident: &Incident| is_of(incident, principal, &facts.target, lapsing) && !over(incident);
     let own = facts.remembered.iter().filter_map(|policy| {
         let incident = Incident::recall(policy)?;
         let attached = |known: &PolicySummary| known.id == policy.summary.id;
@@ -158,8 +169,6 @@ pub(super) fn opened(
     playbook: &Playbook,
 ) -> Incident {
     Incident {
-        id,
-        home: Home::Own,
         principal: Some(principal.username.clone()),
         user_id: principal.user_id.known().cloned(),
         session_names: principal.session_names.clone(),
@@ -167,11 +176,12 @@ pub(super) fn opened(
         opened: Some(facts.asked_at),
         target: Some(facts.target.clone()),
         accounts: covered(facts, principal),
-        accounts_left_out: 0,
         reaches_management: principal.reaches_management,
         longest_session: Some(principal.session.longest),
         margin: Some(playbook.release.margin),
-        proven: None,
+        permission_sets: held(facts),
+        in_management: held_in_management(facts),
+        ..Incident::bare(id, Home::Own)
     }
 }
 
@@ -190,6 +200,8 @@ pub(super) fn taken_up(
     // The new survey saw every account again.
     incident.accounts_left_out = 0;
     incident.reaches_management |= principal.reaches_management;
+    incident.permission_sets.extend(held(facts));
+    incident.in_management.extend(held_in_management(facts));
     incident
         .principal
         .get_or_insert_with(|| principal.username.clone());
@@ -199,6 +211,20 @@ pub(super) fn taken_up(
     incident.opened.get_or_insert(facts.asked_at);
     incident.margin.get_or_insert(playbook.release.margin);
     incident
+}
+
+/// The permission sets that the principal holds.
+fn held(facts: &Facts) -> BTreeSet<PermissionSetArn> {
+    facts.directory.permission_sets.keys().cloned().collect()
+}
+
+/// Those with which they can enter the management account.
+fn held_in_management(facts: &Facts) -> BTreeSet<PermissionSetArn> {
+    let assignments = facts.directory.assignments.known().into_iter().flatten();
+    let there = assignments
+        .filter(|assignment| assignment.account == facts.organization.management)
+        .map(|assignment| assignment.permission_set.clone());
+    there.collect()
 }
 
 /// The accounts that the principal can enter and that the deny will cover.

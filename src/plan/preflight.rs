@@ -15,7 +15,7 @@ use crate::plan::{Plan, Step};
 use crate::playbook::Playbook;
 use crate::policy::document::Document;
 use crate::policy::evaluate::{Decision, Level, Request, evaluate};
-use crate::policy::{self, MOST_CHARACTERS, USERID};
+use crate::policy::{self, CURRENT_TIME, MOST_CHARACTERS, USERID};
 
 /// SCPs that can be attached directly to one root, unit or account since May 2026 (aws-facts §0.1). A hard limit.
 pub const MOST_ATTACHED: usize = 10;
@@ -61,6 +61,11 @@ pub enum Refusal {
     /// The target is the management account.
     #[error("the target is the management account, where no service control policy has any effect")]
     ManagementTarget,
+    /// A deny that ends by itself, on the whole organization.
+    #[error(
+        "a deny that ends by itself lets the attacker in again when nobody looks, and the target is the root"
+    )]
+    LapsesOnRoot,
     /// A session of the suspect would get through.
     #[error("the deny would not refuse {0}: this is a fault in quell")]
     NotDenied(String),
@@ -110,6 +115,7 @@ impl Refusal {
             ),
             Refusal::TooLong(_) => "Contain fewer names at once.".to_owned(),
             Refusal::ManagementTarget => "Attach the deny to the root, and take the user's permission sets in the management account away by hand.".to_owned(),
+            Refusal::LapsesOnRoot => "For a drill, name a sandbox: `--target <unit or account>`. If you mean it on the root, say it twice: `--lapses-after <duration> --lapses-on-root`.".to_owned(),
             Refusal::NotDenied(_) => "Report it with the output of `quell policy draft`; meanwhile follow the checklist by hand.".to_owned(),
             Refusal::HitsSomebodyElse { who: Bystander::Operator, .. } => {
                 "Run quell as another identity, with another session name: your own calls would be refused as the suspect's are.".to_owned()
@@ -145,6 +151,9 @@ pub fn check(facts: &Facts, plan: &Plan, playbook: &Playbook, before: &[Plan]) -
     if plan.whole.characters() > MOST_CHARACTERS {
         refusals.push(Refusal::TooLong(plan.whole.characters()));
     }
+    if plan.incident.lapses.is_some() && facts.target.is_root() && !plan.lapses_on_root {
+        refusals.push(Refusal::LapsesOnRoot);
+    }
     if facts.target.account().as_ref() == Some(&facts.organization.management) {
         refusals.push(Refusal::ManagementTarget);
     }
@@ -172,7 +181,11 @@ fn proofs(facts: &Facts, plan: &Plan, playbook: &Playbook) -> Vec<Refusal> {
 
     let mut refusals: Vec<Refusal> = policy::sessions_of(&plan.principal.identity(), &neutral)
         .into_iter()
-        .filter(|(_, keys)| ask(&plan.whole, keys.clone()).decision != Decision::ExplicitDeny)
+        .filter(|(_, keys)| {
+            let now = (CURRENT_TIME, plan.surveyed_at.to_string());
+            let keys = keys.iter().cloned().chain([now]).collect();
+            ask(&plan.whole, keys).decision != Decision::ExplicitDeny
+        })
         .map(|(session, _)| Refusal::NotDenied(session))
         .collect();
     let mut must_spare = |who: Bystander, userid: String| {
@@ -210,8 +223,8 @@ fn warnings(facts: &Facts, plan: &Plan) -> Vec<String> {
     }
     if plan.principal.reaches_management {
         warnings.push(format!(
-            "NOT CONTAINED in the management account {}: the user can enter it, and no service control policy applies there. Remove those assignments by hand now.",
-            facts.organization.management
+            "NOT CONTAINED in the management account {}: the user can enter it, and no service control policy applies there. `quell evict {} --management` refuses them there.",
+            facts.organization.management, plan.incident.id
         ));
     }
     if let Some(why) = &plan.principal.unspellable {
@@ -287,9 +300,13 @@ fn not_covered(facts: &Facts, plan: &Plan) -> Vec<String> {
     if plan.principal.reach_unknown.is_some() {
         list.push("Accounts that nobody could be asked about: the deny covers them, and no canary looks at them.".to_owned());
     }
-    list.push("Roles given through account access manager, which quell does not read: the deny covers their sessions, and those can live up to 12 hours, whatever the permission sets say.".to_owned());
+    match &facts.directory.entitlements {
+        Known::Known(entitled) if entitled.is_empty() => {}
+        Known::Known(_) => list.push("Names of sessions in roles of account access manager: whoever asks for one may name it. The user id's statement refuses them all the same, and no canary can show that.".to_owned()),
+        Known::Unknown(why) => list.push(format!("Roles given through account access manager, which could not be read ({why}): the deny covers their sessions, and no canary looks at their accounts.")),
+    }
     list.push("Other services and Regions than the canary's: it asks IAM, and AWS gives no time within which every service follows.".to_owned());
-    list.push("New sessions: the user can still mint them until the assignments are removed; they are refused while the deny is attached.".to_owned());
+    list.push(format!("New sessions: the user can still mint them until `quell evict {}`; they are refused while the deny is attached.", plan.incident.id));
     list.push("Sessions chained into other roles before now, under another name and without the user's source identity.".to_owned());
     if facts.caller.user_id.contains(':') {
         list.push("Yourself, beyond your session's name: AWS does not tell whether it carries the user's id or source identity. If you are that user or came through a session of theirs, contain as somebody else.".to_owned());

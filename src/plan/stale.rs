@@ -43,7 +43,12 @@ impl Plan {
         let is_its = |incident: &Incident| {
             incident.id != self.incident.id
                 && !self.others.contains(&incident.id)
-                && is_of(incident, &self.principal, &self.target)
+                && is_of(
+                    incident,
+                    &self.principal,
+                    &self.target,
+                    self.incident.lapses.is_some(),
+                )
         };
         let new = seen.remembered.iter().filter_map(Incident::recall);
         if let Some(other) = new.into_iter().find(is_its) {

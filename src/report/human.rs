@@ -3,14 +3,17 @@
 //! Text from findings and from AWS is untrusted (R23): everything passes [`clean`] on its way out, so no name and no
 //! error message can move the cursor, clear the screen or reverse what is read.
 
+pub mod access;
+
 use std::fmt::Write as _;
 
 use jiff::SignedDuration;
 
-use crate::facts::Known;
-use crate::journal::Event;
+use crate::facts::{Known, Way};
+use crate::journal::{Deed, Event};
 use crate::plan::StepName;
 use crate::playbook::ByHand;
+use crate::release::Closed;
 use crate::report::*;
 use crate::signal::{Finding, Suspect, Who};
 
@@ -184,7 +187,8 @@ pub fn contain(report: &ContainReport) -> String {
     if let Some(management) = &report.not_contained_in {
         let _ = writeln!(
             text,
-            "{who} is NOT CONTAINED in the management account {management}: remove their assignments there by hand, now."
+            "{who} is NOT CONTAINED in the management account {management}: `quell evict {} --management`, now.",
+            report.incident
         );
     }
     let (id, target) = (&report.incident, &report.target);
@@ -219,7 +223,14 @@ pub fn contain(report: &ContainReport) -> String {
     );
     text.push_str(&accounts(&report.accounts));
     section(&mut text, "Not covered", &report.not_covered);
-    text.push_str(&checklist(&report.by_hand));
+    match &report.eviction {
+        Some(eviction) => {
+            text.push('\n');
+            text.push_str(&access::evict(eviction));
+            return text;
+        }
+        None => text.push_str(&checklist(&report.by_hand)),
+    }
     text.push_str("\nNext\n");
     if report.proof_not_recorded {
         let _ = writeln!(
@@ -227,21 +238,20 @@ pub fn contain(report: &ContainReport) -> String {
             "  quell verify {id}     # the proof could not be written on the policy; without it no release clock runs"
         );
     }
-    match (report.state, report.release_not_before) {
-        (Stage::Proven, Some(until)) => {
-            let _ = writeln!(
-                text,
-                "  quell status {id}\n  quell release {id}    # not before {until}",
-                until = second(until)
-            );
-        }
-        _ => {
-            let _ = writeln!(
-                text,
-                "  quell verify {id}     # until it is proven; the wait for the release begins then"
-            );
-        }
+    if report.state != Stage::Proven {
+        let _ = writeln!(text, "  quell verify {id}     # until it is proven");
     }
+    let _ = match report.release_not_before {
+        Some(until) => writeln!(
+            text,
+            "  quell status {id}\n  quell release {id}    # not before {}",
+            second(until)
+        ),
+        None => writeln!(
+            text,
+            "  quell evict {id}      # close the ways to new sessions; the wait for the release begins then"
+        ),
+    };
     text
 }
 
@@ -351,6 +361,27 @@ pub fn status(report: &StatusReport) -> String {
                 clean(incident.operator.as_deref().unwrap_or("somebody"))
             );
         }
+        let id = &incident.incident;
+        let _ = match incident.evicted {
+            Some(moment) => writeln!(text, "  evicted   {}", second(moment)),
+            None => writeln!(
+                text,
+                "  evicted   NO: new sessions can be minted. `quell evict {id}`"
+            ),
+        };
+        if let Some(moment) = incident.sessions_after {
+            let _ = writeln!(
+                text,
+                "  readmitted in sessions issued from {} on",
+                second(moment)
+            );
+        }
+        if incident.not_contained_in_management {
+            let _ = writeln!(
+                text,
+                "  management account: NOT CONTAINED THERE. `quell evict {id} --management`"
+            );
+        }
         for note in &incident.notes {
             let _ = writeln!(text, "  LOOK      {}", clean(note));
         }
@@ -359,7 +390,15 @@ pub fn status(report: &StatusReport) -> String {
             (Some(until), false, Some(wait)) => {
                 writeln!(text, "  release   not before {}, in {wait}", second(until))
             }
-            _ => writeln!(text, "  release   the wait begins when the deny is proven"),
+            _ => writeln!(
+                text,
+                "  release   the wait begins when {}",
+                match (incident.proven, incident.evicted) {
+                    (None, None) => "the deny is proven and the user is evicted",
+                    (None, Some(_)) => "the deny is proven",
+                    (Some(_), _) => "the user is evicted",
+                }
+            ),
         };
     }
     for disagreement in &report.disagreements {
@@ -397,7 +436,15 @@ pub fn release(report: &ReleaseReport) -> String {
             "Incident {id} was gone already: AWS has no trace of it. This machine's journal says so from now on."
         );
     }
-    if report.released.is_empty() && report.failed.is_empty() && report.gone.is_empty() {
+    for put_back in &report.put_back {
+        let _ = writeln!(text, "Incident {}:", put_back.incident);
+        text.push_str(&access::restored(&put_back.restored));
+    }
+    if report.released.is_empty()
+        && report.failed.is_empty()
+        && report.gone.is_empty()
+        && report.put_back.is_empty()
+    {
         text.push_str("Nothing is due.\n");
     }
     for released in &report.released {
@@ -432,6 +479,20 @@ pub fn release(report: &ReleaseReport) -> String {
                 others.join(", ")
             ),
         };
+        if let Some(waited) = &released.waited {
+            let _ = writeln!(text, "  It waited {}.", waited.derivation);
+        }
+        for held in &released.still_held {
+            let _ = writeln!(
+                text,
+                "  NOT done: {} still refuses them in the management account: {}",
+                clean(held.permission_set.as_str()),
+                clean(&held.why)
+            );
+        }
+        if let Some(restored) = &released.restored {
+            text.push_str(&access::restored(restored));
+        }
         if let Some(gate) = &released.forced_past {
             let _ = writeln!(text, "FORCED past a closed gate: {gate}.");
         }
@@ -525,6 +586,8 @@ pub fn event(event: &Event) -> Option<String> {
             StepName::CreatePolicy => "creating the policy…".to_owned(),
             StepName::AttachPolicy => "attaching it…".to_owned(),
             StepName::RecordProof => "writing the proof on the policy…".to_owned(),
+            StepName::RecordEviction => "writing that on the policy…".to_owned(),
+            StepName::NarrowDeny => "narrowing the deny to older sessions…".to_owned(),
             StepName::DetachPolicy => "detaching the policy…".to_owned(),
             StepName::DeletePolicy => "deleting it…".to_owned(),
             StepName::UpdatePolicy => "writing the deny into the armed policy…".to_owned(),
@@ -546,8 +609,10 @@ pub fn event(event: &Event) -> Option<String> {
             match step {
                 StepName::CreatePolicy => format!("created {policy}{found}"),
                 StepName::AttachPolicy => format!("ACCEPTED: {policy} is attached{found}"),
-                StepName::RecordProof => {
-                    "the proof is written on the policy; the wait for the release begins".to_owned()
+                StepName::RecordProof => "the proof is written on the policy".to_owned(),
+                StepName::RecordEviction => "written on the policy".to_owned(),
+                StepName::NarrowDeny => {
+                    format!("NARROWED: {policy} refuses older sessions only{found}")
                 }
                 StepName::DetachPolicy => format!("detached {policy}{found}"),
                 StepName::DeletePolicy => format!("deleted {policy}{found}"),
@@ -577,6 +642,60 @@ pub fn event(event: &Event) -> Option<String> {
             ),
             None => format!("{account}: {}", verdict.replace('_', " ")),
         },
+        Event::BackedUp { ways } => format!(
+            "backed up in the journal: {} assignments, {} groups, {} entitlements",
+            ways.assignments.len(),
+            ways.memberships.len(),
+            ways.entitlements.len()
+        ),
+        Event::Closing { .. } | Event::Reopening { .. } | Event::Holding { .. } => return None,
+        Event::Closed { way, found } => {
+            let found = if *found { " (found so)" } else { "" };
+            format!("closed: {}{found}", self::way(way))
+        }
+        Event::Reopened { way, found } => {
+            let found = if *found { " (found so)" } else { "" };
+            format!("open again: {}{found}", self::way(way))
+        }
+        Event::Stuck { way, why, certain } => {
+            let certain = if *certain {
+                "NOT done"
+            } else {
+                "UNKNOWN whether done"
+            };
+            format!("{certain}: {}: {why}", self::way(way))
+        }
+        Event::Doing { .. } => return None,
+        Event::Did { deed, why } => {
+            let what = match deed {
+                Deed::RevokeTeamRequest { request } => format!("TEAM's request {request} revoked"),
+                Deed::DeleteUser { user } => format!("user {user} deleted"),
+            };
+            match why {
+                None => what,
+                Some(why) => format!("NOT done: {what}: {why}"),
+            }
+        }
+        Event::Evicted => "EVICTED: no way to new sessions is left".to_owned(),
+        Event::Held {
+            permission_set,
+            denies,
+            ..
+        } => match denies {
+            true => format!(
+                "HELD in the management account: {permission_set} refuses them, provisioned and read back"
+            ),
+            false => format!("let go: the inline policy of {permission_set} is without the deny"),
+        },
+        Event::NotHeld {
+            permission_set,
+            why,
+        } => format!("NOT done in the management account: {permission_set}: {why}"),
+        Event::Attested { item, by, .. } => format!("noted: {item}, done by {by}"),
+        Event::Readmitted { sessions_after } => format!(
+            "READMITTED: sessions issued from {} on are let through",
+            second(*sessions_after)
+        ),
         Event::Asking { accounts } => match accounts {
             1 => "asking the canaries of one account…".to_owned(),
             _ => format!("asking the canaries of {accounts} accounts…"),
@@ -591,12 +710,50 @@ pub fn event(event: &Event) -> Option<String> {
     Some(clean(&text))
 }
 
+/// Why a release is refused, for a story.
+pub fn gate(gate: &Closed) -> String {
+    let text = format!("Refused: {gate}");
+    wrapped(&clean(&text), "  ")
+}
+
+/// How far the wait for a release is, on one line.
+pub fn waiting(incident: &IncidentId, part: f64, left: SignedDuration) -> String {
+    const WIDTH: usize = 30;
+    let full = (0..WIDTH).filter(|cell| (*cell as f64) < part * WIDTH as f64);
+    let full = full.count();
+    format!(
+        "{incident} waits [{}{}] {:>3.0} %, {} left   ",
+        "#".repeat(full),
+        ".".repeat(WIDTH - full),
+        part * 100.0,
+        duration(left)
+    )
+}
+
+/// A way to new sessions.
+pub fn way(way: &Way) -> String {
+    match way {
+        Way::Assignment {
+            account,
+            permission_set,
+        } => {
+            let set = permission_set.as_str().rsplit('/').next();
+            format!(
+                "assignment of permission set {} in account {account}",
+                set.unwrap_or_default()
+            )
+        }
+        Way::Membership { group } => format!("membership of group {group}"),
+        Way::Entitlement(entitlement) => format!("account access manager's {}", entitlement.role),
+    }
+}
+
 /// What only people can do.
 pub fn checklist(items: &[ByHand]) -> String {
     let mut text = String::new();
     if !items.is_empty() {
         text.push_str(
-            "\nBy hand, in this order (AWS has no interface for it, or quell does not do it yet)\n",
+            "\nBy hand, in this order, after `quell evict` (AWS has no interface for it)\n",
         );
     }
     for (i, item) in items.iter().enumerate() {

@@ -13,7 +13,7 @@ use crate::ids::*;
 use crate::incident::Home;
 use crate::plan::preflight::{self, Preflight};
 use crate::plan::stale::Moved;
-use crate::plan::{Begun, Plan, Step, Wish};
+use crate::plan::{Begun, Lapse, Plan, Step, Wish};
 use crate::playbook::{Playbook, Target};
 use crate::policy::NothingToDeny;
 use crate::policy::document::Document;
@@ -70,6 +70,8 @@ pub struct Asked<'a> {
     pub begun: &'a [Begun],
     /// See [`Wish::resume`].
     pub resume: Option<&'a IncidentId>,
+    /// See [`Wish::lapses`].
+    pub lapses: Option<Lapse>,
 }
 
 /// Survey → principal → plan → preflight, for each suspect; two that turn out to be one person are one. It is handed the
@@ -111,6 +113,7 @@ pub async fn prepare(
             begun: asked.begun,
             resume: asked.resume,
             before: &before,
+            lapses: asked.lapses,
         };
         let plan = Plan::containment(&facts, principal, playbook, &wish)?;
         unaltered(read, &plan).await?;

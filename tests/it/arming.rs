@@ -124,6 +124,7 @@ async fn any_machine_lists_an_armed_incident_and_releases_it_when_it_is_due() {
         .await
         .expect(Exit::Done);
     let incident = practice.incident().await;
+    practice.evict(&incident).await;
     let elsewhere = practice.on_another_machine();
     elsewhere
         .quell("status")
@@ -657,6 +658,7 @@ async fn a_deny_that_somebody_has_edited_keeps_its_gate() {
         .await
         .expect(Exit::Done);
     let incident = practice.incident().await;
+    practice.evict(&incident).await;
     // The same statements, and somebody's note in one of them.
     let edited = armed(&practice)
         .unwrap()

@@ -238,6 +238,10 @@ fn contained_over_the_wire_by_one_process_and_released_by_another() {
         ran(&mut command)
     };
     let (code, _, err) = other_machine(&["release", incident, "--yes"]);
+    assert!(code == 3 && err.contains("quell evict"), "{err}");
+    let (code, out, err) = other_machine(&["evict", incident, "--yes"]);
+    assert!(code == 0 && out.contains("is evicted"), "{out}{err}");
+    let (code, _, err) = other_machine(&["release", incident, "--yes"]);
     assert!(code == 3 && err.contains("may still be alive"), "{err}");
     let (code, out, err) = other_machine(&["release", incident, "--yes", "--force"]);
     assert!(

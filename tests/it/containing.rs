@@ -602,12 +602,6 @@ async fn a_deny_that_was_detached_and_attached_again_waits_from_its_new_proof() 
         .expect(Exit::Done)
         .json();
     assert_eq!(first["incident"], again["incident"]);
-    let incident = again["incident"].as_str().unwrap();
-    practice
-        .quell(&format!("release {incident} --yes"))
-        .await
-        .expect(Exit::Refused)
-        .says("may still be alive");
     // The old clock was stopped before the deny was attached, not after.
     let mutations = practice.mutations();
     let tail: Vec<&str> = mutations[3..].iter().map(String::as_str).collect();
@@ -619,6 +613,13 @@ async fn a_deny_that_was_detached_and_attached_again_waits_from_its_new_proof() 
             "organizations:TagResource"
         ]
     );
+    let incident = again["incident"].as_str().unwrap();
+    practice.evict(incident).await;
+    practice
+        .quell(&format!("release {incident} --yes"))
+        .await
+        .expect(Exit::Refused)
+        .says("may still be alive");
 }
 
 #[tokio::test]

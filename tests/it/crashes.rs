@@ -233,6 +233,7 @@ async fn a_release_that_died_anywhere_is_finished_by_the_same_command() {
     let contained = async |armed| {
         let practice = organization(armed).await;
         practice.quell(CONTAIN).await.expect(Exit::Done);
+        practice.evict(&practice.incident().await).await;
         practice.range.advance(SignedDuration::from_hours(13));
         practice
     };
@@ -335,6 +336,7 @@ async fn a_journal_that_was_cut_at_any_record_keeps_nobody_from_going_on() {
             let told = format!("cut after {keep} of {records} records, armed {armed}");
             practice.quell(CONTAIN).await.expect(Exit::Done);
             is_as_if_nothing_had_happened(&practice, armed, &told).await;
+            practice.evict(&incident).await;
             practice.range.advance(SignedDuration::from_hours(13));
             practice
                 .quell("release --due --yes")
@@ -355,6 +357,10 @@ async fn what_is_done_twice_is_done_once() {
         for _ in 0..2 {
             practice.quell(CONTAIN).await.expect(Exit::Done);
             is_as_if_nothing_had_happened(&practice, armed, "typed again").await;
+        }
+        let incident = practice.incident().await;
+        for _ in 0..2 {
+            practice.evict(&incident).await;
         }
         practice.range.advance(SignedDuration::from_hours(13));
         practice

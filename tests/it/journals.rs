@@ -42,6 +42,7 @@ async fn a_journal_of_a_newer_quell_is_left_as_it_is_and_keeps_nobody_in() {
         .await
         .expect(Exit::Done)
         .says("has format 99, and this quell reads 2");
+    practice.evict(&incident).await;
     practice.range.advance(SignedDuration::from_hours(13));
     practice
         .quell(&format!("release {incident} --yes"))

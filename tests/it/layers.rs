@@ -19,6 +19,7 @@ const STORY: &[&str] = &[
     "journal",
     "contain",
     "verify",
+    "evict",
     "release",
     "respond",
     "report",

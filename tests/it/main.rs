@@ -20,6 +20,7 @@ mod binary;
 mod containing;
 
 mod crashes;
+mod evicting;
 
 mod drills;
 
@@ -36,5 +37,6 @@ mod racing;
 mod range;
 
 mod releasing;
+mod stories;
 
 mod verifying;

@@ -163,6 +163,7 @@ async fn a_proof_that_could_not_be_written_down_is_said_and_verifying_again_writ
         .quell(&format!("verify {incident}"))
         .await
         .expect(Exit::Done);
+    practice.evict(&incident).await;
     practice
         .quell(&format!("release {incident} --yes"))
         .await

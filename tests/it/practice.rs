@@ -291,6 +291,13 @@ impl Practice {
         }
     }
 
+    /// Every way to new sessions is closed, so that the wait for the release begins.
+    pub(crate) async fn evict(&self, incident: &str) {
+        self.quell(&format!("evict {incident} --yes"))
+            .await
+            .expect(Exit::Done);
+    }
+
     /// The incident that is open; there must be exactly one.
     pub(crate) async fn incident(&self) -> String {
         let status = self

@@ -197,6 +197,7 @@ async fn act(
                 cold,
                 begun: &begun,
                 resume: None,
+                lapses: None,
             };
             let prepared = respond::prepare(read, clock, &[suspect], &playbook, &asked)
                 .await
@@ -245,6 +246,7 @@ async fn act(
                     &known.policy.id,
                     "arn:operator",
                     Some("forced".to_owned()),
+                    true,
                 )
                 .await
                 .map_err(|stopped| stopped.to_string())?;

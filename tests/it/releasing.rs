@@ -13,6 +13,7 @@ async fn not_before_the_longest_session_is_over_and_then_from_any_machine() {
         .await
         .expect(Exit::Done);
     let incident = here.incident().await;
+    here.evict(&incident).await;
     here.quell(&format!("release {incident} --yes"))
         .await
         .expect(Exit::Refused)
@@ -64,6 +65,7 @@ async fn the_incidents_id_is_typed_before_a_deny_goes() {
         .await
         .expect(Exit::Done);
     let incident = practice.incident().await;
+    practice.evict(&incident).await;
     practice.range.advance(SignedDuration::from_hours(13));
     practice
         .quell(&format!("release {incident}"))
@@ -97,12 +99,15 @@ async fn due_releases_what_is_due_and_nothing_else() {
         .quell("contain test-user --yes")
         .await
         .expect(Exit::Done);
+    let first = practice.incident().await;
+    practice.evict(&first).await;
     practice.range.advance(SignedDuration::from_hours(10));
     let later = practice
         .quell("contain frank+oncall@example.com --yes --output json")
         .await
         .expect(Exit::Done)
         .json();
+    practice.evict(later["incident"].as_str().unwrap()).await;
     practice.range.advance(SignedDuration::from_hours(3));
     let report = practice
         .quell("release --due --yes --output json")
@@ -154,6 +159,7 @@ async fn a_release_that_was_interrupted_goes_on() {
         .await
         .expect(Exit::Done);
     let incident = practice.incident().await;
+    practice.evict(&incident).await;
     practice.range.advance(SignedDuration::from_hours(13));
     practice.goes_wrong(
         "organizations:DeletePolicy",
@@ -182,10 +188,14 @@ async fn of_several_that_are_due_one_that_cannot_be_released_keeps_no_other_in()
         .quell("contain test-user --yes --output json")
         .await
         .json();
-    practice
-        .quell("contain test-user2 --yes")
+    let other = practice
+        .quell("contain test-user2 --yes --output json")
         .await
-        .expect(Exit::Done);
+        .expect(Exit::Done)
+        .json();
+    for incident in [&stuck, &other] {
+        practice.evict(incident["incident"].as_str().unwrap()).await;
+    }
     practice.range.advance(SignedDuration::from_hours(13));
     let journal = format!("{}.jsonl", stuck["incident"].as_str().unwrap());
     let held = std::fs::File::open(practice.state_dir.join(journal)).unwrap();

@@ -1,7 +1,6 @@
 //! What must hold of the deny, for every identity of every kind.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -551,20 +550,9 @@ pub(crate) fn armed_with(people: &[Identity]) -> (ArmedPolicy, Vec<Incident>) {
             continue;
         };
         let one = Incident {
-            id: incident(number),
-            home: Home::Armed,
-            principal: None,
             user_id: user_id.clone(),
             session_names: session_names.clone(),
-            operator: None,
-            opened: None,
-            target: None,
-            accounts: BTreeSet::new(),
-            accounts_left_out: 0,
-            reaches_management: false,
-            longest_session: None,
-            margin: None,
-            proven: None,
+            ..Incident::bare(incident(number), Home::Armed)
         };
         // Names that do not fit into a tag go into a policy of their own.
         let ledger = Ledger::read(&policy).unwrap();

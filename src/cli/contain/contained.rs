@@ -102,7 +102,11 @@ impl<'a> Contained<'a> {
             &proved,
             world.practice(),
         );
-        let exit = exit_of(report.state, remembered.reaches_management, proved.recorded);
+        let exit = exit_of(
+            report.state,
+            remembered.is_free_in_management(),
+            proved.recorded,
+        );
         Ok((report, exit))
     }
 }

@@ -55,6 +55,7 @@ pub(super) async fn prepare<O: Outside>(
             cold: args.cold,
             begun: &begun,
             resume: resumed.as_ref(),
+            lapses: args.lapses(),
         };
         let (read, clock) = (world.read(), world.clock());
         let prepared = respond::prepare(read, clock, &suspects, playbook, &asked).await?;

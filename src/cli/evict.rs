@@ -1,0 +1,533 @@
+//! `quell evict`: the ways back are read, shown, backed up and closed; what AWS has no interface for is noted.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::cli::contain::playbook;
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::ui::{NoAnswer, Ui};
+use crate::cli::{Common, Outside, do_or_say, given, open_journal};
+use crate::cloud::{Cloud, Read as _};
+use crate::facts::{Caller, Instance, TeamRequest};
+use crate::ids::*;
+use crate::incident::Incident;
+use crate::journal::file::JournalFile;
+use crate::journal::{Event, Journal, Purpose};
+use crate::plan::eviction::{self, Eviction, NO_WAY_LEFT};
+use crate::playbook::Playbook;
+use crate::report::access::{EvictReport, EvictionReport, status_for_people};
+use crate::report::human;
+use crate::respond::evicting;
+use crate::respond::memory::Remembered;
+use crate::respond::{Response, Stopped};
+use crate::survey;
+
+/// What `quell evict` takes.
+#[derive(Debug, Args)]
+pub struct EvictArgs {
+    /// The incident, as in q-7f3a9c
+    incident: IncidentId,
+    /// Do not ask, for scripts
+    #[arg(long)]
+    yes: bool,
+    #[command(flatten)]
+    what: What,
+    /// Note an item of the checklist as done (repeatable), or that no-way-left is open where AWS cannot be asked
+    #[arg(long, value_name = "ITEM", requires = "by")]
+    attest: Vec<ItemId>,
+    /// Who did it
+    #[arg(long, value_name = "NAME", requires = "attest")]
+    by: Option<String>,
+    /// Delete the user, too, which ends every refresh of their portal session. Cannot be undone
+    #[arg(long)]
+    delete_user: bool,
+    /// Use this playbook's checklist instead of the one that comes with quell
+    #[arg(long, value_name = "FILE")]
+    playbook: Option<PathBuf>,
+}
+
+/// What is closed beside assignments, groups and entitlements.
+#[derive(Debug, Clone, Default, Args)]
+pub struct What {
+    /// Refuse the user in the management account, too: in the inline policies of the permission sets they hold there
+    #[arg(long)]
+    management: bool,
+    /// TEAM's table of requests, or its ARN (default: the one beside Identity Center, if this account has one)
+    #[arg(long, value_name = "NAME", env = "QUELL_TEAM_TABLE")]
+    team_table: Option<String>,
+    /// Revoke the user's open requests in TEAM, by TEAM's own record
+    #[arg(long)]
+    revoke_team: bool,
+}
+
+impl What {
+    /// Whether more is to be changed than the user's own ways.
+    pub(super) fn goes_further(&self) -> bool {
+        self.management || self.revoke_team
+    }
+}
+
+/// How an eviction is asked for.
+pub(super) struct Asked<'a> {
+    pub(super) what: &'a What,
+    pub(super) attest: &'a [ItemId],
+    pub(super) by: Option<&'a str>,
+    pub(super) delete_user: bool,
+    pub(super) yes: bool,
+    pub(super) playbook: &'a Playbook,
+}
+
+/// `quell evict`.
+pub async fn evict<O: Outside>(
+    args: &EvictArgs,
+    common: &Common,
+    outside: &O,
+    ui: &Ui<'_>,
+) -> Result<Exit, Failure> {
+    let playbook = playbook(args.playbook.as_ref())?;
+    let asked = Asked {
+        what: &args.what,
+        attest: &args.attest,
+        by: args.by.as_deref(),
+        delete_user: args.delete_user,
+        yes: args.yes,
+        playbook: &playbook,
+    };
+    for item in asked.attest {
+        let known = |listed: &crate::playbook::ByHand| listed.item == *item;
+        if item.as_str() != NO_WAY_LEFT && !playbook.by_hand.iter().any(known) {
+            let items: Vec<&str> = playbook
+                .by_hand
+                .iter()
+                .map(|one| one.item.as_str())
+                .collect();
+            return Err(Failure::usage(format!(
+                "the checklist has no item {item}: it has {}",
+                items.join(", ")
+            ))
+            .hint(format!(
+                "Where AWS cannot be asked and you know that no way is open: `--attest {NO_WAY_LEFT}`."
+            )));
+        }
+    }
+    let world = common.connect(outside).await?;
+    let (report, exit) = evict_one(&asked, &args.incident, &world, common, outside, ui).await?;
+    ui.result(&report, human::access::evict);
+    Ok(exit)
+}
+
+/// Evicts the user of one incident, which must deny them by now.
+pub(super) async fn evict_one<O: Outside>(
+    asked: &Asked<'_>,
+    id: &IncidentId,
+    world: &O::World,
+    common: &Common,
+    outside: &O,
+    ui: &Ui<'_>,
+) -> Result<(EvictReport, Exit), Failure> {
+    let read = world.read();
+    let caller = read.caller().await?;
+    let known = given::incident(world, id).await?;
+    if !known.is_in_force(&known.attached_to(read).await?) {
+        let not = format!("the deny of {id} is not attached where it belongs, and it comes first");
+        return Err(Failure::new(Exit::Refused, not)
+            .hint(format!("Attach it: `quell contain --resume {id}`.")));
+    }
+    let eviction = prepare(asked, &known.incident, &caller, world, ui).await?;
+    let evicting = Evicting {
+        asked,
+        known,
+        eviction,
+        caller: &caller,
+    };
+    evicting.run(world, common, outside, ui).await
+}
+
+/// What was read, and is to be done with it.
+struct Prepared {
+    instance: Instance,
+    management: AccountId,
+    /// `None` when the directory has no such user, or cannot be asked and somebody answers for it.
+    eviction: Option<Eviction>,
+    /// Permission sets to be held in the management account.
+    hold: Vec<PermissionSetArn>,
+    team: Option<(String, Vec<TeamRequest>)>,
+}
+
+async fn prepare<C: Cloud>(
+    asked: &Asked<'_>,
+    incident: &Incident,
+    caller: &Caller,
+    world: &C,
+    ui: &Ui<'_>,
+) -> Result<Prepared, Failure> {
+    let read = world.read();
+    let organization = survey::organization(read).await?;
+    let management = organization.management;
+    let (instance, user) = evicting::user_of(read, incident).await?;
+    let ways = match &user {
+        None => Ok(None),
+        Some(user) => survey::ways(read, world.clock(), &instance, user).await,
+    };
+    let attested = attests_no_way_left(asked);
+    let ways = match ways {
+        Err(trouble) if attested => {
+            ui.say(&format!(
+                "note: what they can enter cannot be read ({}); that no way is left is taken on your word.",
+                human::clean(&trouble.to_string())
+            ));
+            None
+        }
+        ways => ways?,
+    };
+    let Some(ways) = ways else {
+        return Ok(Prepared {
+            instance,
+            management,
+            eviction: None,
+            hold: Vec::new(),
+            team: None,
+        });
+    };
+    let hold = if asked.what.management {
+        if caller.account != management {
+            return Err(Failure::new(
+                Exit::Refused,
+                format!("permission sets in the management account {management} can be changed from there alone, and your credentials are of {}", caller.account),
+            )
+            .hint("Use credentials of the management account: `--profile <profile>`. Everything else can be closed from here, without `--management`."));
+        }
+        let mut there = eviction::sets_in(&ways, &management);
+        // Those that they held there: a session of one that was taken away since lives on.
+        there.extend(incident.in_management.iter().cloned());
+        there.extend(incident.held_by.iter().cloned());
+        there.into_iter().collect()
+    } else {
+        Vec::new()
+    };
+    let team = team(asked, incident, &instance, &ways, world, ui).await?;
+    let last = survey::last_ones(read, &instance, &ways).await?;
+    Ok(Prepared {
+        eviction: Some(Eviction::of(ways, &last, &management)),
+        instance,
+        management,
+        hold,
+        team,
+    })
+}
+
+fn attests_no_way_left(asked: &Asked<'_>) -> bool {
+    asked.attest.iter().any(|item| item.as_str() == NO_WAY_LEFT)
+}
+
+/// TEAM's table, if there is one, and what of it can still give access. One that was named must be readable; one that was
+/// only looked for need not.
+async fn team<C: Cloud>(
+    asked: &Asked<'_>,
+    incident: &Incident,
+    instance: &Instance,
+    ways: &crate::facts::Ways,
+    world: &C,
+    ui: &Ui<'_>,
+) -> Result<Option<(String, Vec<TeamRequest>)>, Failure> {
+    let read = world.read();
+    let named = asked
+        .what
+        .team_table
+        .as_ref()
+        .or(incident.team_table.as_ref());
+    let table = match named {
+        Some(table) => Some(table.clone()),
+        None => match read.team_tables(instance).await {
+            Ok(tables) => tables.into_iter().next(),
+            Err(trouble) => {
+                ui.say(&format!(
+                    "note: whether this account has TEAM is not known ({}). If it has one elsewhere, name its table: `--team-table`.",
+                    human::clean(&trouble.to_string())
+                ));
+                None
+            }
+        },
+    };
+    let Some(table) = table else {
+        return Ok(None);
+    };
+    let grants = evicting::grants(read, instance, &table, ways).await?;
+    Ok(Some((table, grants)))
+}
+
+/// One eviction, ready to be shown.
+struct Evicting<'a> {
+    asked: &'a Asked<'a>,
+    known: Remembered,
+    eviction: Prepared,
+    caller: &'a Caller,
+}
+
+impl Evicting<'_> {
+    async fn run<O: Outside>(
+        self,
+        world: &O::World,
+        common: &Common,
+        outside: &O,
+        ui: &Ui<'_>,
+    ) -> Result<(EvictReport, Exit), Failure> {
+        let Self {
+            asked,
+            known,
+            eviction: prepared,
+            caller,
+        } = self;
+        let id = known.incident.id.clone();
+        let policy = known.policy.id.clone();
+        if let Some(eviction) = &prepared.eviction {
+            let shown = shown(asked, &known.incident, &prepared, eviction, world);
+            ui.say(&human::access::eviction(&shown));
+            let changes = !eviction.steps.is_empty()
+                || !prepared.hold.is_empty()
+                || asked.delete_user
+                || (asked.what.revoke_team && !shown.team_requests.is_empty());
+            if changes {
+                approve(asked, &shown.principal, &id, world, ui)?;
+            }
+        }
+        ui.commit();
+        let mut journal = open_journal(common, &id, ui)?;
+        let watch = |event: &Event| ui.event(event, None);
+        let mut incident = known.incident;
+        let report = do_or_say(outside, &mut journal, &id, async |journal| {
+            let mut response = Response::new(world, journal, &watch);
+            response.take_up(&incident, Purpose::Evict, &caller.arn, None)?;
+            carry_out(
+                asked,
+                &prepared,
+                &mut incident,
+                &policy,
+                &mut response,
+                world,
+            )
+            .await
+        })
+        .await?;
+        let status = prepared
+            .eviction
+            .as_ref()
+            .and_then(|it| it.ways.user.status);
+        self::ask(
+            asked,
+            &mut incident,
+            &policy,
+            status,
+            &mut journal,
+            world,
+            outside,
+            ui,
+        )
+        .await?;
+        let report = report.with_checklist(&incident, asked.playbook, status);
+        let exit = exit_of(&report);
+        Ok((report, exit))
+    }
+}
+
+/// What is about to be done, for people.
+fn shown<C: Cloud>(
+    asked: &Asked<'_>,
+    incident: &Incident,
+    prepared: &Prepared,
+    eviction: &Eviction,
+    world: &C,
+) -> EvictionReport {
+    let name = |set: &PermissionSetArn| {
+        let known = eviction.ways.permission_sets.get(set);
+        known.map_or_else(|| set.to_string(), |known| known.name.clone())
+    };
+    EvictionReport {
+        to_be_held: prepared.hold.iter().map(name).collect(),
+        team_requests: grants_of(prepared),
+        revokes_team: asked.what.revoke_team,
+        deletes_user: asked.delete_user,
+        ..EvictionReport::of(incident, eviction, world.practice())
+    }
+}
+
+fn grants_of(prepared: &Prepared) -> Vec<TeamRequest> {
+    let grants = prepared.team.iter().flat_map(|(_, grants)| grants);
+    grants.cloned().collect()
+}
+
+/// The go-ahead: `--yes`, or the username typed on a terminal.
+fn approve<C: Cloud>(
+    asked: &Asked<'_>,
+    principal: &Username,
+    id: &IncidentId,
+    world: &C,
+    ui: &Ui<'_>,
+) -> Result<(), Failure> {
+    if asked.yes {
+        return Ok(());
+    }
+    let practice = match world.practice() {
+        Some(_) => "PRACTICE: type",
+        None => "Type",
+    };
+    let question = format!("{practice} the username to close these ways ({principal})");
+    match ui.ask(&question) {
+        Ok(typed) if typed.trim() == principal.as_str() => Ok(()),
+        Ok(_) => Err(Failure::new(
+            Exit::Refused,
+            "not approved: what was typed is not the username",
+        )),
+        Err(NoAnswer::NoTerminal) => Err(Failure::new(
+            Exit::Refused,
+            "not approved: there is no terminal to type the username on",
+        )
+        .hint(format!(
+            "In a script, say that you mean it: `quell evict {id} --yes`."
+        ))),
+        Err(NoAnswer::Interrupted) => Err(Failure::new(
+            Exit::Interrupted,
+            "interrupted before the approval",
+        )),
+    }
+}
+
+/// Everything, in AWS's order: TEAM first, which looks at the person's groups before it revokes (aws-facts §14); then the
+/// management account, where sessions still run; then each way; the user last of all.
+async fn carry_out<C: Cloud, S: crate::journal::Store>(
+    asked: &Asked<'_>,
+    prepared: &Prepared,
+    incident: &mut Incident,
+    policy: &PolicyId,
+    response: &mut Response<'_, C, S>,
+    world: &C,
+) -> Result<EvictReport, Stopped> {
+    let mut user_deleted = false;
+    let (mut evicted, mut not_held) = (None, Vec::new());
+    let mut grants = grants_of(prepared);
+    if let Some((table, _)) = &prepared.team {
+        incident.team_table = Some(table.clone());
+        if asked.what.revoke_team {
+            grants = response
+                .revoke_team(&prepared.instance, table, &grants)
+                .await?;
+        }
+    }
+    let (instance, management) = (&prepared.instance, &prepared.management);
+    if !prepared.hold.is_empty() {
+        let sets = prepared.hold.iter().cloned();
+        not_held = response
+            .hold(incident, policy, instance, management, sets)
+            .await?;
+    }
+    let mut recorded = true;
+    match &prepared.eviction {
+        Some(eviction) => {
+            let ways = &eviction.ways;
+            incident.reaches_management |= eviction::reach(ways).contains(management);
+            incident
+                .in_management
+                .extend(eviction::sets_in(ways, management));
+            let answered_for = attests_no_way_left(asked);
+            let done = response
+                .evict(incident, policy, instance, eviction, answered_for)
+                .await?;
+            if asked.delete_user && done.left.is_empty() {
+                let user = &eviction.ways.user.id;
+                user_deleted = response.delete_user(instance, user).await?;
+            }
+            recorded = done.recorded;
+            evicted = Some((done, &eviction.ways));
+        }
+        None => recorded &= response.evicted_by_word(incident, policy).await?,
+    }
+    let status = prepared
+        .eviction
+        .as_ref()
+        .and_then(|it| it.ways.user.status);
+    for item in asked.attest {
+        let evidence = status_for_people(status);
+        let by = asked.by.unwrap_or_default();
+        recorded &= response
+            .attest(incident, policy, item, by, evidence)
+            .await?;
+    }
+    let report = EvictReport::of(incident, world.practice());
+    let report = match &evicted {
+        Some((evicted, ways)) => report.with(evicted, ways),
+        None => report,
+    };
+    Ok(EvictReport {
+        not_recorded: !recorded,
+        team_requests: grants,
+        user_deleted,
+        ..report.with_not_held(not_held)
+    })
+}
+
+/// On a terminal, each item of the checklist that is open: who has done it.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "everything that a run of quell has; it is passed on here and nowhere else"
+)]
+async fn ask<O: Outside>(
+    asked: &Asked<'_>,
+    incident: &mut Incident,
+    policy: &PolicyId,
+    status: Option<crate::facts::UserStatus>,
+    journal: &mut Journal<JournalFile>,
+    world: &O::World,
+    outside: &O,
+    ui: &Ui<'_>,
+) -> Result<(), Failure> {
+    if asked.yes || !asked.attest.is_empty() {
+        return Ok(());
+    }
+    for item in &asked.playbook.by_hand {
+        if incident.attested.contains(&item.item) {
+            continue;
+        }
+        ui.say(&format!("{}: {}\n  {}", item.item, item.what, item.link));
+        let question = format!(
+            "{}: when it is done, type who did it; Enter leaves it open",
+            item.item
+        );
+        let by = match ui.ask(&question) {
+            Ok(by) if by.trim().is_empty() => continue,
+            Ok(by) => by,
+            // What was closed is closed; the rest can be noted later.
+            Err(NoAnswer::NoTerminal | NoAnswer::Interrupted) => return Ok(()),
+        };
+        let watch = |event: &Event| ui.event(event, None);
+        let id = incident.id.clone();
+        let evidence = status_for_people(status);
+        do_or_say(outside, journal, &id, async |journal| {
+            let mut response = Response::new(world, journal, &watch);
+            response
+                .attest(incident, policy, &item.item, by.trim(), evidence)
+                .await
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// Partly, while a way is open; getting through, while nothing refuses them in the management account.
+fn exit_of(report: &EvictReport) -> Exit {
+    let whole = report.left.is_empty()
+        && report.stuck.is_empty()
+        && report.unread.is_none()
+        && report.not_held.is_empty()
+        && !report.not_recorded;
+    if !whole {
+        Exit::Partly
+    } else if report.not_contained_in_management {
+        Exit::GettingThrough
+    } else if report.proven.is_none() {
+        Exit::NotProven
+    } else {
+        Exit::Done
+    }
+}

@@ -1,0 +1,78 @@
+//! `quell watch`: waits for the gates of a release, and releases when they open.
+
+use clap::Args;
+use jiff::SignedDuration;
+
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::release::{self, ReleaseArgs};
+use crate::cli::ui::Ui;
+use crate::cli::{Common, Outside, given};
+use crate::cloud::{Clock as _, Cloud as _};
+use crate::release::{Closed, gate};
+use crate::report::human;
+use crate::respond::evicting;
+
+/// How often the gates are asked: what was opened again meanwhile is told soon, and AWS is asked little.
+const ASK_EVERY: SignedDuration = SignedDuration::from_mins(10);
+
+/// How often the wait is shown.
+const SHOW_EVERY: SignedDuration = SignedDuration::from_secs(30);
+
+/// What `quell watch` takes.
+#[derive(Debug, Args)]
+pub struct WatchArgs {
+    #[command(flatten)]
+    release: ReleaseArgs,
+}
+
+/// `quell watch`.
+pub async fn watch<O: Outside>(
+    args: &WatchArgs,
+    common: &Common,
+    outside: &O,
+    ui: &Ui<'_>,
+) -> Result<Exit, Failure> {
+    let Some(id) = args.release.incident() else {
+        return Err(Failure::usage("one incident is watched at a time")
+            .hint("Name it: `quell watch <incident>`."));
+    };
+    // Nobody sits there when it is over.
+    if !args.release.is_approved() {
+        return Err(Failure::new(
+            Exit::Refused,
+            "not approved: what is released when the wait is over is approved now",
+        )
+        .hint(format!("Say that you mean it: `quell watch {id} --yes`.")));
+    }
+    let world = common.connect(outside).await?;
+    let (clock, began) = (world.clock(), world.clock().now());
+    loop {
+        let known = given::incident(&world, id).await?;
+        let meanwhile = evicting::meanwhile(&world, &known.incident).await;
+        let now = clock.now();
+        let until = match gate(&known.incident, &meanwhile, now) {
+            Ok(_) => break,
+            Err(Closed::TooEarly { wait }) => wait.until,
+            Err(closed) => {
+                let stays = format!("{id} stays contained: {closed}");
+                return Err(Failure::new(Exit::Refused, stays).hint(closed.hint(&known.incident)));
+            }
+        };
+        let ask_again = until.min(now + ASK_EVERY);
+        while clock.now() < ask_again {
+            let now = clock.now();
+            let whole = until.duration_since(began).as_secs_f64();
+            let part = now.duration_since(began).as_secs_f64() / whole.max(1.0);
+            ui.progress(&human::waiting(id, part, until.duration_since(now)));
+            let pause = if ui.is_terminal() {
+                SHOW_EVERY
+            } else {
+                ASK_EVERY
+            };
+            clock.sleep(pause.min(ask_again.duration_since(now))).await;
+        }
+    }
+    ui.progress_over();
+    release::release(&args.release, common, outside, ui).await
+}

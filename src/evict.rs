@@ -1,0 +1,208 @@
+//! Closing one way to new sessions, or opening it again, each settled before it counts.
+//!
+//! Arrives: a way and the two capabilities. Leaves: [`Outcome`], by the same rules as [`crate::contain`]. What Identity
+//! Center does in its own time is asked after until it is done; a way that is closed already is success, and so is one
+//! that AWS says does not exist.
+
+use std::collections::BTreeMap;
+
+use jiff::SignedDuration;
+
+use crate::cloud::{ChangeAccess, Clock, Read, Trouble, TroubleKind};
+use crate::contain::{Outcome, settle};
+use crate::facts::{Assignee, Assignment, Entitlement, Instance, Progress, Way};
+use crate::ids::*;
+
+/// So many ways at once. AWS documents 15 assignment calls that may be under way (aws-facts §9); TEAM and people at the
+/// console use them, too.
+pub const AT_ONCE: usize = 10;
+
+/// The pause before asking again how far a request is. Ten of them are a quarter of the rate that all of the service's
+/// operations share.
+const ASK_EVERY: SignedDuration = SignedDuration::from_secs(2);
+
+/// A request that is still under way after this long is not known to be done.
+const LONGEST_REQUEST: SignedDuration = SignedDuration::from_mins(5);
+
+/// Whose way it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Whose<'a> {
+    /// The directory.
+    pub instance: &'a Instance,
+    /// The user.
+    pub user: &'a UserId,
+}
+
+impl Whose<'_> {
+    fn assignee(&self) -> Assignee {
+        Assignee::User(self.user.clone())
+    }
+
+    fn assignment(&self, account: &AccountId, permission_set: &PermissionSetArn) -> Assignment {
+        Assignment {
+            account: account.clone(),
+            permission_set: permission_set.clone(),
+            assignee: self.assignee(),
+        }
+    }
+
+    async fn entitlements(
+        &self,
+        read: &impl Read,
+    ) -> Result<BTreeMap<Entitlement, EntitlementId>, Trouble> {
+        let listed = read.entitlements(self.instance, &self.assignee()).await?;
+        Ok(listed.unwrap_or_default())
+    }
+
+    /// Whether the way is open now.
+    async fn has(&self, read: &impl Read, way: &Way) -> Result<bool, Trouble> {
+        Ok(match way {
+            Way::Assignment {
+                account,
+                permission_set,
+            } => {
+                let direct = read.assignments(self.instance, &self.assignee()).await?;
+                direct.contains(&self.assignment(account, permission_set))
+            }
+            Way::Membership { group } => read
+                .memberships(self.instance, self.user)
+                .await?
+                .contains_key(group),
+            Way::Entitlement(entitlement) => {
+                self.entitlements(read).await?.contains_key(entitlement)
+            }
+        })
+    }
+}
+
+/// Closes a way, unless it is closed.
+pub async fn close(
+    read: &impl Read,
+    change: &impl ChangeAccess,
+    clock: &impl Clock,
+    whose: Whose<'_>,
+    way: &Way,
+) -> Outcome<()> {
+    let Whose { instance, user } = whose;
+    let call = || async {
+        match way {
+            Way::Assignment {
+                account,
+                permission_set,
+            } => {
+                const CALL: &str = "sso:DeleteAccountAssignment";
+                let assignment = whose.assignment(account, permission_set);
+                let begun = change.delete_assignment(instance, &assignment).await?;
+                carried_out(read, clock, instance, CALL, begun).await
+            }
+            // Places in groups and entitlements have ids of their own, which are others when they are made again.
+            Way::Membership { group } => match read.memberships(instance, user).await?.get(group) {
+                Some(id) => change.delete_membership(instance, id).await,
+                None => Ok(()),
+            },
+            Way::Entitlement(entitlement) => {
+                match whose.entitlements(read).await?.get(entitlement) {
+                    Some(id) => change.delete_entitlement(instance, entitlement, id).await,
+                    None => Ok(()),
+                }
+            }
+        }
+    };
+    let look = || async { Ok((!whose.has(read, way).await?).then_some(())) };
+    settle(clock, call, look).await
+}
+
+/// Opens a way again, unless it is open.
+pub async fn reopen(
+    read: &impl Read,
+    change: &impl ChangeAccess,
+    clock: &impl Clock,
+    whose: Whose<'_>,
+    way: &Way,
+) -> Outcome<()> {
+    let Whose { instance, user } = whose;
+    let call = || async {
+        match way {
+            Way::Assignment {
+                account,
+                permission_set,
+            } => {
+                const CALL: &str = "sso:CreateAccountAssignment";
+                let assignment = whose.assignment(account, permission_set);
+                let begun = change.create_assignment(instance, &assignment).await?;
+                carried_out(read, clock, instance, CALL, begun).await
+            }
+            Way::Membership { group } => change.create_membership(instance, group, user).await,
+            Way::Entitlement(entitlement) => {
+                change.create_entitlement(instance, entitlement, user).await
+            }
+        }
+    };
+    let look = || async { Ok(whose.has(read, way).await?.then_some(())) };
+    settle(clock, call, look).await
+}
+
+/// Writes the inline policy of a permission set and provisions it to one account, where it binds the sessions that run.
+pub async fn write_inline_policy(
+    read: &impl Read,
+    change: &impl ChangeAccess,
+    clock: &impl Clock,
+    instance: &Instance,
+    set: &PermissionSetArn,
+    content: Option<&str>,
+) -> Outcome<()> {
+    let call = || change.set_inline_policy(instance, set, content);
+    let look = || async {
+        let there = read.inline_policy(instance, set).await?;
+        Ok((there.as_deref() == content).then_some(()))
+    };
+    settle(clock, call, look).await
+}
+
+/// Provisions a permission set to one account. Nothing that can be read shows whether it is, so it is asked for again where
+/// the answer was lost.
+pub async fn provision(
+    read: &impl Read,
+    change: &impl ChangeAccess,
+    clock: &impl Clock,
+    instance: &Instance,
+    set: &PermissionSetArn,
+    account: &AccountId,
+) -> Outcome<()> {
+    const CALL: &str = "sso:ProvisionPermissionSet";
+    let call = || async {
+        let begun = change.provision(instance, set, account).await?;
+        carried_out(read, clock, instance, CALL, begun).await
+    };
+    settle(clock, call, || async { Ok(None) }).await
+}
+
+/// Asks after a request until it is done.
+async fn carried_out(
+    read: &impl Read,
+    clock: &impl Clock,
+    instance: &Instance,
+    operation: &'static str,
+    begun: Progress,
+) -> Result<(), Trouble> {
+    let trouble = |kind, detail| Trouble {
+        operation,
+        kind,
+        detail,
+    };
+    let since = clock.now();
+    let mut progress = begun;
+    loop {
+        let request = match progress {
+            Progress::Succeeded => return Ok(()),
+            Progress::Failed(why) => return Err(trouble(TroubleKind::Refused, why)),
+            Progress::InProgress(request) => request,
+        };
+        if clock.now().duration_since(since) > LONGEST_REQUEST {
+            let why = format!("request {} is still under way", request.id);
+            return Err(trouble(TroubleKind::Unreachable, why));
+        }
+        clock.sleep(ASK_EVERY).await;
+        progress = read.progress(instance, &request).await?;
+    }
+}

@@ -1,0 +1,245 @@
+//! Closing the ways back: what eviction takes away from a user, in AWS's order, and what must be said before.
+//!
+//! Arrives: everything by which the user gets new sessions ([`Ways`]), as it was read a moment ago. Leaves: an
+//! [`Eviction`], the steps in AWS's order (aws-facts §2): assignments, places in groups, account access manager's roles.
+//! Pure. Only what is the user's own is taken away: what a group may enter stays the group's.
+
+use std::collections::BTreeSet;
+
+use crate::facts::{Assignee, Assignment, Known, UserStatus, Way, Ways};
+use crate::ids::*;
+use crate::principal::{LONGEST_SESSION, SessionLife, longest_of};
+
+/// What somebody attests who says that no way to new sessions is left, where AWS cannot be asked.
+pub const NO_WAY_LEFT: &str = "no-way-left";
+
+/// What is to be taken away from a user.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Eviction {
+    /// Everything as it was read: the backup.
+    pub ways: Ways,
+    /// Each way to be closed, in this order.
+    pub steps: Vec<Way>,
+    /// The longest session that could have been minted by any of them; `None` when none of them leads anywhere now.
+    pub session: Option<SessionLife>,
+    /// Full sentences.
+    pub warnings: Vec<String>,
+}
+
+impl Eviction {
+    /// What closing these ways takes. `last` are the assignments after which nobody has the permission set in the account.
+    pub fn of(
+        ways: Ways,
+        last: &BTreeSet<(AccountId, PermissionSetArn)>,
+        management: &AccountId,
+    ) -> Self {
+        Self {
+            steps: each(&ways),
+            session: session_life(&ways),
+            warnings: warnings(&ways, last, management),
+            ways,
+        }
+    }
+}
+
+/// Each way that is the user's own, in AWS's order.
+pub fn each(ways: &Ways) -> Vec<Way> {
+    let own = Assignee::User(ways.user.id.clone());
+    let direct = |assignment: &&Assignment| assignment.assignee == own;
+    let assignments = ways
+        .assignments
+        .iter()
+        .filter(direct)
+        .map(|assignment| Way::Assignment {
+            account: assignment.account.clone(),
+            permission_set: assignment.permission_set.clone(),
+        });
+    let memberships = ways.memberships.keys().map(|group| Way::Membership {
+        group: group.clone(),
+    });
+    let entitlements = ways
+        .entitlements
+        .iter()
+        .map(|entitled| Way::Entitlement(entitled.entitlement.clone()));
+    assignments.chain(memberships).chain(entitlements).collect()
+}
+
+/// The accounts that any of the ways opens.
+pub fn reach(ways: &Ways) -> BTreeSet<AccountId> {
+    let assigned = ways.assignments.iter().map(|assigned| &assigned.account);
+    let entitled = ways.entitlements.iter().chain(&ways.inherited_entitlements);
+    let entitled = entitled.map(|entitled| &entitled.entitlement.account);
+    assigned.chain(entitled).cloned().collect()
+}
+
+/// The permission sets with which they can enter an account.
+pub fn sets_in(ways: &Ways, account: &AccountId) -> BTreeSet<PermissionSetArn> {
+    let there = ways
+        .assignments
+        .iter()
+        .filter(|assignment| assignment.account == *account);
+    there
+        .map(|assignment| assignment.permission_set.clone())
+        .collect()
+}
+
+/// How long the longest session lives that could have been minted by any of the ways. How long an account access manager
+/// role's sessions live is the role's to say, in its own account; so it is the most there is.
+fn session_life(ways: &Ways) -> Option<SessionLife> {
+    let mut entitled = ways.entitlements.iter().chain(&ways.inherited_entitlements);
+    match entitled.next() {
+        Some(entitled) => Some(SessionLife {
+            longest: LONGEST_SESSION,
+            because: format!(
+                "12h, the most there is: account access manager lets them into {}",
+                entitled.entitlement.role
+            ),
+        }),
+        None => (!ways.permission_sets.is_empty()).then(|| longest_of(&ways.permission_sets)),
+    }
+}
+
+fn warnings(
+    ways: &Ways,
+    last: &BTreeSet<(AccountId, PermissionSetArn)>,
+    management: &AccountId,
+) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for (account, set) in last {
+        let name = ways
+            .permission_sets
+            .get(set)
+            .map_or(set.as_str(), |set| set.name.as_str());
+        warnings.push(format!(
+            "Nobody else has permission set {name} in account {account}: AWS deletes its role there, and makes it anew with another suffix when it is assigned again. What names the role by its ARN (key policies, aws-auth) must be mended then."
+        ));
+    }
+    if ways.user.external && !ways.memberships.is_empty() {
+        warnings.push("An identity provider keeps this user: its next synchronization may put the user back into the groups. Take them out there, too; `quell release` looks again.".to_owned());
+    }
+    if reach(ways).contains(management) {
+        warnings.push(format!(
+            "They can enter the management account {management}: taking the assignments there away needs credentials of that account."
+        ));
+    }
+    match &ways.access_manager {
+        Known::Known(true) => {}
+        Known::Known(false) => warnings.push("There is no account access manager in Identity Center's Region, so there is nothing of it to close.".to_owned()),
+        Known::Unknown(why) => warnings.push(format!("What account access manager lets them into could not be read ({why}): everything else is closed, and the user does not count as evicted until somebody looks there and attests {NO_WAY_LEFT}.")),
+    }
+    if ways.user.status == Some(UserStatus::Disabled) {
+        warnings.push("The user is disabled already. The console cannot end the sessions of a disabled user: enable them, delete their sessions, disable them again.".to_owned());
+    }
+    warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use jiff::{SignedDuration, Timestamp};
+
+    use super::*;
+    use crate::facts::{Entitled, Entitlement, PermissionSet, User};
+
+    fn account(number: u8) -> AccountId {
+        AccountId::parse(format!("1111222233{number:02}")).unwrap()
+    }
+
+    fn group() -> GroupId {
+        GroupId::parse("94482488-3041-7026-18f3-be45837cd0ff").unwrap()
+    }
+
+    fn set() -> PermissionSetArn {
+        PermissionSetArn::parse("arn:aws:sso:::permissionSet/ssoins-1/ps-1").unwrap()
+    }
+
+    /// A user with one assignment of their own and one of a group's.
+    fn ways() -> Ways {
+        let id = UserId::parse("94482488-3041-7026-18f3-be45837cd0e4").unwrap();
+        let assigned = |account, assignee| Assignment {
+            account,
+            permission_set: set(),
+            assignee,
+        };
+        let operators = PermissionSet {
+            name: "Operators".to_owned(),
+            session: Known::Known(SignedDuration::from_hours(8)),
+        };
+        Ways {
+            read_at: Timestamp::UNIX_EPOCH,
+            assignments: [
+                assigned(account(1), Assignee::User(id.clone())),
+                assigned(account(2), Assignee::Group(group())),
+            ]
+            .into(),
+            user: User {
+                id,
+                username: Username::new("alice"),
+                status: None,
+                external: false,
+                email: None,
+            },
+            memberships: BTreeMap::from([(group(), MembershipId::parse("m-1").unwrap())]),
+            entitlements: BTreeSet::new(),
+            inherited_entitlements: BTreeSet::new(),
+            access_manager: Known::Known(true),
+            permission_sets: BTreeMap::from([(set(), operators)]),
+        }
+    }
+
+    #[test]
+    fn what_a_group_may_enter_stays_the_groups_and_the_user_leaves_the_group() {
+        let eviction = Eviction::of(ways(), &BTreeSet::new(), &account(9));
+        let own = Way::Assignment {
+            account: account(1),
+            permission_set: set(),
+        };
+        assert_eq!(eviction.steps, [own, Way::Membership { group: group() }]);
+        let longest = eviction.session.map(|session| session.longest);
+        assert_eq!(longest, Some(SignedDuration::from_hours(8)));
+        assert_eq!(eviction.warnings, Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_must_be_known_before_is_said() {
+        let mut ways = ways();
+        ways.user.external = true;
+        ways.user.status = Some(UserStatus::Disabled);
+        ways.access_manager = Known::Known(false);
+        let last = [(account(1), set())].into();
+        let said = Eviction::of(ways, &last, &account(2)).warnings.join("\n");
+        for expected in [
+            "permission set Operators in account 111122223301",
+            "synchronization may put the user back",
+            "management account 111122223302",
+            "no account access manager",
+            "disabled already",
+        ] {
+            assert!(said.contains(expected), "{expected}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_role_of_account_access_manager_may_give_sessions_of_twelve_hours() {
+        let mut ways = ways();
+        let entitled = Entitled {
+            entitlement: Entitlement {
+                application: ApplicationArn::parse("arn:aws:account-access:::application/a")
+                    .unwrap(),
+                account: account(3),
+                role: RoleArn::parse("arn:aws:iam::111122223303:role/deploy").unwrap(),
+            },
+            id: EntitlementId::parse("e-1").unwrap(),
+        };
+        ways.inherited_entitlements.insert(entitled.clone());
+        let inherited = Eviction::of(ways.clone(), &BTreeSet::new(), &account(9));
+        let longest = inherited.session.map(|session| session.longest);
+        assert_eq!(longest, Some(LONGEST_SESSION));
+        assert_eq!(inherited.steps.len(), 2, "it is the group's");
+        ways.entitlements.insert(entitled);
+        let direct = Eviction::of(ways.clone(), &BTreeSet::new(), &account(9));
+        assert_eq!(direct.steps.len(), 3);
+        assert_eq!(reach(&ways), [account(1), account(2), account(3)].into());
+    }
+}

@@ -1,0 +1,375 @@
+//! The driver's part of eviction: what stands open is read whole and recorded, then closed, then read again.
+//!
+//! Arrives: an incident whose deny stands. Leaves: no way to new sessions, and that written on the policy, where the wait
+//! for the release begins with it. A way that cannot be closed keeps none of the others open. Putting back what was
+//! backed up is here, too, by the same rules.
+
+use futures_util::FutureExt as _;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+
+use crate::cloud::{ChangeAccess as _, Clock as _, Cloud, Read, Trouble};
+use crate::contain::{Outcome, settle};
+use crate::evict::{self, Whose};
+use crate::facts::{Instance, Known, TeamRequest, Way, Ways};
+use crate::ids::*;
+use crate::incident::Incident;
+use crate::journal::{Deed, Event, Store};
+use crate::plan::StepName;
+use crate::plan::eviction::{Eviction, each};
+use crate::release::Meanwhile;
+use crate::respond::{Response, Stopped, whole_second};
+use crate::survey::{self, SurveyError};
+
+/// Who revokes, as TEAM shows it.
+const BY: &str = "quell";
+
+/// Why something is not done, or not known to be.
+pub(super) fn not_done(outcome: &Outcome<()>) -> Option<String> {
+    match outcome {
+        Outcome::Done(()) | Outcome::Found(()) => None,
+        Outcome::Failed(trouble) => Some(trouble.to_string()),
+        Outcome::Unsettled(trouble) => {
+            Some(format!("{trouble}; nobody can tell whether it was done"))
+        }
+    }
+}
+
+/// What an eviction came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evicted {
+    /// Each way that this run has closed.
+    pub closed: Vec<Way>,
+    /// Each that it could not, and why.
+    pub stuck: Vec<(Way, String)>,
+    /// Each that was found open afterwards.
+    pub left: Vec<Way>,
+    /// Why there may be more, if so.
+    pub unread: Option<String>,
+    /// Whether AWS remembers it.
+    pub recorded: bool,
+}
+
+/// What putting back came to.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Restored {
+    /// Each way that is open again.
+    pub reopened: Vec<Way>,
+    /// Each that could not be opened, and why.
+    pub stuck: Vec<(Way, String)>,
+}
+
+/// Which of the two is done to a way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    Close,
+    Reopen,
+}
+
+/// Where the user of an incident is; `None` if the directory has no such user.
+///
+/// # Errors
+/// [`SurveyError`].
+pub async fn user_of(
+    read: &impl Read,
+    incident: &Incident,
+) -> Result<(Instance, Option<UserId>), SurveyError> {
+    let organization = survey::organization(read).await?;
+    let instance = survey::instance(read, &organization).await?;
+    let user = match (&incident.user_id, &incident.principal) {
+        (Some(id), _) => Some(id.clone()),
+        (None, Some(name)) => {
+            let by = crate::cloud::Lookup::Username;
+            read.find_user(&instance, by, name.as_str()).await?
+        }
+        (None, None) => None,
+    };
+    Ok((instance, user))
+}
+
+/// What a release must know of the directory now. What cannot be read is unknown, and keeps a gate closed.
+pub async fn meanwhile<C: Cloud>(cloud: &C, incident: &Incident) -> Meanwhile {
+    let read = cloud.read();
+    let unknown = |why: String| Meanwhile {
+        open: Known::Unknown(why),
+        permission_sets: Default::default(),
+        grants: Vec::new(),
+    };
+    let (instance, user) = match user_of(read, incident).await {
+        Ok(found) => found,
+        Err(error) => return unknown(error.to_string()),
+    };
+    let ways = match &user {
+        None => Ok(None),
+        Some(user) => survey::ways(read, cloud.clock(), &instance, user).await,
+    };
+    let grants = match (&ways, &incident.team_table) {
+        (Ok(Some(ways)), Some(table)) => grants(read, &instance, table, ways).await,
+        (Ok(_) | Err(_), _) => Ok(Vec::new()),
+    };
+    let permission_sets =
+        survey::permission_sets(read, &instance, incident.permission_sets.iter()).await;
+    let (open, grants) = match (ways, grants) {
+        (Ok(ways), Ok(grants)) => {
+            let open: Vec<Way> = ways.iter().flat_map(each).collect();
+            let unread = ways.as_ref().and_then(unread).filter(|_| open.is_empty());
+            (unread.map_or(Known::Known(open), Known::Unknown), grants)
+        }
+        (Err(trouble), _) | (_, Err(trouble)) => (Known::Unknown(trouble.to_string()), Vec::new()),
+    };
+    Meanwhile {
+        open,
+        permission_sets,
+        grants,
+    }
+}
+
+/// Why there may be more ways than these, if so.
+fn unread(ways: &Ways) -> Option<String> {
+    match &ways.access_manager {
+        Known::Known(_) => None,
+        Known::Unknown(why) => Some(why.clone()),
+    }
+}
+
+/// TEAM's requests of a user that can still give access.
+///
+/// # Errors
+/// [`Trouble`], when the table cannot be read.
+pub async fn grants(
+    read: &impl Read,
+    instance: &Instance,
+    table: &str,
+    ways: &Ways,
+) -> Result<Vec<TeamRequest>, Trouble> {
+    let Some(email) = &ways.user.email else {
+        return Ok(Vec::new());
+    };
+    let requests = read.team_requests(instance, table, email).await?;
+    // As TEAM spells them (aws-facts §14).
+    const OPEN: [&str; 4] = ["pending", "approved", "scheduled", "in progress"];
+    let open = |request: &TeamRequest| OPEN.contains(&request.status.as_str());
+    Ok(requests.into_iter().filter(open).collect())
+}
+
+impl<C: Cloud, S: Store> Response<'_, C, S> {
+    /// Closes every way, reads whether any is left, and writes that none is on the policy. Where not all could be read,
+    /// somebody must answer for the rest.
+    ///
+    /// # Errors
+    /// [`Stopped`]; the journal's state says how far it came, and running it again goes on.
+    pub async fn evict(
+        &mut self,
+        incident: &mut Incident,
+        policy: &PolicyId,
+        instance: &Instance,
+        eviction: &Eviction,
+        answered_for: bool,
+    ) -> Result<Evicted, Stopped> {
+        let (read, clock) = (self.cloud.read(), self.cloud.clock());
+        let user = &eviction.ways.user.id;
+        let step = StepName::RecordEviction;
+        let sets = eviction.ways.permission_sets.keys().cloned();
+        incident.permission_sets.extend(sets);
+        let longest = eviction.session.as_ref().map(|session| session.longest);
+        incident.longest_session = incident.longest_session.max(longest);
+        let (mut closed, mut stuck) = (Vec::new(), Vec::new());
+        if !eviction.steps.is_empty() {
+            // Sessions may have been minted until now. And what their longest is cannot be read any more when it is done:
+            // so both are written before.
+            incident.evicted = None;
+            self.remember(incident, policy, step).await?;
+            let ways = Box::new(eviction.ways.clone());
+            self.record(Event::BackedUp { ways })?;
+            let whose = Whose { instance, user };
+            (closed, stuck) = self.walk(Direction::Close, whose, &eviction.steps).await?;
+        }
+        let ways = survey::ways(read, clock, instance, user).await;
+        let ways = ways.map_err(Stopped::Read)?;
+        let left: Vec<Way> = ways.iter().flat_map(each).collect();
+        let unread = ways.as_ref().and_then(unread).filter(|_| !answered_for);
+        let mut recorded = true;
+        if left.is_empty() && unread.is_none() {
+            let now = whole_second(clock.now());
+            incident.evicted.get_or_insert(now);
+            self.record(Event::Evicted)?;
+            recorded = self.remember(incident, policy, step).await?;
+        }
+        Ok(Evicted {
+            closed,
+            stuck,
+            left,
+            unread,
+            recorded,
+        })
+    }
+
+    /// Notes that no way is left where there is no user any more, or where somebody answers for it.
+    ///
+    /// # Errors
+    /// [`Stopped::Journal`].
+    pub async fn evicted_by_word(
+        &mut self,
+        incident: &mut Incident,
+        policy: &PolicyId,
+    ) -> Result<bool, Stopped> {
+        let now = whole_second(self.cloud.clock().now());
+        incident.evicted.get_or_insert(now);
+        self.record(Event::Evicted)?;
+        self.remember(incident, policy, StepName::RecordEviction)
+            .await
+    }
+
+    /// Sets TEAM's requests to `revoked`; those that can still give access afterwards. TEAM takes back what it gave in its
+    /// own time, so what is assigned is closed all the same.
+    ///
+    /// # Errors
+    /// [`Stopped::Journal`].
+    pub async fn revoke_team(
+        &mut self,
+        instance: &Instance,
+        table: &str,
+        requests: &[TeamRequest],
+    ) -> Result<Vec<TeamRequest>, Stopped> {
+        let (change, clock) = (self.cloud.change(), self.cloud.clock());
+        let mut left = Vec::new();
+        for request in requests {
+            let deed = Deed::RevokeTeamRequest {
+                request: request.id.clone(),
+            };
+            self.record(Event::Doing { deed: deed.clone() })?;
+            // Setting it twice is setting it once, so a lost answer is asked for again.
+            let call = || change.revoke_team_request(instance, table, &request.id, BY);
+            let outcome = settle(clock, call, || async { Ok(None) }).await;
+            let why = not_done(&outcome);
+            if why.is_some() {
+                left.push(request.clone());
+            }
+            self.record(Event::Did { deed, why })?;
+        }
+        Ok(left)
+    }
+
+    /// Deletes the user; whether they are gone.
+    ///
+    /// # Errors
+    /// [`Stopped::Journal`].
+    pub async fn delete_user(
+        &mut self,
+        instance: &Instance,
+        user: &UserId,
+    ) -> Result<bool, Stopped> {
+        let (read, change, clock) = (self.cloud.read(), self.cloud.change(), self.cloud.clock());
+        let deed = Deed::DeleteUser { user: user.clone() };
+        self.record(Event::Doing { deed: deed.clone() })?;
+        let call = || change.delete_user(instance, user);
+        let look = || async { Ok(read.user(instance, user).await?.is_none().then_some(())) };
+        let outcome = settle(clock, call, look).await;
+        let why = not_done(&outcome);
+        let gone = why.is_none();
+        self.record(Event::Did { deed, why })?;
+        Ok(gone)
+    }
+
+    /// Records what somebody says that they have done.
+    ///
+    /// # Errors
+    /// [`Stopped::Journal`].
+    pub async fn attest(
+        &mut self,
+        incident: &mut Incident,
+        policy: &PolicyId,
+        item: &ItemId,
+        by: &str,
+        evidence: Option<String>,
+    ) -> Result<bool, Stopped> {
+        self.record(Event::Attested {
+            item: item.clone(),
+            by: by.to_owned(),
+            evidence,
+        })?;
+        incident.attested.insert(item.clone());
+        self.remember(incident, policy, StepName::RecordEviction)
+            .await
+    }
+
+    /// Opens again what the backup has and is not open.
+    ///
+    /// # Errors
+    /// [`Stopped`]; running it again goes on.
+    pub async fn restore(
+        &mut self,
+        instance: &Instance,
+        backup: &Ways,
+    ) -> Result<Restored, Stopped> {
+        let (read, clock) = (self.cloud.read(), self.cloud.clock());
+        let user = &backup.user.id;
+        let now = survey::ways(read, clock, instance, user).await;
+        let now: Vec<Way> = now.map_err(Stopped::Read)?.iter().flat_map(each).collect();
+        let missing = each(backup).into_iter().filter(|way| !now.contains(way));
+        let missing: Vec<Way> = missing.collect();
+        let whose = Whose { instance, user };
+        let (reopened, stuck) = self.walk(Direction::Reopen, whose, &missing).await?;
+        Ok(Restored { reopened, stuck })
+    }
+
+    /// Closes or reopens ways, some at a time, each recorded before and after.
+    async fn walk(
+        &mut self,
+        direction: Direction,
+        whose: Whose<'_>,
+        ways: &[Way],
+    ) -> Result<(Vec<Way>, Vec<(Way, String)>), Stopped> {
+        let cloud = self.cloud;
+        let (read, change, clock) = (cloud.read(), cloud.change(), cloud.clock());
+        let (mut done, mut stuck) = (Vec::new(), Vec::new());
+        let mut under_way = FuturesUnordered::new();
+        let mut next = ways.iter();
+        loop {
+            while under_way.len() < evict::AT_ONCE
+                && let Some(way) = next.next()
+            {
+                let way = way.clone();
+                self.record(match direction {
+                    Direction::Close => Event::Closing { way: way.clone() },
+                    Direction::Reopen => Event::Reopening { way: way.clone() },
+                })?;
+                let one = async move {
+                    let outcome = match direction {
+                        Direction::Close => evict::close(read, change, clock, whose, &way).await,
+                        Direction::Reopen => evict::reopen(read, change, clock, whose, &way).await,
+                    };
+                    (way, outcome)
+                };
+                // Without its type, which is too deep for the compiler.
+                under_way.push(one.boxed_local());
+            }
+            let Some((way, outcome)) = under_way.next().await else {
+                return Ok((done, stuck));
+            };
+            let found = matches!(outcome, Outcome::Found(()));
+            match outcome {
+                Outcome::Done(()) | Outcome::Found(()) => {
+                    done.push(way.clone());
+                    self.record(match direction {
+                        Direction::Close => Event::Closed { way, found },
+                        Direction::Reopen => Event::Reopened { way, found },
+                    })?;
+                }
+                Outcome::Failed(trouble) => self.stuck(way, &trouble, true, &mut stuck)?,
+                Outcome::Unsettled(trouble) => self.stuck(way, &trouble, false, &mut stuck)?,
+            }
+        }
+    }
+
+    fn stuck(
+        &mut self,
+        way: Way,
+        trouble: &Trouble,
+        certain: bool,
+        stuck: &mut Vec<(Way, String)>,
+    ) -> Result<(), Stopped> {
+        let why = trouble.to_string();
+        stuck.push((way.clone(), why.clone()));
+        self.record(Event::Stuck { way, why, certain })
+    }
+}

@@ -1,0 +1,204 @@
+//! The driver's part in the management account: the deny goes into the inline policies of the permission sets that the
+//! person holds there, and comes out of them at the release.
+//!
+//! What was there before is recorded byte for byte first. At the release it is put back so, where nobody else has written
+//! since; where somebody has, or the record is on another machine, our statements alone are taken out.
+
+use crate::cloud::{Clock as _, Cloud, Read};
+use crate::evict;
+use crate::facts::Instance;
+use crate::ids::*;
+use crate::incident::Incident;
+use crate::journal::{Event, Store};
+use crate::plan::StepName;
+use crate::plan::holding::{denies, merged, without};
+use crate::respond::evicting::not_done;
+use crate::respond::{Response, Stopped, whole_second};
+use crate::survey::{self, SurveyError};
+
+/// A permission set whose inline policy is not as it should be, and why.
+pub type NotHeld = (PermissionSetArn, String);
+
+/// The organization's Identity Center and its management account.
+async fn ground(read: &impl Read) -> Result<(Instance, AccountId), SurveyError> {
+    let organization = survey::organization(read).await?;
+    let instance = survey::instance(read, &organization).await?;
+    Ok((instance, organization.management))
+}
+
+impl<C: Cloud, S: Store> Response<'_, C, S> {
+    /// Writes the deny into each permission set's inline policy and provisions it to the management account.
+    ///
+    /// # Errors
+    /// [`Stopped`], when something could not be recorded; a set that cannot be written keeps none of the others free.
+    pub async fn hold(
+        &mut self,
+        incident: &mut Incident,
+        policy: &PolicyId,
+        instance: &Instance,
+        management: &AccountId,
+        sets: impl IntoIterator<Item = PermissionSetArn>,
+    ) -> Result<Vec<NotHeld>, Stopped> {
+        let read = self.cloud.read();
+        let step = StepName::RecordEviction;
+        // Before the first is written: whoever releases from another machine must know where to look.
+        incident.held_by.extend(sets);
+        self.remember(incident, policy, step).await?;
+        let mut not_held = Vec::new();
+        for set in incident.held_by.clone() {
+            let Ok(deny) = incident.deny() else { continue };
+            let current = match read.inline_policy(instance, &set).await {
+                Ok(current) => current,
+                Err(trouble) => {
+                    self.not_held(&set, trouble.to_string(), &mut not_held)?;
+                    continue;
+                }
+            };
+            // Nobody has it there any more: AWS has deleted its role, and no session of it can do anything (aws-facts §3).
+            let gone = read.assigned(instance, management, &set).await;
+            if gone.is_ok_and(|assigned| assigned.is_empty()) {
+                self.record(Event::Held {
+                    permission_set: set,
+                    denies: true,
+                    found: true,
+                })?;
+                continue;
+            }
+            let already = denies(current.as_deref(), &deny);
+            let content = match merged(current.as_deref(), &deny) {
+                _ if already => current.clone(),
+                Ok(content) => Some(content),
+                Err(error) => {
+                    self.not_held(&set, error.to_string(), &mut not_held)?;
+                    continue;
+                }
+            };
+            let why = self
+                .write_inline(instance, management, &set, current, content)
+                .await?;
+            let why = match why {
+                Some(why) => Some(why),
+                // What AWS has is read again: the proof that can be had without the person's own session.
+                None => match read.inline_policy(instance, &set).await {
+                    Ok(there) if denies(there.as_deref(), &deny) => None,
+                    Ok(_) => Some("somebody has written its inline policy meanwhile".to_owned()),
+                    Err(trouble) => Some(trouble.to_string()),
+                },
+            };
+            match why {
+                None => self.record(Event::Held {
+                    permission_set: set,
+                    denies: true,
+                    found: already,
+                })?,
+                Some(why) => self.not_held(&set, why, &mut not_held)?,
+            }
+        }
+        if not_held.is_empty() && !incident.held_by.is_empty() {
+            let now = whole_second(self.cloud.clock().now());
+            incident.held.get_or_insert(now);
+            self.remember(incident, policy, step).await?;
+        }
+        Ok(not_held)
+    }
+
+    /// Takes the deny out of the inline policies again.
+    ///
+    /// # Errors
+    /// [`Stopped`], when something could not be recorded.
+    pub(super) async fn let_go(&mut self, incident: &Incident) -> Result<Vec<NotHeld>, Stopped> {
+        let read = self.cloud.read();
+        let mut not_held = Vec::new();
+        if incident.held_by.is_empty() {
+            return Ok(not_held);
+        }
+        let (instance, management) = match ground(read).await {
+            Ok(ground) => ground,
+            Err(error) => {
+                for set in &incident.held_by {
+                    self.not_held(set, error.to_string(), &mut not_held)?;
+                }
+                return Ok(not_held);
+            }
+        };
+        let (instance, management) = (&instance, &management);
+        for set in &incident.held_by {
+            let current = match read.inline_policy(instance, set).await {
+                Ok(current) => current,
+                Err(trouble) => {
+                    self.not_held(set, trouble.to_string(), &mut not_held)?;
+                    continue;
+                }
+            };
+            let recorded = self.journal.state().held.get(set).cloned();
+            let content = match (recorded, &current) {
+                (Some(hold), _) if hold.written == current && hold.written != hold.before => {
+                    Ok(hold.before)
+                }
+                (_, None) => Ok(None),
+                (_, Some(current)) => without(current, &incident.id),
+            };
+            let content = match content {
+                Ok(content) => content,
+                Err(error) => {
+                    self.not_held(set, error.to_string(), &mut not_held)?;
+                    continue;
+                }
+            };
+            let found = content == current;
+            let why = self
+                .write_inline(instance, management, set, current, content)
+                .await?;
+            match why {
+                None => self.record(Event::Held {
+                    permission_set: set.clone(),
+                    denies: false,
+                    found,
+                })?,
+                Some(why) => self.not_held(set, why, &mut not_held)?,
+            }
+        }
+        Ok(not_held)
+    }
+
+    /// Writes, if there is anything to write, and provisions in any case: an earlier run may have stopped between the two.
+    /// Why it is not so, if it is not.
+    async fn write_inline(
+        &mut self,
+        instance: &Instance,
+        management: &AccountId,
+        set: &PermissionSetArn,
+        from: Option<String>,
+        to: Option<String>,
+    ) -> Result<Option<String>, Stopped> {
+        let (read, change, clock) = (self.cloud.read(), self.cloud.change(), self.cloud.clock());
+        let same = from == to;
+        self.record(Event::Holding {
+            permission_set: set.clone(),
+            from,
+            to: to.clone(),
+        })?;
+        if !same {
+            let to = to.as_deref();
+            let written = evict::write_inline_policy(read, change, clock, instance, set, to).await;
+            if let Some(why) = not_done(&written) {
+                return Ok(Some(why));
+            }
+        }
+        let provisioned = evict::provision(read, change, clock, instance, set, management).await;
+        Ok(not_done(&provisioned))
+    }
+
+    fn not_held(
+        &mut self,
+        set: &PermissionSetArn,
+        why: String,
+        not_held: &mut Vec<NotHeld>,
+    ) -> Result<(), Stopped> {
+        not_held.push((set.clone(), why.clone()));
+        self.record(Event::NotHeld {
+            permission_set: set.clone(),
+            why,
+        })
+    }
+}

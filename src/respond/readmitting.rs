@@ -1,0 +1,186 @@
+//! The driver's part of an early return: the deny is narrowed to sessions that were issued before a moment (R20), so that
+//! the person's fresh sessions work while every older token stays dead until the release.
+
+use futures_util::stream::{self, StreamExt as _};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::cloud::{Canaries, Clock as _, Cloud, Probed};
+use crate::contain;
+use crate::facts::PolicySummary;
+use crate::ids::*;
+use crate::incident::{Home, Incident};
+use crate::journal::{Event, Store};
+use crate::plan::StepName;
+use crate::playbook::Playbook;
+use crate::policy::document::Document;
+use crate::respond::{self, Response, Stopped, whole_second};
+use crate::verify::{Aim, Proof};
+
+/// So many accounts are entered at once.
+const AT_ONCE: usize = 16;
+
+/// What an early return came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Readmitted {
+    /// From when on sessions are let through.
+    pub sessions_after: Timestamp,
+    /// What canaries that were minted after it show.
+    pub newer: Proof,
+    /// What canaries that were minted before it show.
+    pub older: Vec<Older>,
+}
+
+/// What a canary of before the moment shows in one account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Older {
+    /// The account.
+    pub account: AccountId,
+    /// Whether our policy, or an SCP that AWS does not name, refuses it; `None` where it could not be asked.
+    pub refused: Option<bool>,
+    /// Why not.
+    pub detail: Option<String>,
+}
+
+impl<C: Cloud, S: Store> Response<'_, C, S> {
+    /// Mints canaries, narrows the deny, mints others, and asks both.
+    ///
+    /// # Errors
+    /// [`Stopped`]; running it again goes on.
+    pub async fn readmit(
+        &mut self,
+        incident: &mut Incident,
+        policy: &PolicySummary,
+        playbook: &Playbook,
+        sessions_after: Option<Timestamp>,
+    ) -> Result<Readmitted, Stopped> {
+        let clock = self.cloud.clock();
+        let older = self.mint_older(incident, playbook).await;
+        let minted = clock.now();
+        // Tokens are dated to the second: the next but one is after every session that there is.
+        let now = whole_second(clock.now() + SignedDuration::from_secs(1));
+        let sessions_after = sessions_after.unwrap_or(now);
+        self.narrow(incident, &policy.id, sessions_after).await?;
+        let ahead = sessions_after.duration_since(clock.now()) + SignedDuration::from_secs(1);
+        clock.sleep(ahead.max(SignedDuration::ZERO)).await;
+        let question = respond::question(incident, &policy.arn, playbook, Aim::Allowed);
+        let newer = self.look(&question).await?;
+        let mut shown = Vec::new();
+        for (account, session) in older {
+            shown.push(match session {
+                Ok(_) if minted >= sessions_after => Older {
+                    account,
+                    refused: None,
+                    detail: Some("no canary is as old as that".to_owned()),
+                },
+                Ok(session) => {
+                    self.ask_older(account, &session, playbook, &policy.arn)
+                        .await
+                }
+                Err(why) => Older {
+                    account,
+                    refused: None,
+                    detail: Some(why),
+                },
+            });
+        }
+        Ok(Readmitted {
+            sessions_after,
+            newer,
+            older: shown,
+        })
+    }
+
+    /// What the deny is then is on the policy before any new session is let through.
+    async fn narrow(
+        &mut self,
+        incident: &mut Incident,
+        policy: &PolicyId,
+        sessions_after: Timestamp,
+    ) -> Result<(), Stopped> {
+        let (read, change, clock) = (self.cloud.read(), self.cloud.change(), self.cloud.clock());
+        incident.sessions_after = Some(sessions_after);
+        let tags = incident.tags();
+        let step = StepName::RecordEviction;
+        self.record(Event::Started { step })?;
+        let outcome = contain::tag(read, change, clock, policy, &tags).await;
+        self.settled(step, outcome, policy)?;
+        if incident.home == Home::Armed {
+            // The tags are the truth there, and the document follows from them.
+            self.align(policy, incident.target.as_ref()).await?;
+        } else if let Ok(deny) = incident.deny() {
+            let step = StepName::NarrowDeny;
+            self.record(Event::Started { step })?;
+            let content = deny.minified();
+            let again = async || Ok(content.clone());
+            let is_so = |there: &str| Document::parse(there).as_ref() == Ok(&deny);
+            let outcome =
+                contain::update(read, change, clock, policy, &content, again, is_so).await;
+            self.settled(step, outcome, policy)?;
+        }
+        self.record(Event::Readmitted { sessions_after })
+    }
+
+    /// A canary in each account, of before the moment.
+    async fn mint_older(
+        &self,
+        incident: &Incident,
+        playbook: &Playbook,
+    ) -> Vec<(
+        AccountId,
+        Result<<C::Canaries as Canaries>::Session, String>,
+    )> {
+        let canaries = self.cloud.canaries();
+        let accounts = incident.accounts.iter().map(|account| async move {
+            let Some(name) = incident.session_names.first() else {
+                let why = "the suspect has no name that a session can have".to_owned();
+                return (account.clone(), Err(why));
+            };
+            let mut why = String::new();
+            for role in &playbook.verify.canary_roles {
+                match canaries.mint(account, role, name).await {
+                    Ok(session) => return (account.clone(), Ok(session)),
+                    Err(error) => why = error.to_string(),
+                }
+            }
+            (account.clone(), Err(why))
+        });
+        stream::iter(accounts).buffered(AT_ONCE).collect().await
+    }
+
+    /// Several times, as a proof does.
+    async fn ask_older(
+        &self,
+        account: AccountId,
+        session: &<C::Canaries as Canaries>::Session,
+        playbook: &Playbook,
+        ours: &PolicyArn,
+    ) -> Older {
+        let mut seen = (None, None);
+        for _ in 0..playbook.verify.in_a_row {
+            seen = match self.cloud.canaries().probe(session).await {
+                Probed::Refused {
+                    policy: Some(policy),
+                    ..
+                } if policy == *ours => (Some(true), None),
+                Probed::Refused {
+                    policy: None,
+                    by_scp: true,
+                } => (Some(true), Some("AWS does not name the policy".to_owned())),
+                Probed::Refused { .. } => (None, Some("refused by something else".to_owned())),
+                Probed::Allowed => (Some(false), None),
+                Probed::SessionExpired => (None, Some("the canary session expired".to_owned())),
+                Probed::NoAnswer(why) => (None, Some(why)),
+            };
+            if seen.0 != Some(true) {
+                break;
+            }
+            self.cloud.clock().sleep(playbook.verify.every).await;
+        }
+        let (refused, detail) = seen;
+        Older {
+            account,
+            refused,
+            detail,
+        }
+    }
+}
