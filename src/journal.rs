@@ -126,6 +126,9 @@ pub enum Event {
     BackedUp {
         /// All of it.
         ways: Box<Ways>,
+        /// What was given for a time, and is not to be given back for good.
+        #[serde(default)]
+        temporary: Vec<Way>,
     },
     /// A way to new sessions is about to be closed.
     Closing {
@@ -288,6 +291,8 @@ pub struct State {
     pub preparation: Option<Preparation>,
     /// The policy, once known.
     pub policy: Option<PolicyId>,
+    /// What the incident was last taken up for; nothing, while it is being contained.
+    pub purpose: Option<Purpose>,
     /// Each step that was begun since the incident was last approved or taken up.
     pub steps: Vec<(StepName, Status)>,
     /// Whether AWS has accepted the deny, and nobody here has taken it away since.
@@ -299,7 +304,7 @@ pub struct State {
     /// What somebody said that they had done of the checklist.
     pub attested: BTreeSet<ItemId>,
     /// What the user could enter before anything of it was taken away.
-    pub backup: Option<Box<Ways>>,
+    pub backup: Option<Backup>,
     /// Each way that was begun to be closed or opened again since the incident was last taken up.
     pub ways: BTreeMap<Way, WayStatus>,
     /// The inline policies that were written, each as it was before the first time and as it was written last.
@@ -317,6 +322,15 @@ pub enum WayStatus {
     Reopened,
     /// As it was, or nobody can tell.
     Stuck,
+}
+
+/// What a user could enter before any of it was taken away.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Backup {
+    /// All of it.
+    pub ways: Ways,
+    /// What of it is not to be given back.
+    pub temporary: Vec<Way>,
 }
 
 /// An inline policy that was written for the management account's sake.
@@ -366,6 +380,10 @@ impl State {
                 // What is told after a failure is what this run did: the steps of an earlier one are not its.
                 self.steps.clear();
                 self.ways.clear();
+                self.purpose = match event {
+                    Event::TakenUp { purpose, .. } => Some(*purpose),
+                    _ => None,
+                };
                 self.released = false;
             }
             Event::Prepared {
@@ -403,8 +421,11 @@ impl State {
             }
             Event::Failed { step, .. } => self.outcome(*step, Status::Failed)?,
             Event::Unsettled { step, .. } => self.outcome(*step, Status::Unsettled)?,
-            Event::BackedUp { ways } => {
-                self.backup.get_or_insert_with(|| ways.clone());
+            Event::BackedUp { ways, temporary } => {
+                self.backup.get_or_insert_with(|| Backup {
+                    ways: (**ways).clone(),
+                    temporary: temporary.clone(),
+                });
             }
             Event::Closing { way } | Event::Reopening { way } => {
                 self.ways.insert(way.clone(), WayStatus::Begun);

@@ -183,6 +183,9 @@ async fn prepare<C: Cloud>(
         ways => ways?,
     };
     let Some(ways) = ways else {
+        if !attested {
+            ui.say("The directory has no such user any more, so nothing gives them new sessions.");
+        }
         return Ok(Prepared {
             instance,
             management,
@@ -208,9 +211,10 @@ async fn prepare<C: Cloud>(
         Vec::new()
     };
     let team = team(asked, incident, &instance, &ways, world, ui).await?;
+    let granted = team.iter().flat_map(|(_, grants)| grants);
     let last = survey::last_ones(read, &instance, &ways).await?;
     Ok(Prepared {
-        eviction: Some(Eviction::of(ways, &last, &management)),
+        eviction: Some(Eviction::of(ways, &last, &management).without_grants(granted)),
         instance,
         management,
         hold,

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::cli::exit::Exit;
 use crate::cloud::{ConnectError, Trouble, TroubleKind};
 use crate::ids::{ARMED_POLICY, IncidentId, NotAnId};
-use crate::journal::{JournalError, State, Status};
+use crate::journal::{JournalError, Purpose, State, Status, WayStatus};
 use crate::plan::StepName;
 use crate::plan::approval::NotApproved;
 use crate::plan::arming::Unready;
@@ -85,6 +85,12 @@ impl Failure {
             }
             self.hints
                 .push(format!("See what AWS has: `quell status {incident}`."));
+            if matches!(state.purpose, Some(Purpose::Evict | Purpose::Readmit)) {
+                self.hints.push(
+                    "Go on: type the same command again; it takes up what is there.".to_owned(),
+                );
+                return self;
+            }
             self.hints
                 .push(format!("Take it away: `quell release {incident} --force`."));
             self.hints.push(if state.steps.iter().any(|(step, _)| step.releases()) {
@@ -275,7 +281,24 @@ fn changed(state: &State) -> String {
             }
         })
         .collect();
-    said.join(" ")
+    let of = |status: WayStatus| state.ways.values().filter(|way| **way == status).count();
+    let ways = [
+        (
+            of(WayStatus::Closed),
+            "Done: closed",
+            "ways to new sessions",
+        ),
+        (
+            of(WayStatus::Reopened),
+            "Done: opened again",
+            "ways to new sessions",
+        ),
+        (of(WayStatus::Stuck), "NOT done:", "ways to new sessions"),
+        (of(WayStatus::Begun), "UNKNOWN of", "ways that were begun"),
+    ];
+    let told = ways.into_iter().filter(|(many, _, _)| *many > 0);
+    let told = told.map(|(many, what, whose)| format!("{what} {many} {whose}."));
+    said.into_iter().chain(told).collect::<Vec<_>>().join(" ")
 }
 
 impl From<Trouble> for Failure {

@@ -11,10 +11,10 @@ use crate::cli::failure::Failure;
 use crate::cli::ui::{NoAnswer, Ui};
 use crate::cli::{Common, Outside, do_or_say, given, open_journal};
 use crate::cloud::{Clock as _, Cloud, Read as _};
-use crate::facts::{PolicySummary, Ways};
+use crate::facts::PolicySummary;
 use crate::ids::IncidentId;
 use crate::incident::{Home, Incident};
-use crate::journal::{Event, Past, Purpose, State, Store};
+use crate::journal::{Backup, Event, Past, Purpose, State, Store};
 use crate::playbook::Playbook;
 use crate::release;
 use crate::report::access::{NotHeldReport, RestoredReport, WaitReport};
@@ -229,7 +229,7 @@ pub(super) fn no_backup(id: &IncidentId) -> Failure {
 pub(super) async fn restore<C: Cloud, S: Store>(
     response: &mut Response<'_, C, S>,
     world: &C,
-    backup: &Ways,
+    backup: &Backup,
 ) -> Result<RestoredReport, Stopped> {
     let organization = survey::organization(world.read()).await;
     let instance = match organization {
@@ -238,7 +238,7 @@ pub(super) async fn restore<C: Cloud, S: Store>(
     };
     let instance = instance.map_err(|error| Stopped::Read(error.into_trouble()))?;
     let restored = response.restore(&instance, backup).await?;
-    Ok(RestoredReport::of(&restored, backup))
+    Ok(RestoredReport::of(&restored, &backup.ways))
 }
 
 /// Gives back what the backup of an incident has whose deny is gone.
@@ -356,13 +356,7 @@ impl One<'_> {
                 derivation: wait.derivation(),
                 wait,
             }),
-            still_held: still_held
-                .into_iter()
-                .map(|(permission_set, why)| NotHeldReport {
-                    permission_set,
-                    why,
-                })
-                .collect(),
+            still_held: still_held.iter().map(NotHeldReport::of).collect(),
             restored,
             allowed_again: proof.overall == Overall::Shown,
             still_denied_by,
@@ -382,6 +376,12 @@ fn approve<C: Cloud>(
 ) -> Result<(), Failure> {
     if let Some(gate) = gate {
         ui.say(&format!("FORCING a closed gate: {gate}. Sessions minted while the deny was attached come alive when it goes."));
+    }
+    if let Err(release::Closed::NotResecured { items }) = release::resecured(&incident.attested) {
+        ui.say(&format!(
+            "note: nobody has noted as done: {}. While the attacker can sign in, whatever is given back is theirs.",
+            items.join(", ")
+        ));
     }
     if args.restore {
         ui.say(

@@ -43,6 +43,13 @@ pub async fn verify<O: Outside>(
     let world = common.connect(outside).await?;
     let operator = world.read().caller().await?;
     let known = given::incident(&world, &args.incident).await?;
+    if let Some(moment) = known.incident.sessions_after {
+        return Err(Failure::new(
+            Exit::Refused,
+            format!("{} was readmitted: sessions issued from {moment} on are let through, and so would a canary be that is minted now", args.incident),
+        )
+        .hint(format!("Contain the user again if they are an attacker's: `quell contain {}`.", known.incident.principal.as_ref().map_or("<user>", |name| name.as_str()))));
+    }
     let attached = known.is_in_force(&known.attached_to(world.read()).await?);
     let (mut incident, policy) = (known.incident, known.policy);
     let mut question = respond::question(&incident, &policy.arn, &playbook, Aim::Refused);

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::facts::{Assignee, Assignment, Known, UserStatus, Way, Ways};
+use crate::facts::{Assignee, Assignment, Known, TeamRequest, UserStatus, Way, Ways};
 use crate::ids::*;
 use crate::principal::{LONGEST_SESSION, SessionLife, longest_of};
 
@@ -20,6 +20,8 @@ pub struct Eviction {
     pub ways: Ways,
     /// Each way to be closed, in this order.
     pub steps: Vec<Way>,
+    /// Those of them that were given for a time, and are not to be given back for good.
+    pub temporary: Vec<Way>,
     /// The longest session that could have been minted by any of them; `None` when none of them leads anywhere now.
     pub session: Option<SessionLife>,
     /// Full sentences.
@@ -35,10 +37,31 @@ impl Eviction {
     ) -> Self {
         Self {
             steps: each(&ways),
+            temporary: Vec::new(),
             session: session_life(&ways),
             warnings: warnings(&ways, last, management),
             ways,
         }
+    }
+
+    /// With what TEAM has given for a time: it is closed like everything else.
+    pub fn without_grants<'a>(mut self, grants: impl IntoIterator<Item = &'a TeamRequest>) -> Self {
+        for request in grants {
+            let is_granted = |way: &&Way| match way {
+                Way::Assignment {
+                    account,
+                    permission_set,
+                } => {
+                    let set = self.ways.permission_sets.get(permission_set);
+                    request.account.starts_with(account.as_str())
+                        && set.is_some_and(|set| set.name == request.role)
+                }
+                Way::Membership { .. } | Way::Entitlement(_) => false,
+            };
+            let granted: Vec<Way> = self.steps.iter().filter(is_granted).cloned().collect();
+            self.temporary.extend(granted);
+        }
+        self
     }
 }
 

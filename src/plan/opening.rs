@@ -193,9 +193,22 @@ pub(super) fn taken_up(
     principal: &Principal,
     playbook: &Playbook,
 ) -> Incident {
-    incident.longest_session = incident
-        .longest_session
-        .max(Some(principal.session.longest));
+    // Once evicted they have nothing that could be read, and how long their sessions live was read before.
+    let nothing_left = facts
+        .directory
+        .assignments
+        .known()
+        .is_some_and(BTreeSet::is_empty)
+        && facts
+            .directory
+            .entitlements
+            .known()
+            .is_some_and(BTreeSet::is_empty);
+    if incident.evicted.is_none() || !nothing_left {
+        incident.longest_session = incident
+            .longest_session
+            .max(Some(principal.session.longest));
+    }
     incident.accounts.extend(covered(facts, principal));
     // The new survey saw every account again.
     incident.accounts_left_out = 0;

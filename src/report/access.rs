@@ -75,6 +75,16 @@ pub struct NotHeldReport {
     pub why: String,
 }
 
+impl NotHeldReport {
+    /// Of a set and why not.
+    pub fn of((permission_set, why): &NotHeld) -> Self {
+        Self {
+            permission_set: permission_set.clone(),
+            why: why.clone(),
+        }
+    }
+}
+
 /// The end of `quell evict`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct EvictReport {
@@ -137,6 +147,8 @@ pub struct ReadmitReport {
     pub accounts: Vec<AccountReport>,
     /// What the older show, account by account.
     pub older: Vec<OlderReport>,
+    /// Permission sets in the management account that refuse them as before, and why.
+    pub not_narrowed: Vec<NotHeldReport>,
     /// What was put back.
     pub restored: Option<RestoredReport>,
     /// Before this a release is refused.
@@ -262,11 +274,7 @@ impl EvictReport {
 
     /// With what the management account's permission sets refuse, or do not.
     pub fn with_not_held(mut self, not_held: Vec<NotHeld>) -> Self {
-        let report = |(permission_set, why)| NotHeldReport {
-            permission_set,
-            why,
-        };
-        self.not_held = not_held.into_iter().map(report).collect();
+        self.not_held = not_held.iter().map(NotHeldReport::of).collect();
         for not_held in &self.not_held {
             self.held_by.remove(&not_held.permission_set);
         }
@@ -351,6 +359,7 @@ impl ReadmitReport {
                     .all(|older| older.refused == Some(true)),
             accounts: report::accounts(&readmitted.newer),
             older: readmitted.older.iter().map(older).collect(),
+            not_narrowed: readmitted.not_held.iter().map(NotHeldReport::of).collect(),
             restored,
             release_not_before: incident.release_not_before(),
         }

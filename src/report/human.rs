@@ -642,7 +642,7 @@ pub fn event(event: &Event) -> Option<String> {
             ),
             None => format!("{account}: {}", verdict.replace('_', " ")),
         },
-        Event::BackedUp { ways } => format!(
+        Event::BackedUp { ways, .. } => format!(
             "backed up in the journal: {} assignments, {} groups, {} entitlements",
             ways.assignments.len(),
             ways.memberships.len(),

@@ -13,7 +13,7 @@ use crate::evict::{self, Whose};
 use crate::facts::{Instance, Known, TeamRequest, Way, Ways};
 use crate::ids::*;
 use crate::incident::Incident;
-use crate::journal::{Deed, Event, Store};
+use crate::journal::{Backup, Deed, Event, Store};
 use crate::plan::StepName;
 use crate::plan::eviction::{Eviction, each};
 use crate::release::Meanwhile;
@@ -178,8 +178,10 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
             // so both are written before.
             incident.evicted = None;
             self.remember(incident, policy, step).await?;
-            let ways = Box::new(eviction.ways.clone());
-            self.record(Event::BackedUp { ways })?;
+            self.record(Event::BackedUp {
+                ways: Box::new(eviction.ways.clone()),
+                temporary: eviction.temporary.clone(),
+            })?;
             let whose = Whose { instance, user };
             (closed, stuck) = self.walk(Direction::Close, whose, &eviction.steps).await?;
         }
@@ -299,14 +301,14 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
     pub async fn restore(
         &mut self,
         instance: &Instance,
-        backup: &Ways,
+        backup: &Backup,
     ) -> Result<Restored, Stopped> {
         let (read, clock) = (self.cloud.read(), self.cloud.clock());
-        let user = &backup.user.id;
+        let user = &backup.ways.user.id;
         let now = survey::ways(read, clock, instance, user).await;
         let now: Vec<Way> = now.map_err(Stopped::Read)?.iter().flat_map(each).collect();
-        let missing = each(backup).into_iter().filter(|way| !now.contains(way));
-        let missing: Vec<Way> = missing.collect();
+        let is_missing = |way: &Way| !now.contains(way) && !backup.temporary.contains(way);
+        let missing: Vec<Way> = each(&backup.ways).into_iter().filter(is_missing).collect();
         let whose = Whose { instance, user };
         let (reopened, stuck) = self.walk(Direction::Reopen, whose, &missing).await?;
         Ok(Restored { reopened, stuck })

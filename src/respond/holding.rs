@@ -65,7 +65,12 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
                 continue;
             }
             let already = denies(current.as_deref(), &deny);
-            let content = match merged(current.as_deref(), &deny) {
+            // What an earlier run has written there is not what it should be: it is written anew.
+            let others = match &current {
+                Some(current) => without(current, &incident.id),
+                None => Ok(None),
+            };
+            let content = match others.and_then(|others| merged(others.as_deref(), &deny)) {
                 _ if already => current.clone(),
                 Ok(content) => Some(content),
                 Err(error) => {
@@ -100,6 +105,33 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
             self.remember(incident, policy, step).await?;
         }
         Ok(not_held)
+    }
+
+    /// Writes the deny anew where it is in inline policies, after it was narrowed.
+    ///
+    /// # Errors
+    /// As [`Self::hold`].
+    pub(super) async fn narrow_holds(
+        &mut self,
+        incident: &mut Incident,
+        policy: &PolicyId,
+    ) -> Result<Vec<NotHeld>, Stopped> {
+        if incident.held_by.is_empty() {
+            return Ok(Vec::new());
+        }
+        match ground(self.cloud.read()).await {
+            Ok((instance, management)) => {
+                self.hold(incident, policy, &instance, &management, [])
+                    .await
+            }
+            Err(error) => {
+                let mut not_held = Vec::new();
+                for set in &incident.held_by {
+                    self.not_held(set, error.to_string(), &mut not_held)?;
+                }
+                Ok(not_held)
+            }
+        }
     }
 
     /// Takes the deny out of the inline policies again.

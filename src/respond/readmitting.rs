@@ -13,6 +13,7 @@ use crate::journal::{Event, Store};
 use crate::plan::StepName;
 use crate::playbook::Playbook;
 use crate::policy::document::Document;
+use crate::respond::holding::NotHeld;
 use crate::respond::{self, Response, Stopped, whole_second};
 use crate::verify::{Aim, Proof};
 
@@ -24,6 +25,8 @@ const AT_ONCE: usize = 16;
 pub struct Readmitted {
     /// From when on sessions are let through.
     pub sessions_after: Timestamp,
+    /// Permission sets in the management account that refuse them as before, and why.
+    pub not_held: Vec<NotHeld>,
     /// What canaries that were minted after it show.
     pub newer: Proof,
     /// What canaries that were minted before it show.
@@ -60,6 +63,7 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
         let now = whole_second(clock.now() + SignedDuration::from_secs(1));
         let sessions_after = sessions_after.unwrap_or(now);
         self.narrow(incident, &policy.id, sessions_after).await?;
+        let not_held = self.narrow_holds(incident, &policy.id).await?;
         let ahead = sessions_after.duration_since(clock.now()) + SignedDuration::from_secs(1);
         clock.sleep(ahead.max(SignedDuration::ZERO)).await;
         let question = respond::question(incident, &policy.arn, playbook, Aim::Allowed);
@@ -85,6 +89,7 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
         }
         Ok(Readmitted {
             sessions_after,
+            not_held,
             newer,
             older: shown,
         })

@@ -180,6 +180,14 @@ pub fn readmit(report: &ReadmitReport) -> String {
         }
         text.push('\n');
     }
+    for held in &report.not_narrowed {
+        let _ = writeln!(
+            text,
+            "  NOT done: {} refuses them in the management account as before: {}",
+            clean(held.permission_set.as_str()),
+            clean(&held.why)
+        );
+    }
     if let Some(restored) = &report.restored {
         text.push_str(&self::restored(restored));
     }
