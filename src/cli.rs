@@ -347,7 +347,7 @@ async fn dispatch<O: Outside>(
         Verb::Watch(args) => watch::watch(args, common, outside, ui).boxed_local().await,
         Verb::Release(args) => release::release(args, common, outside, ui).await,
         Verb::Prepare(verb) => prepare::prepare(verb, common, outside, ui).await,
-        Verb::Drill(args) => drill::drill(args, ui).await,
+        Verb::Drill(args) => drill::drill(args, common, outside, ui).boxed_local().await,
         Verb::Range(verb) => drill::range(verb, outside, ui).await,
         Verb::Signal(verb) => signal::signal(verb, ui),
         Verb::Policy(verb) => policy::policy(verb, ui),

@@ -405,6 +405,8 @@ pub struct IncidentReport {
     pub evicted: Option<Timestamp>,
     /// Sessions issued from then on are let through, of one whose person may work again.
     pub sessions_after: Option<Timestamp>,
+    /// When the deny ends by itself, of one that does.
+    pub lapses: Option<Timestamp>,
     /// Whether they can enter the management account, and nothing refuses them there.
     pub not_contained_in_management: bool,
     /// What somebody has noted as done of the checklist.
@@ -513,6 +515,31 @@ pub struct DrillReport {
     pub policies_left: usize,
     /// Why it failed, full sentences; empty for a pass.
     pub faults: Vec<String>,
+}
+
+/// The end of `quell drill --live`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LiveDrillReport {
+    /// `quell.drill-live/1`.
+    pub schema: &'static str,
+    /// The host that answered, when it is not AWS.
+    pub practice: Option<String>,
+    /// `pass` or `fail`.
+    pub verdict: &'static str,
+    /// The incident.
+    pub incident: IncidentId,
+    /// Who was denied for it.
+    pub principal: Username,
+    /// Where.
+    pub target: TargetId,
+    /// From approval to AWS having accepted the deny.
+    pub accepted_ms: i64,
+    /// From approval to the proof; `null` if it was never proven.
+    pub proven_ms: Option<i64>,
+    /// Whether they are let in again everywhere we looked.
+    pub allowed_again: bool,
+    /// How long each account took.
+    pub accounts: Vec<AccountReport>,
 }
 
 /// What the attacker's calls came to.
@@ -692,6 +719,7 @@ impl IncidentReport {
             proven: incident.proven,
             evicted: incident.evicted,
             sessions_after: incident.sessions_after,
+            lapses: incident.lapses,
             not_contained_in_management: free,
             attested: incident.attested,
             release_not_before,

@@ -1,16 +1,18 @@
 //! `quell drill` and `quell range serve`: practice.
 
+mod live;
+
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use jiff::SignedDuration;
 
-use crate::cli::Outside;
 use crate::cli::contain;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::given;
 use crate::cli::ui::Ui;
+use crate::cli::{Common, Outside};
 use crate::drill::{self, DrillError};
 use crate::playbook::parse_duration;
 use crate::report::human;
@@ -27,6 +29,8 @@ pub struct DrillArgs {
     /// Use this playbook instead of the one that comes with quell
     #[arg(long, value_name = "FILE")]
     playbook: Option<PathBuf>,
+    #[command(flatten)]
+    live: live::LiveArgs,
 }
 
 /// What `quell range` does.
@@ -50,8 +54,16 @@ pub enum RangeVerb {
 }
 
 /// `quell drill`.
-pub async fn drill(args: &DrillArgs, ui: &Ui<'_>) -> Result<Exit, Failure> {
+pub async fn drill<O: Outside>(
+    args: &DrillArgs,
+    common: &Common,
+    outside: &O,
+    ui: &Ui<'_>,
+) -> Result<Exit, Failure> {
     let playbook = contain::playbook(args.playbook.as_ref())?;
+    if args.live.live {
+        return live::drill(&args.live, playbook, common, outside, ui).await;
+    }
     let suspect = match &args.finding_file {
         Some(path) => Some(given::one_suspect(
             &given::findings_in(path)?,

@@ -105,7 +105,7 @@ impl SignalArgs {
     }
 }
 
-fn named(name: &str) -> Result<Suspect, Failure> {
+pub(super) fn named(name: &str) -> Result<Suspect, Failure> {
     let length = name.chars().count();
     if name.trim().is_empty() {
         return Err(Failure::usage("the username is empty")

@@ -376,6 +376,13 @@ pub fn status(report: &StatusReport) -> String {
                 second(moment)
             );
         }
+        if let Some(moment) = incident.lapses {
+            let _ = writeln!(
+                text,
+                "  ends by itself at {}: it fails open",
+                second(moment)
+            );
+        }
         if incident.not_contained_in_management {
             let _ = writeln!(
                 text,
@@ -520,6 +527,28 @@ pub fn drill(report: &DrillReport) -> String {
         ms(report.denied_for_ms),
     );
     section(&mut text, "Why it failed", &report.faults);
+    text
+}
+
+/// A live drill's grade.
+pub fn live_drill(report: &LiveDrillReport) -> String {
+    let mut text = practice(report.practice.as_ref());
+    let _ = writeln!(
+        text,
+        "Grade: {}\n\n  {} under {}: accepted after {}, proven after {}, and the deny is gone again (incident {}).\n  {}",
+        report.verdict.to_uppercase(),
+        clean(report.principal.as_str()),
+        report.target,
+        ms(Some(report.accepted_ms)),
+        ms(report.proven_ms),
+        report.incident,
+        if report.allowed_again {
+            "They are let in again everywhere we looked."
+        } else {
+            "That they are let in again is NOT SHOWN."
+        }
+    );
+    text.push_str(&accounts(&report.accounts));
     text
 }
 

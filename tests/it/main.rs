@@ -30,6 +30,7 @@ mod judging;
 
 mod layers;
 
+mod lapsing;
 mod mishaps;
 
 mod racing;
