@@ -24,6 +24,9 @@ const ASK_EVERY: SignedDuration = SignedDuration::from_secs(2);
 /// A request that is still under way after this long is not known to be done.
 const LONGEST_REQUEST: SignedDuration = SignedDuration::from_mins(5);
 
+/// So long a change may take whose answer was lost, before it is asked for again.
+const LOST_REQUEST: SignedDuration = SignedDuration::from_secs(30);
+
 /// Whose way it is.
 #[derive(Debug, Clone, Copy)]
 pub struct Whose<'a> {
@@ -52,6 +55,29 @@ impl Whose<'_> {
     ) -> Result<BTreeMap<Entitlement, EntitlementId>, Trouble> {
         let listed = read.entitlements(self.instance, &self.assignee()).await?;
         Ok(listed.unwrap_or_default())
+    }
+
+    /// What AWS took and whose answer was lost has no request that could be asked after: so the way itself is looked at,
+    /// for as long as such a request takes.
+    async fn comes_true(
+        &self,
+        read: &impl Read,
+        clock: &impl Clock,
+        way: &Way,
+        open: bool,
+        trouble: Trouble,
+    ) -> Result<(), Trouble> {
+        if !trouble.may_have_happened() {
+            return Err(trouble);
+        }
+        let since = clock.now();
+        while clock.now().duration_since(since) < LOST_REQUEST {
+            if self.has(read, way).await? == open {
+                return Ok(());
+            }
+            clock.sleep(ASK_EVERY).await;
+        }
+        Err(trouble)
     }
 
     /// Whether the way is open now.
@@ -92,8 +118,10 @@ pub async fn close(
             } => {
                 const CALL: &str = "sso:DeleteAccountAssignment";
                 let assignment = whose.assignment(account, permission_set);
-                let begun = change.delete_assignment(instance, &assignment).await?;
-                carried_out(read, clock, instance, CALL, begun).await
+                match change.delete_assignment(instance, &assignment).await {
+                    Ok(begun) => carried_out(read, clock, instance, CALL, begun).await,
+                    Err(trouble) => whose.comes_true(read, clock, way, false, trouble).await,
+                }
             }
             // Places in groups and entitlements have ids of their own, which are others when they are made again.
             Way::Membership { group } => match read.memberships(instance, user).await?.get(group) {
@@ -129,8 +157,10 @@ pub async fn reopen(
             } => {
                 const CALL: &str = "sso:CreateAccountAssignment";
                 let assignment = whose.assignment(account, permission_set);
-                let begun = change.create_assignment(instance, &assignment).await?;
-                carried_out(read, clock, instance, CALL, begun).await
+                match change.create_assignment(instance, &assignment).await {
+                    Ok(begun) => carried_out(read, clock, instance, CALL, begun).await,
+                    Err(trouble) => whose.comes_true(read, clock, way, true, trouble).await,
+                }
             }
             Way::Membership { group } => change.create_membership(instance, group, user).await,
             Way::Entitlement(entitlement) => {

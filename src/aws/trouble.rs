@@ -100,6 +100,8 @@ fn of_code(code: &str, status: u16) -> TroubleKind {
         | "PolicyChangesInProgressException"
         | "ConflictException"
         | "TransactionConflictException" => TroubleKind::Busy,
+        // AWS's errors have codes: what has none is somebody else's page, or an answer cut short.
+        "" => TroubleKind::Unreadable,
         _ if status >= 500 => TroubleKind::Unreadable,
         _ => TroubleKind::Refused,
     }
@@ -173,6 +175,7 @@ mod tests {
             ("ServiceQuotaExceededException", 402, TroubleKind::Refused),
             ("ServiceException", 500, TroubleKind::Unreadable),
             ("", 502, TroubleKind::Unreadable),
+            ("", 200, TroubleKind::Unreadable),
             ("ConstraintViolationException", 400, TroubleKind::Refused),
         ] {
             assert_eq!(of_code(code, status), kind, "{code} {status}");

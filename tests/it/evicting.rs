@@ -3,6 +3,7 @@
 use jiff::SignedDuration;
 use quell::cli::exit::Exit;
 use quell::range::build::HERO;
+use quell::range::state::Wrong;
 use serde_json::Value;
 
 use crate::practice::Practice;
@@ -111,4 +112,318 @@ async fn what_eviction_took_is_given_back_exactly() {
     assert_eq!(put_back["reopened"].as_array().map(Vec::len), Some(3));
     assert_eq!(put_back["stuck"], Value::Array(Vec::new()));
     assert_eq!(practice.range.with(|state| state.identity_center()), before);
+}
+
+#[tokio::test]
+async fn contained_and_evicted_in_one_command() {
+    let practice = Practice::new();
+    let report = practice
+        .quell(&format!("contain {HERO} --evict --yes --output json"))
+        .await
+        .expect(Exit::Done)
+        .json();
+    assert_eq!(report["state"], "proven");
+    assert_eq!(
+        report["eviction"]["closed"].as_array().map(Vec::len),
+        Some(3)
+    );
+    assert!(report["release_not_before"].is_string(), "{report}");
+    // The deny comes first, whatever else is asked for.
+    let mutations = practice.mutations();
+    let place = |action: &str| {
+        let place = mutations.iter().position(|done| done == action);
+        place.unwrap_or_else(|| panic!("no {action} in {mutations:?}"))
+    };
+    assert!(place("organizations:AttachPolicy") < place("sso:DeleteAccountAssignment"));
+    assert!(place("sso:DeleteAccountAssignment") < place("identitystore:DeleteGroupMembership"));
+    practice
+        .quell(&format!("contain {HERO} --management --yes"))
+        .await
+        .expect(Exit::Usage)
+        .says("--evict");
+}
+
+#[tokio::test]
+async fn nothing_is_closed_before_the_username_was_typed_and_nothing_before_the_deny_stands() {
+    let practice = Practice::new();
+    let id = contained(&practice).await;
+    let before = practice.mutations();
+    practice
+        .quell(&format!("evict {id}"))
+        .await
+        .expect(Exit::Refused)
+        .says("permission set AdministratorAccess in account")
+        .says("there is no terminal")
+        .says("Nothing was changed.");
+    practice.types("somebody");
+    practice
+        .quell(&format!("evict {id}"))
+        .await
+        .expect(Exit::Refused)
+        .says("not the username");
+    assert_eq!(practice.mutations(), before);
+    // Somebody detached the deny: closing the ways under nothing would warn the attacker, and leave them in.
+    practice.range.with(|state| {
+        let root = state.root.clone();
+        state.attachments.get_mut(&root).unwrap().truncate(1);
+        state.settle();
+    });
+    practice
+        .quell(&format!("evict {id} --yes"))
+        .await
+        .expect(Exit::Refused)
+        .says("it comes first")
+        .says(&format!("quell contain --resume {id}"));
+    practice
+        .quell("evict q-000000 --yes")
+        .await
+        .expect(Exit::Failed)
+        .says("the organization has no incident q-000000");
+}
+
+#[tokio::test]
+async fn on_a_terminal_each_item_of_the_checklist_is_asked_for_and_who_did_it_is_noted() {
+    let practice = Practice::new();
+    let id = contained(&practice).await;
+    practice.types(HERO);
+    let ran = practice
+        .quell(&format!("evict {id}"))
+        .await
+        .expect(Exit::Done)
+        .says("noted: portal-sessions, done by test-user");
+    assert!(ran.out.contains("DONE: Delete the user's active sessions"));
+    let journal = std::fs::read_to_string(practice.state_dir.join(format!("{id}.jsonl"))).unwrap();
+    assert!(
+        journal.contains(r#""item":"disable-user","by":"test-user","evidence":"AWS says that the user is ENABLED""#),
+        "{journal}"
+    );
+    // Any machine knows what is done.
+    let elsewhere = practice.on_another_machine();
+    let status = elsewhere.quell("status --output json").await.json();
+    let attested = &status["incidents"][0]["attested"];
+    assert_eq!(attested.as_array().map(Vec::len), Some(4), "{status}");
+    practice
+        .quell(&format!("evict {id} --yes --attest coffee --by alice"))
+        .await
+        .expect(Exit::Usage)
+        .says("the checklist has no item coffee: it has identity-provider, portal-sessions");
+    practice
+        .quell(&format!("evict {id} --yes --attest credentials"))
+        .await
+        .expect(Exit::Usage)
+        .says("--by");
+}
+
+#[tokio::test]
+async fn roles_of_account_access_manager_are_found_and_closed_too() {
+    let practice = Practice::with(|blueprint| blueprint.extras.entitled = true);
+    let report = practice
+        .quell(&format!("contain {HERO} --yes --output json"))
+        .await
+        .expect(Exit::Done)
+        .json();
+    assert!(
+        report["not_covered"]
+            .to_string()
+            .contains("account access manager"),
+        "{report}"
+    );
+    let id = report["incident"].as_str().unwrap().to_owned();
+    let before = practice.range.with(|state| state.identity_center());
+    let evicted = practice
+        .quell(&format!("evict {id} --yes --output json"))
+        .await
+        .expect(Exit::Done)
+        .json();
+    let closed = evicted["closed"].to_string();
+    assert!(closed.contains("role/incident-tooling"), "{closed}");
+    let entitled = practice.range.with(|state| state.access.entitlements.len());
+    assert_eq!(entitled, 1, "the group keeps its own");
+    // The role says how long its sessions live, and quell does not ask it: so it waits for the longest there is.
+    practice.range.advance(SignedDuration::from_hours(12));
+    practice
+        .quell(&format!("release {id} --yes"))
+        .await
+        .expect(Exit::Refused)
+        .says("may still be alive");
+    practice.range.advance(SignedDuration::from_hours(1));
+    practice
+        .quell(&format!(
+            "evict {id} --yes --attest portal-sessions --attest credentials --by alice"
+        ))
+        .await
+        .expect(Exit::Done);
+    practice
+        .quell(&format!("release {id} --yes --restore"))
+        .await
+        .expect(Exit::Done);
+    assert_eq!(practice.range.with(|state| state.identity_center()), before);
+}
+
+#[tokio::test]
+async fn what_account_access_manager_does_not_tell_is_somebodys_to_answer_for() {
+    let practice = Practice::new();
+    practice.goes_wrong(
+        "account-access:ListApplications",
+        9_999,
+        Wrong::Error {
+            status: 403,
+            code: "AccessDeniedException".to_owned(),
+        },
+    );
+    let id = contained(&practice).await;
+    practice
+        .quell(&format!("evict {id} --yes"))
+        .await
+        .expect(Exit::Partly)
+        .says("NOT ALL could be")
+        .says("--attest no-way-left --by <your name>");
+    practice.range.advance(SignedDuration::from_hours(20));
+    practice
+        .quell(&format!("release {id} --yes"))
+        .await
+        .expect(Exit::Refused)
+        .says("never closed");
+    practice
+        .quell(&format!("evict {id} --yes --attest no-way-left --by alice"))
+        .await
+        .expect(Exit::Done);
+    practice
+        .quell(&format!("release {id} --yes"))
+        .await
+        .expect(Exit::Refused)
+        .says("may still be alive");
+    practice.range.advance(SignedDuration::from_hours(13));
+    practice
+        .quell(&format!("release {id} --yes"))
+        .await
+        .expect(Exit::Done);
+}
+
+#[tokio::test]
+async fn what_aws_calls_busy_or_loses_the_answer_of_is_closed_all_the_same() {
+    for wrong in [
+        Wrong::Error {
+            status: 400,
+            code: "ConflictException".to_owned(),
+        },
+        Wrong::LoseAnswer,
+        Wrong::LoseRequest,
+        Wrong::GarbleAnswer,
+    ] {
+        for action in [
+            "sso:DeleteAccountAssignment",
+            "sso:DescribeAccountAssignmentDeletionStatus",
+            "identitystore:DeleteGroupMembership",
+        ] {
+            let practice = Practice::new();
+            let id = contained(&practice).await;
+            practice.goes_wrong(action, 7, wrong.clone());
+            let ran = practice.quell(&format!("evict {id} --yes")).await;
+            assert_eq!(ran.exit, Exit::Done, "{action} {wrong:?}: {}", ran.err);
+            let left = practice.range.with(|state| {
+                let mut users = state.directory.users.values();
+                users
+                    .find(|user| user.username == HERO)
+                    .unwrap()
+                    .groups
+                    .len()
+            });
+            assert_eq!(left, 0, "{action} {wrong:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_way_that_cannot_be_closed_keeps_none_of_the_others_open() {
+    let practice = Practice::new();
+    let id = contained(&practice).await;
+    practice.goes_wrong(
+        "sso:DeleteAccountAssignment",
+        9_999,
+        Wrong::Error {
+            status: 400,
+            code: "AccessDeniedException".to_owned(),
+        },
+    );
+    let report = practice
+        .quell(&format!("evict {id} --yes --output json"))
+        .await
+        .expect(Exit::Partly)
+        .json();
+    assert_eq!(report["closed"].as_array().map(Vec::len), Some(2));
+    assert_eq!(report["left"].as_array().map(Vec::len), Some(1));
+    assert!(
+        report["stuck"][0]["why"]
+            .as_str()
+            .unwrap()
+            .contains("AccessDenied")
+    );
+    assert!(report["evicted"].is_null() && report["release_not_before"].is_null());
+}
+
+#[tokio::test]
+async fn watching_releases_when_the_gates_open_and_says_which_one_does_not() {
+    let practice = Practice::new();
+    let id = contained(&practice).await;
+    practice
+        .quell(&format!("watch {id}"))
+        .await
+        .expect(Exit::Refused)
+        .says("--yes");
+    practice
+        .quell(&format!("watch {id} --yes"))
+        .await
+        .expect(Exit::Refused)
+        .says("never closed");
+    practice.evict(&id).await;
+    let began = practice.range.now();
+    practice
+        .quell(&format!("watch {id} --yes"))
+        .await
+        .expect(Exit::Done)
+        .says("waits [")
+        .says("is released");
+    let waited = practice.range.now().duration_since(began);
+    assert!(
+        (SignedDuration::from_hours(12)..SignedDuration::from_hours(13)).contains(&waited),
+        "{waited:?}"
+    );
+    assert_eq!(practice.ours(), []);
+}
+
+#[tokio::test]
+async fn the_user_is_deleted_only_when_it_is_asked_for() {
+    let practice = Practice::new();
+    let id = contained(&practice).await;
+    practice.evict(&id).await;
+    let is_there = |practice: &Practice| {
+        practice.range.with(|state| {
+            let mut users = state.directory.users.values();
+            users.any(|user| user.username == HERO)
+        })
+    };
+    assert!(is_there(&practice));
+    practice
+        .quell(&format!("evict {id} --delete-user"))
+        .await
+        .expect(Exit::Refused)
+        .says("will be DELETED. That cannot be undone.");
+    assert!(is_there(&practice));
+    practice
+        .quell(&format!("evict {id} --delete-user --yes"))
+        .await
+        .expect(Exit::Done);
+    assert!(!is_there(&practice));
+    // Whoever is gone gets no new sessions; the old ones are waited for as ever.
+    practice
+        .quell(&format!("release {id} --yes"))
+        .await
+        .expect(Exit::Refused)
+        .says("may still be alive");
+    practice.range.advance(SignedDuration::from_hours(13));
+    practice
+        .quell(&format!("release {id} --yes"))
+        .await
+        .expect(Exit::Done);
 }
