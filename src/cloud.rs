@@ -154,6 +154,12 @@ pub trait Read {
         instance: &Instance,
         user: &UserId,
     ) -> impl Future<Output = Result<BTreeMap<GroupId, MembershipId>, Trouble>>;
+    /// What people call a group; `None` if there is none.
+    fn group_name(
+        &self,
+        instance: &Instance,
+        group: &GroupId,
+    ) -> impl Future<Output = Result<Option<String>, Trouble>>;
     /// What is assigned to a user or to a group. For a user AWS may or may not list what they inherit.
     fn assignments(
         &self,

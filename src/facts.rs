@@ -209,6 +209,9 @@ pub struct Ways {
     pub assignments: BTreeSet<Assignment>,
     /// The groups they are in, each with the membership's own id.
     pub memberships: BTreeMap<GroupId, MembershipId>,
+    /// What people call those groups, as far as that could be read.
+    #[serde(default)]
+    pub group_names: BTreeMap<GroupId, String>,
     /// What account access manager gives to them directly.
     pub entitlements: BTreeSet<Entitled>,
     /// What account access manager gives to their groups.

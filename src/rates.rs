@@ -43,6 +43,7 @@ pub fn published(target: &str) -> Option<Rate> {
         // Each operation for itself.
         ("AWSIdentityStore", "GetUserId") => rate("GetUserId", 20, 20),
         ("AWSIdentityStore", "DescribeUser") => rate("DescribeUser", 20, 20),
+        ("AWSIdentityStore", "DescribeGroup") => rate("DescribeGroup", 20, 20),
         ("AWSIdentityStore", "ListUsers") => rate("ListUsers", 20, 20),
         ("AWSIdentityStore", "ListGroupMembershipsForMember") => {
             rate("ListGroupMembershipsForMember", 20, 20)

@@ -309,8 +309,15 @@ pub async fn ways(
     let sets = reach.assignments.iter();
     let sets = sets.map(|assigned| &assigned.permission_set);
     let permission_sets = permission_sets(read, instance, sets).await;
+    // For people: of a group whose name cannot be read there is the id.
+    let named = reach.memberships.keys().map(|group| async move {
+        let name = read.group_name(instance, group).await.ok().flatten();
+        name.map(|name| (group.clone(), name))
+    });
+    let group_names = join_all(named).await.into_iter().flatten().collect();
     Ok(Some(Ways {
         read_at: clock.now(),
+        group_names,
         user: found,
         permission_sets,
         memberships: reach.memberships,

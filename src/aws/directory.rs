@@ -100,6 +100,35 @@ impl Reader {
         }
     }
 
+    pub(super) async fn describe_group(
+        &self,
+        instance: &Instance,
+        id: &GroupId,
+    ) -> Result<Option<String>, Trouble> {
+        let request = self
+            .identity_center
+            .directory
+            .describe_group()
+            .identity_store_id(instance.store.as_str())
+            .group_id(id.as_str());
+        let answer = request
+            .customize()
+            .config_override(self.identity_center.directory_in(instance))
+            .send()
+            .await;
+        match answer {
+            Ok(answer) => Ok(answer.display_name().map(str::to_owned)),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|error| error.is_resource_not_found_exception()) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(trouble::of("identitystore:DescribeGroup", &error)),
+        }
+    }
+
     pub(super) async fn list_users(
         &self,
         instance: &Instance,

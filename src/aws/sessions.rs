@@ -200,6 +200,14 @@ impl Read for Reader {
         self.list_users(instance, pages).await
     }
 
+    async fn group_name(
+        &self,
+        instance: &Instance,
+        group: &GroupId,
+    ) -> Result<Option<String>, Trouble> {
+        self.describe_group(instance, group).await
+    }
+
     async fn memberships(
         &self,
         instance: &Instance,

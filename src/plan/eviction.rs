@@ -204,6 +204,7 @@ mod tests {
                 email: None,
             },
             memberships: BTreeMap::from([(group(), MembershipId::parse("m-1").unwrap())]),
+            group_names: BTreeMap::new(),
             entitlements: BTreeSet::new(),
             inherited_entitlements: BTreeSet::new(),
             access_manager: Known::Known(true),

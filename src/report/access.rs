@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::facts::{PermissionSet, TeamRequest, UserStatus, Way, Ways};
+use crate::facts::{TeamRequest, UserStatus, Way, Ways};
 use crate::ids::*;
 use crate::incident::Incident;
 use crate::plan::eviction::Eviction;
@@ -48,7 +48,7 @@ pub struct WayReport {
     /// The way.
     #[serde(flatten)]
     pub way: Way,
-    /// The permission set's name, of an assignment.
+    /// The permission set's name, of an assignment; the group's, of a membership.
     pub name: Option<String>,
     /// Why it could not be closed or opened, if so.
     pub why: Option<String>,
@@ -188,13 +188,17 @@ pub struct WaitReport {
 impl WayReport {
     /// Of a way, by the names that were read with it.
     pub fn of(way: &Way, ways: &Ways) -> Self {
-        let set: Option<&PermissionSet> = match way {
-            Way::Assignment { permission_set, .. } => ways.permission_sets.get(permission_set),
-            Way::Membership { .. } | Way::Entitlement(_) => None,
+        let name = match way {
+            Way::Assignment { permission_set, .. } => {
+                let set = ways.permission_sets.get(permission_set);
+                set.map(|set| set.name.clone())
+            }
+            Way::Membership { group } => ways.group_names.get(group).cloned(),
+            Way::Entitlement(_) => None,
         };
         Self {
             way: way.clone(),
-            name: set.map(|set| set.name.clone()),
+            name,
             why: None,
         }
     }

@@ -68,25 +68,24 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
         clock.sleep(ahead.max(SignedDuration::ZERO)).await;
         let question = respond::question(incident, &policy.arn, playbook, Aim::Allowed);
         let newer = self.look(&question).await?;
-        let mut shown = Vec::new();
-        for (account, session) in older {
-            shown.push(match session {
-                Ok(_) if minted >= sessions_after => Older {
-                    account,
-                    refused: None,
-                    detail: Some("no canary is as old as that".to_owned()),
-                },
+        let unasked = |account, why: String| Older {
+            account,
+            refused: None,
+            detail: Some(why),
+        };
+        let asked = older
+            .into_iter()
+            .map(async |(account, session)| match session {
+                Ok(_) if minted >= sessions_after => {
+                    unasked(account, "no canary is as old as that".to_owned())
+                }
                 Ok(session) => {
                     self.ask_older(account, &session, playbook, &policy.arn)
                         .await
                 }
-                Err(why) => Older {
-                    account,
-                    refused: None,
-                    detail: Some(why),
-                },
+                Err(why) => unasked(account, why),
             });
-        }
+        let shown: Vec<Older> = stream::iter(asked).buffered(AT_ONCE).collect().await;
         Ok(Readmitted {
             sessions_after,
             not_held,

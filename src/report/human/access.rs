@@ -249,6 +249,9 @@ fn way(report: &WayReport) -> String {
         (Way::Assignment { account, .. }, Some(name)) => {
             format!("permission set {} in account {account}", clean(name))
         }
+        (Way::Membership { group }, Some(name)) => {
+            format!("place in group {} ({group})", clean(name))
+        }
         (way, _) => clean(&super::way(way)),
     };
     if let Some(why) = &report.why {
