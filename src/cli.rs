@@ -8,6 +8,8 @@ pub mod failure;
 
 pub mod ui;
 
+mod word;
+
 pub mod given;
 
 pub mod contain;

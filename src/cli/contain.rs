@@ -15,7 +15,8 @@ use crate::cli::evict;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::given::SignalArgs;
-use crate::cli::ui::{NoAnswer, Ui};
+use crate::cli::ui::Ui;
+use crate::cli::word::Word;
 use crate::cli::{Common, Outside};
 use crate::cloud::{Clock as _, Cloud};
 use crate::ids::{RoleName, TargetId};
@@ -373,25 +374,13 @@ fn approve<C: Cloud>(
     for warning in &prepared.preflight.warnings {
         ui.say(&format!("WARNING: {}", human::clean(warning)));
     }
-    let practice = if world.practice().is_some() {
-        "PRACTICE: type"
-    } else {
-        "Type"
+    let word = Word {
+        word: principal.username.as_str(),
+        name: "the username",
+        purpose: format!("to deny it everything under {}", plan.target),
+        verb: "contain",
+        practice: world.practice().is_some(),
     };
-    let question = format!(
-        "{practice} the username to deny it everything under {} ({})",
-        plan.target, plan.principal.username
-    );
-    match ui.ask(&question) {
-        Ok(typed) => Ok(Approval::typed(plan, &typed, world.clock().now())?),
-        Err(NoAnswer::NoTerminal) => Err(Failure::new(
-            Exit::Refused,
-            "not approved: there is no terminal to type the username on",
-        )
-        .hint("In a script, say that you mean it: `quell contain … --yes`.")),
-        Err(NoAnswer::Interrupted) => Err(Failure::new(
-            Exit::Interrupted,
-            "interrupted before the approval",
-        )),
-    }
+    let typed = word.typed(ui)?;
+    Ok(Approval::typed(plan, &typed, world.clock().now())?)
 }

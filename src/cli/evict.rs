@@ -8,6 +8,7 @@ use crate::cli::contain::playbook;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::{NoAnswer, Ui};
+use crate::cli::word::Word;
 use crate::cli::{Common, Outside, do_or_say, given, open_journal};
 use crate::cloud::{Cloud, Read as _};
 use crate::facts::{Caller, Instance, TeamRequest};
@@ -294,7 +295,14 @@ impl Evicting<'_> {
                 || asked.delete_user
                 || (asked.what.revoke_team && !shown.team_requests.is_empty());
             if changes {
-                approve(asked, &shown.principal, &id, world, ui)?;
+                let word = Word {
+                    word: shown.principal.as_str(),
+                    name: "the username",
+                    purpose: "to close these ways".to_owned(),
+                    verb: "evict",
+                    practice: shown.practice.is_some(),
+                };
+                word.confirmed(asked.yes, ui)?;
             }
         }
         ui.commit();
@@ -360,42 +368,6 @@ fn shown<C: Cloud>(
 fn grants_of(prepared: &Prepared) -> Vec<TeamRequest> {
     let grants = prepared.team.iter().flat_map(|(_, grants)| grants);
     grants.cloned().collect()
-}
-
-/// The go-ahead: `--yes`, or the username typed on a terminal.
-fn approve<C: Cloud>(
-    asked: &Asked<'_>,
-    principal: &Username,
-    id: &IncidentId,
-    world: &C,
-    ui: &Ui<'_>,
-) -> Result<(), Failure> {
-    if asked.yes {
-        return Ok(());
-    }
-    let practice = match world.practice() {
-        Some(_) => "PRACTICE: type",
-        None => "Type",
-    };
-    let question = format!("{practice} the username to close these ways ({principal})");
-    match ui.ask(&question) {
-        Ok(typed) if typed.trim() == principal.as_str() => Ok(()),
-        Ok(_) => Err(Failure::new(
-            Exit::Refused,
-            "not approved: what was typed is not the username",
-        )),
-        Err(NoAnswer::NoTerminal) => Err(Failure::new(
-            Exit::Refused,
-            "not approved: there is no terminal to type the username on",
-        )
-        .hint(format!(
-            "In a script, say that you mean it: `quell evict {id} --yes`."
-        ))),
-        Err(NoAnswer::Interrupted) => Err(Failure::new(
-            Exit::Interrupted,
-            "interrupted before the approval",
-        )),
-    }
 }
 
 /// Everything, in AWS's order: TEAM first, which looks at the person's groups before it revokes (aws-facts §14); then the

@@ -4,7 +4,8 @@ use clap::{Args, Subcommand};
 
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::ui::{NoAnswer, Ui};
+use crate::cli::ui::Ui;
+use crate::cli::word::Word;
 use crate::cli::{Common, Outside, do_or_say_of};
 use crate::cloud::Cloud as _;
 use crate::ids::{ARMED_POLICY, TargetId};
@@ -76,14 +77,14 @@ async fn arm<O: Outside>(
             },
             human::clean_lines(&arming.document.pretty())
         ));
-        let question = format!("the target's id to attach it there ({target})");
-        confirm(
-            args.yes,
-            &question,
-            target.as_str(),
-            world.practice().is_some(),
-            ui,
-        )?;
+        let word = Word {
+            word: target.as_str(),
+            name: "the target's id",
+            purpose: "to attach it there".to_owned(),
+            verb: "prepare arm",
+            practice: world.practice().is_some(),
+        };
+        word.confirmed(args.yes, ui)?;
     }
     let mut journal = file::open_named(&common.state_directory()?, JOURNAL)?;
     let watch = |event: &Event| ui.event(event, None);
@@ -116,28 +117,29 @@ async fn disarm<O: Outside>(
     let disarming = Disarming::of(&ground)?;
     if let Some(disarming) = &disarming {
         let id = &disarming.policy.summary.id;
-        let (what, question) = match &disarming.put_back {
+        let (what, purpose) = match &disarming.put_back {
             None => (
                 format!(
                     "This detaches and deletes {id}, the armed policy. Nobody is in it; the next containment makes a policy of its own."
                 ),
-                format!("its name to delete it ({ARMED_POLICY})"),
+                "to delete it",
             ),
             Some(target) => (
                 format!(
                     "Incidents are in {id}, the armed policy, and an earlier disarming has detached it: it will be attached to {target} again."
                 ),
-                format!("its name to attach it again ({ARMED_POLICY})"),
+                "to attach it again",
             ),
         };
         ui.say(&what);
-        confirm(
-            args.yes,
-            &question,
-            ARMED_POLICY,
-            world.practice().is_some(),
-            ui,
-        )?;
+        let word = Word {
+            word: ARMED_POLICY,
+            name: "its name",
+            purpose: purpose.to_owned(),
+            verb: "prepare disarm",
+            practice: world.practice().is_some(),
+        };
+        word.confirmed(args.yes, ui)?;
         let mut journal = file::open_named(&common.state_directory()?, JOURNAL)?;
         let watch = |event: &Event| ui.event(event, None);
         do_or_say_of(outside, &mut journal, "prepare disarm", async |journal| {
@@ -161,33 +163,3 @@ async fn disarm<O: Outside>(
 
 /// The journal of arming and disarming, beside the incidents'.
 const JOURNAL: &str = "armed";
-
-/// The go-ahead: `--yes`, or this word typed on a terminal.
-fn confirm(
-    yes: bool,
-    question: &str,
-    word: &str,
-    practice: bool,
-    ui: &Ui<'_>,
-) -> Result<(), Failure> {
-    if yes {
-        return Ok(());
-    }
-    let practice = if practice { "PRACTICE: type" } else { "Type" };
-    match ui.ask(&format!("{practice} {question}")) {
-        Ok(typed) if typed.trim() == word => Ok(()),
-        Ok(_) => Err(Failure::new(
-            Exit::Refused,
-            format!("not approved: what was typed is not {word}"),
-        )),
-        Err(NoAnswer::NoTerminal) => Err(Failure::new(
-            Exit::Refused,
-            format!("not approved: there is no terminal to type {word} on"),
-        )
-        .hint("In a script, say that you mean it: `quell prepare … --yes`.")),
-        Err(NoAnswer::Interrupted) => Err(Failure::new(
-            Exit::Interrupted,
-            "interrupted before the approval",
-        )),
-    }
-}

@@ -9,7 +9,8 @@ use crate::cli::contain::{CanaryArgs, playbook};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::release::{no_backup, restore};
-use crate::cli::ui::{NoAnswer, Ui};
+use crate::cli::ui::Ui;
+use crate::cli::word::Word;
 use crate::cli::{Common, Outside, do_or_say, given, open_journal};
 use crate::cloud::{Clock as _, Cloud, Read as _};
 use crate::ids::IncidentId;
@@ -98,7 +99,16 @@ pub async fn readmit<O: Outside>(
         (true, Some(backup)) => Some(backup.clone()),
         (true, None) => return Err(no_backup(&id)),
     };
-    approve(args, &incident, &world, ui)?;
+    let whom = incident.principal.as_ref();
+    let whom = whom.map_or("its principal", |name| name.as_str());
+    let word = Word {
+        word: id.as_str(),
+        name: "the incident's id",
+        purpose: format!("to let {whom} work again in fresh sessions"),
+        verb: "readmit",
+        practice: world.practice().is_some(),
+    };
+    word.confirmed(args.yes, ui)?;
     ui.commit();
     let watch = |event: &Event| ui.event(event, None);
     let report = do_or_say(outside, &mut journal, &id, async |journal| {
@@ -149,44 +159,5 @@ fn sound(at: Timestamp, incident: &Incident, now: Timestamp) -> Result<Timestamp
             Err(format!("{at} is more than 5 minutes ahead of AWS's clock"))
         }
         _ => Ok(at),
-    }
-}
-
-/// The go-ahead: `--yes`, or the incident's id typed on a terminal.
-fn approve<C: Cloud>(
-    args: &ReadmitArgs,
-    incident: &Incident,
-    world: &C,
-    ui: &Ui<'_>,
-) -> Result<(), Failure> {
-    if args.yes {
-        return Ok(());
-    }
-    let whom = incident
-        .principal
-        .as_ref()
-        .map_or("its principal", |name| name.as_str());
-    let practice = match world.practice() {
-        Some(_) => "PRACTICE: type",
-        None => "Type",
-    };
-    let id = &incident.id;
-    let question =
-        format!("{practice} the incident's id to let {whom} work again in fresh sessions ({id})");
-    match ui.ask(&question) {
-        Ok(typed) if typed.trim() == id.as_str() => Ok(()),
-        Ok(_) => Err(Failure::new(
-            Exit::Refused,
-            "not approved: what was typed is not the incident's id",
-        )),
-        Err(NoAnswer::NoTerminal) => Err(Failure::new(
-            Exit::Refused,
-            "not approved: there is no terminal to type the incident's id on",
-        )
-        .hint("In a script, say that you mean it: `quell readmit … --yes`.")),
-        Err(NoAnswer::Interrupted) => Err(Failure::new(
-            Exit::Interrupted,
-            "interrupted before the approval",
-        )),
     }
 }

@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use crate::cli::contain::{CanaryArgs, playbook};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::ui::{NoAnswer, Ui};
+use crate::cli::ui::Ui;
+use crate::cli::word::Word;
 use crate::cli::{Common, Outside, do_or_say, given, open_journal};
 use crate::cloud::{Clock as _, Cloud, Read as _};
 use crate::facts::PolicySummary;
@@ -403,28 +404,12 @@ fn approve_by_id<C: Cloud>(
     world: &C,
     ui: &Ui<'_>,
 ) -> Result<(), Failure> {
-    if args.yes {
-        return Ok(());
-    }
-    let practice = match world.practice() {
-        Some(_) => "PRACTICE: type",
-        None => "Type",
+    let word = Word {
+        word: id.as_str(),
+        name: "the incident's id",
+        purpose: what.to_owned(),
+        verb: "release",
+        practice: world.practice().is_some(),
     };
-    let question = format!("{practice} the incident's id {what} ({id})");
-    match ui.ask(&question) {
-        Ok(typed) if typed.trim() == id.as_str() => Ok(()),
-        Ok(_) => Err(Failure::new(
-            Exit::Refused,
-            "not approved: what was typed is not the incident's id",
-        )),
-        Err(NoAnswer::NoTerminal) => Err(Failure::new(
-            Exit::Refused,
-            "not approved: there is no terminal to type the incident's id on",
-        )
-        .hint("In a script, say that you mean it: `quell release … --yes`.")),
-        Err(NoAnswer::Interrupted) => Err(Failure::new(
-            Exit::Interrupted,
-            "interrupted before the approval",
-        )),
-    }
+    word.confirmed(args.yes, ui)
 }

@@ -293,7 +293,7 @@ async fn arming_asks_and_is_refused_where_no_policy_could_be_attached() {
         .quell("prepare arm")
         .await
         .expect(Exit::Refused)
-        .says("there is no terminal to type r-quel on");
+        .says("there is no terminal to type the target's id on");
     practice.nothing_happened();
     practice.types("r-quelx");
     practice.quell("prepare arm").await.expect(Exit::Refused);

@@ -7,7 +7,8 @@ use jiff::SignedDuration;
 use crate::cli::contain::CanaryArgs;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::ui::{NoAnswer, Ui};
+use crate::cli::ui::Ui;
+use crate::cli::word::Word;
 use crate::cli::{Common, Outside, do_or_say, given, open_journal};
 use crate::cloud::{Clock as _, Cloud as _};
 use crate::ids::TargetId;
@@ -79,7 +80,13 @@ pub(super) async fn drill<O: Outside>(
     if !prepared.preflight.refusals.is_empty() {
         return Err(Failure::refused(&prepared.preflight.refusals));
     }
-    let approval = approve(args, &prepared.plan, clock.now(), ui)?;
+    let approval = approve(
+        args,
+        &prepared.plan,
+        clock.now(),
+        world.practice().is_some(),
+        ui,
+    )?;
     ui.commit();
     let plan = respond::look_again(read, clock, &prepared).await?;
     let approved = approval.of(plan, clock.now())?;
@@ -134,26 +141,19 @@ fn approve(
     args: &LiveArgs,
     plan: &crate::plan::Plan,
     now: jiff::Timestamp,
+    practice: bool,
     ui: &Ui<'_>,
 ) -> Result<Approval, Failure> {
     if args.yes {
         return Ok(Approval::flag(plan, now));
     }
     let whom = &plan.principal.username;
-    let question = format!(
-        "A drill on real accounts: type the username to deny it everything under {} for a while ({whom})",
-        plan.target
-    );
-    match ui.ask(&question) {
-        Ok(typed) => Ok(Approval::typed(plan, &typed, now)?),
-        Err(NoAnswer::NoTerminal) => Err(Failure::new(
-            Exit::Refused,
-            "not approved: there is no terminal to type the username on",
-        )
-        .hint("In a script, say that you mean it: `quell drill --live … --yes`.")),
-        Err(NoAnswer::Interrupted) => Err(Failure::new(
-            Exit::Interrupted,
-            "interrupted before the approval",
-        )),
-    }
+    let word = Word {
+        word: whom.as_str(),
+        name: "the username",
+        purpose: format!("to deny it everything under {} for a while", plan.target),
+        verb: "drill --live",
+        practice,
+    };
+    Ok(Approval::typed(plan, &word.typed(ui)?, now)?)
 }
