@@ -400,3 +400,31 @@ async fn a_request_that_team_has_scheduled_closes_the_gate_until_it_is_revoked()
     released(&practice, &id).await;
     assert_eq!(answered_after(&practice, proven), Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn what_team_gave_for_a_time_is_closed_and_not_given_back_for_good() {
+    let practice = alive(|blueprint| {
+        blueprint.extras.team = true;
+        blueprint.extras.portal = false;
+    });
+    let before = practice.range.with(|state| state.identity_center());
+    // The scheduled request has begun when the attack is seen.
+    practice.range.advance(SignedDuration::from_hours(3));
+    practice.range.advance(SignedDuration::from_mins(5));
+    let with_grant = practice.range.with(|state| state.identity_center());
+    assert_ne!(with_grant, before, "TEAM has given access");
+    let (id, _) = contained(&practice).await;
+    practice
+        .quell(&format!(
+            "evict {id} --yes --revoke-team --attest portal-sessions --attest credentials --by alice"
+        ))
+        .await
+        .expect(Exit::Done)
+        .says("permission set AdministratorAccess in account 444455556666");
+    practice.range.advance(SignedDuration::from_hours(13));
+    practice
+        .quell(&format!("release {id} --yes --restore"))
+        .await
+        .expect(Exit::Done);
+    assert_eq!(practice.range.with(|state| state.identity_center()), before);
+}
