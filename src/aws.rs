@@ -22,6 +22,8 @@ mod team;
 
 mod organizations;
 
+mod scim;
+
 mod sessions;
 
 mod pace;

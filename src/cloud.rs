@@ -287,6 +287,37 @@ pub trait Change {
     ) -> impl Future<Output = Result<(), Trouble>>;
 }
 
+/// A SCIM endpoint of Identity Center's, and the token for it.
+#[derive(Debug, Clone)]
+pub struct Scim {
+    /// `https://scim.<region>.amazonaws.com/<tenant>/scim/v2/`.
+    pub endpoint: String,
+    /// The bearer token.
+    pub token: Secret,
+}
+
+/// A text that is never shown.
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Takes it.
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text, for the one place that sends it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("…")
+    }
+}
+
 /// Changing who can enter what. Each is safe to call again; those that Identity Center does in its own time say how far
 /// they are, and [`Read::progress`] is asked after that.
 pub trait ChangeAccess {
@@ -350,6 +381,8 @@ pub trait ChangeAccess {
         instance: &Instance,
         user: &UserId,
     ) -> impl Future<Output = Result<(), Trouble>>;
+    /// SCIM's `PATCH active=false`: the user is disabled, until the identity provider's next synchronization says otherwise.
+    fn deactivate(&self, scim: &Scim, user: &UserId) -> impl Future<Output = Result<(), Trouble>>;
     /// Sets a request of TEAM's to `revoked` in its table, which is how its own revocation starts.
     fn revoke_team_request(
         &self,

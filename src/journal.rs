@@ -231,6 +231,11 @@ pub enum Deed {
         /// TEAM's id of it.
         request: String,
     },
+    /// SCIM's `active=false`.
+    Deactivate {
+        /// Whom.
+        user: UserId,
+    },
     /// `identitystore:DeleteUser`.
     DeleteUser {
         /// Whom.

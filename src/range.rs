@@ -28,6 +28,8 @@ pub mod portal;
 
 pub mod serve;
 
+pub mod scim;
+
 pub mod state;
 
 pub mod team;

@@ -8,7 +8,7 @@ use aws_config::{Region as SdkRegion, SdkConfig};
 use aws_sdk_ssoadmin::types::RegionScope;
 
 use super::{Changer, Reader, trouble};
-use crate::cloud::{ChangeAccess, Trouble};
+use crate::cloud::{ChangeAccess, Scim, Trouble};
 use crate::facts::{Assignment, Entitlement, Instance, Progress};
 use crate::ids::*;
 
@@ -50,6 +50,10 @@ impl IdentityCenter {
         instance: &Instance,
     ) -> aws_sdk_identitystore::config::Builder {
         aws_sdk_identitystore::config::Builder::new().region(self.region(instance))
+    }
+
+    pub(super) fn config(&self) -> &SdkConfig {
+        &self.config
     }
 
     /// TEAM is deployed beside Identity Center; a table that is named by its ARN says itself where it is.
@@ -186,6 +190,10 @@ impl ChangeAccess for Changer {
 
     async fn delete_user(&self, instance: &Instance, user: &UserId) -> Result<(), Trouble> {
         self.delete_directory_user(instance, user).await
+    }
+
+    async fn deactivate(&self, scim: &Scim, user: &UserId) -> Result<(), Trouble> {
+        self.patch_inactive(scim, user).await
     }
 
     async fn revoke_team_request(

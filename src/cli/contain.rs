@@ -286,6 +286,7 @@ async fn evicted<O: Outside>(
         attest: &[],
         by: None,
         delete_user: false,
+        scim: None,
         yes: args.yes,
         playbook,
     };

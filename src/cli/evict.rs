@@ -10,7 +10,7 @@ use crate::cli::failure::Failure;
 use crate::cli::ui::{NoAnswer, Ui};
 use crate::cli::word::Word;
 use crate::cli::{Common, Outside, do_or_say, given, open_journal};
-use crate::cloud::{Cloud, Read as _};
+use crate::cloud::{Cloud, Read as _, Scim, Secret};
 use crate::facts::{Caller, Instance, TeamRequest};
 use crate::ids::*;
 use crate::incident::Incident;
@@ -24,6 +24,9 @@ use crate::respond::evicting;
 use crate::respond::memory::Remembered;
 use crate::respond::{Response, Stopped};
 use crate::survey;
+
+/// The item that comes before a user is disabled.
+const PORTAL_SESSIONS: &str = "portal-sessions";
 
 /// What `quell evict` takes.
 #[derive(Debug, Args)]
@@ -41,12 +44,57 @@ pub struct EvictArgs {
     /// Who did it
     #[arg(long, value_name = "NAME", requires = "attest")]
     by: Option<String>,
+    #[command(flatten)]
+    scim: ScimArgs,
     /// Delete the user, too, which ends every refresh of their portal session. Cannot be undone
     #[arg(long)]
     delete_user: bool,
     /// Use this playbook's checklist instead of the one that comes with quell
     #[arg(long, value_name = "FILE")]
     playbook: Option<PathBuf>,
+}
+
+/// Where a user is disabled by machine: SCIM is the only way that AWS documents.
+#[derive(Debug, Clone, Default, Args)]
+struct ScimArgs {
+    /// Disable the user by this SCIM endpoint, once portal-sessions is noted; the token is in QUELL_SCIM_TOKEN
+    #[arg(long, value_name = "URL", env = "QUELL_SCIM_ENDPOINT")]
+    scim_endpoint: Option<String>,
+    /// The SCIM token is in this file, instead of in QUELL_SCIM_TOKEN
+    #[arg(long, value_name = "FILE", requires = "scim_endpoint")]
+    scim_token_file: Option<PathBuf>,
+}
+
+impl ScimArgs {
+    /// The endpoint and its token, if one is named.
+    fn read(&self) -> Result<Option<Scim>, Failure> {
+        let Some(endpoint) = &self.scim_endpoint else {
+            return Ok(None);
+        };
+        let practice = ["http://127.0.0.1", "http://localhost"];
+        let is_safe = endpoint.starts_with("https://")
+            || practice.iter().any(|local| endpoint.starts_with(local));
+        if !is_safe {
+            return Err(Failure::usage(
+                "the SCIM endpoint must begin with https://: a token goes there",
+            )
+            .hint("Identity Center shows it under Settings, Automatic provisioning."));
+        }
+        let token = match &self.scim_token_file {
+            Some(path) => given::text_of(path)?,
+            None => std::env::var("QUELL_SCIM_TOKEN").unwrap_or_default(),
+        };
+        let token = token.trim().to_owned();
+        if token.is_empty() {
+            return Err(Failure::usage("there is no SCIM token").hint(
+                "Put it into QUELL_SCIM_TOKEN, or into a file: `--scim-token-file <file>`. It is never taken from the command line.",
+            ));
+        }
+        Ok(Some(Scim {
+            endpoint: endpoint.clone(),
+            token: Secret::new(token),
+        }))
+    }
 }
 
 /// What is closed beside assignments, groups and entitlements.
@@ -76,6 +124,7 @@ pub(super) struct Asked<'a> {
     pub(super) attest: &'a [ItemId],
     pub(super) by: Option<&'a str>,
     pub(super) delete_user: bool,
+    pub(super) scim: Option<Scim>,
     pub(super) yes: bool,
     pub(super) playbook: &'a Playbook,
 }
@@ -93,6 +142,7 @@ pub async fn evict<O: Outside>(
         attest: &args.attest,
         by: args.by.as_deref(),
         delete_user: args.delete_user,
+        scim: args.scim.read()?,
         yes: args.yes,
         playbook: &playbook,
     };
@@ -380,7 +430,7 @@ async fn carry_out<C: Cloud, S: crate::journal::Store>(
     response: &mut Response<'_, C, S>,
     world: &C,
 ) -> Result<EvictReport, Stopped> {
-    let mut user_deleted = false;
+    let (mut user_deleted, mut disabled) = (false, None);
     let (mut evicted, mut not_held) = (None, Vec::new());
     let mut grants = grants_of(prepared);
     if let Some((table, _)) = &prepared.team {
@@ -410,6 +460,18 @@ async fn carry_out<C: Cloud, S: crate::journal::Store>(
             let done = response
                 .evict(incident, policy, instance, eviction, answered_for)
                 .await?;
+            let ended = ItemId::parse(PORTAL_SESSIONS).is_ok_and(|item| {
+                incident.attested.contains(&item) || asked.attest.contains(&item)
+            });
+            match &asked.scim {
+                Some(scim) if ended => {
+                    let user = &eviction.ways.user.id;
+                    disabled = Some(response.deactivate(scim, user).await?);
+                }
+                // AWS's console cannot end the sessions of a user who is disabled (aws-facts §2).
+                Some(_) => disabled = Some(false),
+                None => {}
+            }
             if asked.delete_user && done.left.is_empty() {
                 let user = &eviction.ways.user.id;
                 user_deleted = response.delete_user(instance, user).await?;
@@ -439,6 +501,7 @@ async fn carry_out<C: Cloud, S: crate::journal::Store>(
         not_recorded: !recorded,
         team_requests: grants,
         user_deleted,
+        user_disabled: disabled,
         ..report.with_not_held(not_held)
     })
 }
@@ -496,6 +559,7 @@ fn exit_of(report: &EvictReport) -> Exit {
         && report.stuck.is_empty()
         && report.unread.is_none()
         && report.not_held.is_empty()
+        && report.user_disabled != Some(false)
         && !report.not_recorded;
     if !whole {
         Exit::Partly

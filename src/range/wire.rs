@@ -13,11 +13,11 @@ pub use pages::{CAMEL, Paging, page, page_as};
 pub use reply::{Answer, Refusal, escape, unsupported};
 
 use bytes::Bytes;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::range::state::{Session, State, Wrong};
 use crate::range::{
-    Call, access, directory, dynamo, gate, guardduty, identity, organizations, portal,
+    Call, access, directory, dynamo, gate, guardduty, identity, organizations, portal, scim,
 };
 
 /// Calls that are remembered: a range that is served for a week must not eat the machine.
@@ -99,10 +99,12 @@ pub fn answer(state: &mut State, request: &http::Request<Bytes>) -> Option<http:
     };
     let scope = header("authorization").and_then(scope);
     let bearer = header(portal::BEARER);
-    let (key, asked) = match (bearer, &scope) {
-        (Some(token), _) => (token, from_portal(request)),
-        (None, Some(scope)) => (scope.key, understand(request, scope)),
-        (None, None) => {
+    let provider = header("authorization").and_then(|it| it.strip_prefix("Bearer "));
+    let (key, asked) = match (bearer, provider, &scope) {
+        (Some(token), _, _) => (token, from_portal(request)),
+        (None, Some(token), _) => (token, from_provider(request)),
+        (None, None, Some(scope)) => (scope.key, understand(request, scope)),
+        (None, None, None) => {
             let refusal = Refusal::new(
                 403,
                 "MissingAuthenticationToken",
@@ -132,6 +134,8 @@ pub fn answer(state: &mut State, request: &http::Request<Bytes>) -> Option<http:
         Some(Wrong::LoseAnswer | Wrong::GarbleAnswer | Wrong::LoseRequest) | None => {
             if bearer.is_some() {
                 portal::perform(state, key, &asked).map(Answer::Json)
+            } else if provider.is_some() {
+                scim::perform(state, key, &asked).map(Answer::Json)
             } else {
                 gate::authenticate(state, key, header("x-amz-security-token"))
                     .map_err(|refusal| reply::of_family(refusal, &asked))
@@ -221,6 +225,25 @@ fn from_portal(request: &http::Request<Bytes>) -> Asked {
         operation: portal::route(request.method(), request.uri().path()),
         region: String::new(),
         parameters: in_query(request),
+        protocol: Protocol::RestJson,
+    }
+}
+
+/// A request of an identity provider's.
+fn from_provider(request: &http::Request<Bytes>) -> Asked {
+    let user = scim::user_of(request.uri().path());
+    let operation = match (request.method(), user) {
+        (&http::Method::PATCH, Some(_)) => "PatchUser".to_owned(),
+        (method, _) => format!("{method} {}", request.uri().path()),
+    };
+    let mut parameters: Map<String, Value> =
+        serde_json::from_slice(request.body()).unwrap_or_default();
+    parameters.insert("UserId".to_owned(), json!(user.unwrap_or_default()));
+    Asked {
+        service: "scim".to_owned(),
+        operation,
+        region: String::new(),
+        parameters,
         protocol: Protocol::RestJson,
     }
 }

@@ -120,6 +120,8 @@ pub struct EvictReport {
     pub not_held: Vec<NotHeldReport>,
     /// TEAM's requests that can still give access.
     pub team_requests: Vec<TeamRequest>,
+    /// Whether SCIM has disabled the user; `null` where it was not asked to.
+    pub user_disabled: Option<bool>,
     /// Whether the user was deleted.
     pub user_deleted: bool,
     /// What only people can do, in AWS's order.
@@ -259,6 +261,7 @@ impl EvictReport {
             held_by: incident.held_by.clone(),
             not_held: Vec::new(),
             team_requests: Vec::new(),
+            user_disabled: None,
             user_deleted: false,
             by_hand: Vec::new(),
         }

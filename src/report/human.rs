@@ -698,6 +698,7 @@ pub fn event(event: &Event) -> Option<String> {
         Event::Did { deed, why } => {
             let what = match deed {
                 Deed::RevokeTeamRequest { request } => format!("TEAM's request {request} revoked"),
+                Deed::Deactivate { user } => format!("user {user} disabled by SCIM"),
                 Deed::DeleteUser { user } => format!("user {user} deleted"),
             };
             match why {

@@ -7,7 +7,7 @@
 use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
-use crate::cloud::{ChangeAccess as _, Clock as _, Cloud, Read, Trouble};
+use crate::cloud::{ChangeAccess as _, Clock as _, Cloud, Read, Scim, Trouble};
 use crate::contain::{Outcome, settle};
 use crate::evict::{self, Whose};
 use crate::facts::{Instance, Known, TeamRequest, Way, Ways};
@@ -249,6 +249,27 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
             self.record(Event::Did { deed, why })?;
         }
         Ok(left)
+    }
+
+    /// Disables the user by SCIM; whether that was taken.
+    ///
+    /// # Errors
+    /// [`Stopped::Journal`].
+    pub async fn deactivate(&mut self, scim: &Scim, user: &UserId) -> Result<bool, Stopped> {
+        let (change, clock) = (self.cloud.change(), self.cloud.clock());
+        let deed = Deed::Deactivate { user: user.clone() };
+        self.record(Event::Doing { deed: deed.clone() })?;
+        // Saying it twice is saying it once.
+        let outcome = settle(
+            clock,
+            || change.deactivate(scim, user),
+            || async { Ok(None) },
+        )
+        .await;
+        let why = not_done(&outcome);
+        let taken = why.is_none();
+        self.record(Event::Did { deed, why })?;
+        Ok(taken)
     }
 
     /// Deletes the user; whether they are gone.

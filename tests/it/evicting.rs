@@ -427,3 +427,48 @@ async fn the_user_is_deleted_only_when_it_is_asked_for() {
         .await
         .expect(Exit::Done);
 }
+
+#[tokio::test]
+async fn scim_disables_the_user_after_their_sessions_are_ended_and_its_token_is_never_shown() {
+    let practice = Practice::new();
+    let id = contained(&practice).await;
+    let token = practice.state_dir.with_extension("token");
+    std::fs::write(&token, format!("{}\n", quell::range::scim::TOKEN)).unwrap();
+    let evict = format!(
+        "evict {id} --yes --scim-endpoint https://scim.eu-west-1.amazonaws.com/tenant/scim/v2/ --scim-token-file {}",
+        token.display()
+    );
+    let is_disabled = || {
+        practice.range.with(|state| {
+            let mut users = state.directory.users.values();
+            users.find(|user| user.username == HERO).unwrap().disabled
+        })
+    };
+    practice
+        .quell(&evict)
+        .await
+        .expect(Exit::Partly)
+        .says("first end the user's sessions and note portal-sessions");
+    assert!(!is_disabled());
+    let ran = practice
+        .quell(&format!("{evict} --attest portal-sessions --by alice"))
+        .await
+        .expect(Exit::Done)
+        .says("disabled  the user, by SCIM");
+    assert!(is_disabled());
+    let journal = std::fs::read_to_string(practice.state_dir.join(format!("{id}.jsonl"))).unwrap();
+    for told in [&ran.out, &ran.err, &journal] {
+        assert!(!told.contains(quell::range::scim::TOKEN), "{told}");
+    }
+    practice
+        .quell(&evict.replace("https://", "http://"))
+        .await
+        .expect(Exit::Usage)
+        .says("must begin with https://");
+    std::fs::write(&token, "somebody-elses").unwrap();
+    practice
+        .quell(&evict)
+        .await
+        .expect(Exit::Partly)
+        .says("it answers with status 401");
+}

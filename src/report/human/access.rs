@@ -99,6 +99,11 @@ pub fn evict(report: &EvictReport) -> String {
     for way in &report.left {
         let _ = writeln!(text, "  OPEN      {}", self::way(way));
     }
+    match report.user_disabled {
+        Some(true) => text.push_str("  disabled  the user, by SCIM\n"),
+        Some(false) => text.push_str("  NOT       disabled by SCIM: first end the user's sessions and note portal-sessions, for the console cannot end those of a disabled user; or see above why\n"),
+        None => {}
+    }
     if report.user_deleted {
         text.push_str("  deleted   the user\n");
     }
