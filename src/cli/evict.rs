@@ -233,18 +233,6 @@ async fn prepare<C: Cloud>(
         }
         ways => ways?,
     };
-    let Some(ways) = ways else {
-        if !attested {
-            ui.say("The directory has no such user any more, so nothing gives them new sessions.");
-        }
-        return Ok(Prepared {
-            instance,
-            management,
-            eviction: None,
-            hold: Vec::new(),
-            team: None,
-        });
-    };
     let hold = if asked.what.management {
         if caller.account != management {
             return Err(Failure::new(
@@ -253,17 +241,39 @@ async fn prepare<C: Cloud>(
             )
             .hint("Use credentials of the management account: `--profile <profile>`. Everything else can be closed from here, without `--management`."));
         }
-        let mut there = eviction::sets_in(&ways, &management);
-        // Those that they held there: a session of one that was taken away since lives on.
-        there.extend(incident.in_management.iter().cloned());
+        // Also those that they held there before: a session of one that was taken away since lives on.
+        let mut there = incident.in_management.clone();
         there.extend(incident.held_by.iter().cloned());
+        if let Some(ways) = &ways {
+            there.extend(eviction::sets_in(ways, &management));
+        }
         there.into_iter().collect()
     } else {
         Vec::new()
     };
-    let team = team(asked, incident, &instance, &ways, world, ui).await?;
+    let Some(ways) = ways else {
+        if !attested {
+            ui.say("The directory has no such user any more, so nothing gives them new sessions.");
+        }
+        return Ok(Prepared {
+            instance,
+            management,
+            eviction: None,
+            hold,
+            team: None,
+        });
+    };
+    let team = team(asked, incident, &instance, &ways, world, ui).await;
     let granted = team.iter().flat_map(|(_, grants)| grants);
-    let last = survey::last_ones(read, &instance, &ways).await?;
+    // It is for a warning, and keeps nothing open.
+    let last = survey::last_ones(read, &instance, &ways).await;
+    let last = last.unwrap_or_else(|trouble| {
+        ui.say(&format!(
+            "note: whether others have the same permission sets is not known ({}): AWS deletes the role of one that nobody has any more, and makes it anew with another suffix.",
+            human::clean(&trouble.to_string())
+        ));
+        Default::default()
+    });
     Ok(Prepared {
         eviction: Some(Eviction::of(ways, &last, &management).without_grants(granted)),
         instance,
@@ -277,8 +287,8 @@ fn attests_no_way_left(asked: &Asked<'_>) -> bool {
     asked.attest.iter().any(|item| item.as_str() == NO_WAY_LEFT)
 }
 
-/// TEAM's table, if there is one, and what of it can still give access. One that was named must be readable; one that was
-/// only looked for need not.
+/// TEAM's table, if there is one, and what of it can still give access. One that cannot be read keeps nothing open, and the
+/// release shut.
 async fn team<C: Cloud>(
     asked: &Asked<'_>,
     incident: &Incident,
@@ -286,7 +296,7 @@ async fn team<C: Cloud>(
     ways: &crate::facts::Ways,
     world: &C,
     ui: &Ui<'_>,
-) -> Result<Option<(String, Vec<TeamRequest>)>, Failure> {
+) -> Option<(String, Vec<TeamRequest>)> {
     let read = world.read();
     let named = asked
         .what
@@ -306,11 +316,17 @@ async fn team<C: Cloud>(
             }
         },
     };
-    let Some(table) = table else {
-        return Ok(None);
-    };
-    let grants = evicting::grants(read, instance, &table, ways).await?;
-    Ok(Some((table, grants)))
+    let table = table?;
+    let grants = evicting::grants(read, instance, &table, ways).await;
+    let grants = grants.unwrap_or_else(|trouble| {
+        ui.say(&format!(
+            "WARNING: TEAM's table {} cannot be read ({}): a request there may give access again, and until it can be read a release is refused.",
+            human::clean(&table),
+            human::clean(&trouble.to_string())
+        ));
+        Vec::new()
+    });
+    Some((table, grants))
 }
 
 /// One eviction, ready to be shown.
@@ -337,23 +353,29 @@ impl Evicting<'_> {
         } = self;
         let id = known.incident.id.clone();
         let policy = known.policy.id.clone();
+        let mut changes = !prepared.hold.is_empty();
         if let Some(eviction) = &prepared.eviction {
             let shown = shown(asked, &known.incident, &prepared, eviction, world);
             ui.say(&human::access::eviction(&shown));
-            let changes = !eviction.steps.is_empty()
-                || !prepared.hold.is_empty()
+            changes |= !eviction.steps.is_empty()
                 || asked.delete_user
+                || asked.scim.is_some()
                 || (asked.what.revoke_team && !shown.team_requests.is_empty());
-            if changes {
-                let word = Word {
-                    word: shown.principal.as_str(),
-                    name: "the username",
-                    purpose: "to close these ways".to_owned(),
-                    verb: "evict",
-                    practice: shown.practice.is_some(),
-                };
-                word.confirmed(asked.yes, ui)?;
-            }
+        }
+        if changes {
+            let name = known.incident.principal.as_ref();
+            let word = Word {
+                word: name.map_or(id.as_str(), Username::as_str),
+                name: if name.is_some() {
+                    "the username"
+                } else {
+                    "the incident's id"
+                },
+                purpose: "to close these ways".to_owned(),
+                verb: "evict",
+                practice: world.practice().is_some(),
+            };
+            word.confirmed(asked.yes, ui)?;
         }
         ui.commit();
         let mut journal = open_journal(common, &id, ui)?;

@@ -428,3 +428,31 @@ async fn what_team_gave_for_a_time_is_closed_and_not_given_back_for_good() {
         .expect(Exit::Done);
     assert_eq!(practice.range.with(|state| state.identity_center()), before);
 }
+
+#[tokio::test]
+async fn a_table_of_teams_that_cannot_be_read_keeps_nothing_open_and_the_release_shut() {
+    let practice = alive(|blueprint| {
+        blueprint.extras.team = true;
+        blueprint.extras.portal = false;
+    });
+    let (id, _) = contained(&practice).await;
+    // It is in an account that the operator cannot look into.
+    let table = practice.range.with(|state| {
+        let team = state.team.as_mut().unwrap();
+        team.account = AccountId::parse("333344445555").unwrap();
+        team.table.clone()
+    });
+    practice
+        .quell(&format!("evict {id} --yes --team-table {table}"))
+        .await
+        .expect(Exit::Done)
+        .says("cannot be read")
+        .says("is evicted");
+    practice.range.advance(SignedDuration::from_hours(13));
+    refused(&practice, &id, "could not be read").await;
+    practice
+        .quell(&format!("evict {id} --yes --attest no-way-left --by alice"))
+        .await
+        .expect(Exit::Done);
+    released(&practice, &id).await;
+}
