@@ -272,6 +272,7 @@ async fn evict(
         .await
         .map_err(Stopped::Read)?;
     let eviction = Eviction::of(ways, &last, &organization.management);
+    response.back_up(&eviction)?;
     response
         .evict(incident, &policy.id, &instance, &eviction, false)
         .await?;

@@ -72,8 +72,11 @@ impl Whose<'_> {
         }
         let since = clock.now();
         while clock.now().duration_since(since) < LOST_REQUEST {
-            if self.has(read, way).await? == open {
-                return Ok(());
+            match self.has(read, way).await {
+                Ok(is) if is == open => return Ok(()),
+                Ok(_) => {}
+                // Nobody can tell; and that is what is to be said.
+                Err(_) => return Err(trouble),
             }
             clock.sleep(ASK_EVERY).await;
         }
@@ -233,6 +236,13 @@ async fn carried_out(
             return Err(trouble(TroubleKind::Unreachable, why));
         }
         clock.sleep(ASK_EVERY).await;
-        progress = read.progress(instance, &request).await?;
+        progress = match read.progress(instance, &request).await {
+            Ok(progress) => progress,
+            Err(error) if matches!(error.kind, TroubleKind::Busy | TroubleKind::Throttled) => {
+                Progress::InProgress(request)
+            }
+            // It may be done all the same.
+            Err(error) => return Err(trouble(TroubleKind::Unreachable, error.to_string())),
+        };
     }
 }

@@ -42,6 +42,9 @@ const LAPSES: &str = "lapses";
 /// The field of permission sets, numbered from the second on.
 const PERMISSION_SETS: &str = "permission-sets";
 
+/// The field of whether account access manager leads there.
+const ENTITLED_IN_MANAGEMENT: &str = "entitled-in-management";
+
 /// The field of permission sets in the management account, numbered likewise.
 const IN_MANAGEMENT: &str = "in-management";
 
@@ -100,6 +103,8 @@ pub struct Incident {
     pub reaches_management: bool,
     /// The permission sets that they held there.
     pub in_management: BTreeSet<PermissionSetArn>,
+    /// Whether account access manager gave them a role there, which no permission set's policy can hold.
+    pub entitled_in_management: bool,
     /// The longest session that could exist.
     pub longest_session: Option<SignedDuration>,
     /// Added to it before a release.
@@ -148,7 +153,8 @@ impl Incident {
 
     /// Whether they can enter the management account and nothing refuses them there (R16).
     pub fn is_free_in_management(&self) -> bool {
-        self.reaches_management && self.held.is_none()
+        let all_held = self.held.is_some() && self.in_management.is_subset(&self.held_by);
+        self.reaches_management && (self.entitled_in_management || !all_held)
     }
 
     /// The deny, as it is meant to be now.
@@ -239,6 +245,8 @@ impl Incident {
             |moment: Option<Timestamp>| Some(moment.map_or(String::new(), |at| at.to_string()));
         put("evicted", moment(self.evicted));
         put("team-table", self.team_table.clone());
+        let entitled = self.entitled_in_management.then(|| true.to_string());
+        put(ENTITLED_IN_MANAGEMENT, entitled);
         if !self.held_by.is_empty() {
             put("held", moment(self.held));
         }
@@ -328,6 +336,7 @@ impl Incident {
                 .iter()
                 .flat_map(|some| sets_in(some))
                 .collect(),
+            entitled_in_management: get(ENTITLED_IN_MANAGEMENT).as_deref() == Some("true"),
             longest_session: get("longest-session").and_then(|duration| duration.parse().ok()),
             margin: get("margin").and_then(|duration| duration.parse().ok()),
             proven: get("proven").and_then(|moment| moment.parse().ok()),
@@ -364,25 +373,28 @@ impl Incident {
         }
     }
 
-    /// Takes over what proving has written `there`.
-    pub fn keep_proof(&mut self, there: &Self) {
-        self.proven = there.proven;
-    }
-
-    /// Takes over what eviction has written `there`.
-    pub fn keep_eviction(&mut self, there: &Self) {
-        self.evicted = there.evicted;
-        self.attested.extend(there.attested.iter().cloned());
-        self.permission_sets
+    /// The same with what is written `there` now: another run may have written it since this one read it. What either has
+    /// learned is joined; what was proven, closed, held and said is as it stands there.
+    pub fn as_of(&self, there: &Self) -> Self {
+        let mut now = self.clone();
+        now.proven = there.proven;
+        now.evicted = there.evicted;
+        now.held = there.held;
+        now.sessions_after = there.sessions_after;
+        now.attested.clone_from(&there.attested);
+        now.accounts.extend(there.accounts.iter().cloned());
+        now.permission_sets
             .extend(there.permission_sets.iter().cloned());
-        self.longest_session = self.longest_session.max(there.longest_session);
-        self.in_management
+        now.in_management
             .extend(there.in_management.iter().cloned());
-        self.held_by.extend(there.held_by.iter().cloned());
-        self.held = there.held;
-        if there.team_table.is_some() {
-            self.team_table.clone_from(&there.team_table);
+        now.held_by.extend(there.held_by.iter().cloned());
+        now.longest_session = self.longest_session.max(there.longest_session);
+        now.reaches_management |= there.reaches_management;
+        now.entitled_in_management |= there.entitled_in_management;
+        if now.team_table.is_none() {
+            now.team_table.clone_from(&there.team_table);
         }
+        now
     }
 
     /// Whom its deny refuses.
@@ -508,6 +520,7 @@ mod tests {
             accounts_left_out: 0,
             reaches_management: true,
             in_management: (0..2).map(set).collect(),
+            entitled_in_management: true,
             longest_session: Some(SignedDuration::from_hours(8)),
             margin: Some(SignedDuration::from_mins(30)),
             proven: Some("2026-11-22T03:01:00Z".parse().unwrap()),

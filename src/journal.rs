@@ -185,6 +185,8 @@ pub enum Event {
         from: Option<String>,
         /// As it is to be.
         to: Option<String>,
+        /// True when it is to deny the user; false when it is to do so no more.
+        denies: bool,
     },
     /// It is written and provisioned.
     Held {
@@ -306,13 +308,17 @@ pub struct State {
     pub proven: bool,
     /// Whether the deny is gone.
     pub released: bool,
+    /// What else was or may have been changed since the incident was last taken up, for people.
+    pub touched: Vec<String>,
+    /// Whether the user was deleted.
+    pub user_deleted: bool,
     /// What somebody said that they had done of the checklist.
     pub attested: BTreeSet<ItemId>,
     /// What the user could enter before anything of it was taken away.
     pub backup: Option<Backup>,
     /// Each way that was begun to be closed or opened again since the incident was last taken up.
     pub ways: BTreeMap<Way, WayStatus>,
-    /// The inline policies that were written, each as it was before the first time and as it was written last.
+    /// The inline policies that were written to deny the user, each as it was before and as it was written.
     pub held: BTreeMap<PermissionSetArn, Hold>,
 }
 
@@ -325,8 +331,10 @@ pub enum WayStatus {
     Closed,
     /// Open again.
     Reopened,
-    /// As it was, or nobody can tell.
+    /// As it was.
     Stuck,
+    /// Nobody can tell.
+    Unsettled,
 }
 
 /// What a user could enter before any of it was taken away.
@@ -343,7 +351,7 @@ pub struct Backup {
 pub struct Hold {
     /// As it was before, byte for byte.
     pub before: Option<String>,
-    /// As it was written last.
+    /// As it was written last to deny the user.
     pub written: Option<String>,
 }
 
@@ -358,6 +366,17 @@ impl State {
     /// # Errors
     /// [`Impossible`], for an outcome of a step that was not started, or a step after the journal was closed.
     pub fn then(mut self, event: &Event) -> Result<Self, Impossible> {
+        if let Event::Holding {
+            permission_set,
+            from,
+            to,
+            ..
+        } = event
+            && from != to
+        {
+            let what = format!("writing the inline policy of {permission_set}");
+            self.touched.push(what);
+        }
         match event {
             Event::Approved { incident, .. } | Event::TakenUp { incident, .. } => {
                 if self
@@ -385,6 +404,7 @@ impl State {
                 // What is told after a failure is what this run did: the steps of an earlier one are not its.
                 self.steps.clear();
                 self.ways.clear();
+                self.touched.clear();
                 self.purpose = match event {
                     Event::TakenUp { purpose, .. } => Some(*purpose),
                     _ => None,
@@ -427,36 +447,63 @@ impl State {
             Event::Failed { step, .. } => self.outcome(*step, Status::Failed)?,
             Event::Unsettled { step, .. } => self.outcome(*step, Status::Unsettled)?,
             Event::BackedUp { ways, temporary } => {
-                self.backup.get_or_insert_with(|| Backup {
+                let backup = self.backup.get_or_insert_with(|| Backup {
                     ways: (**ways).clone(),
-                    temporary: temporary.clone(),
+                    temporary: Vec::new(),
                 });
+                backup.temporary.extend(temporary.iter().cloned());
+                // What could not be read the first time was there all the same.
+                if backup.ways.access_manager.known().is_none() {
+                    backup.ways.access_manager = ways.access_manager.clone();
+                    backup.ways.entitlements.clone_from(&ways.entitlements);
+                }
+            }
+            Event::Doing { deed } => self.touched.push(match deed {
+                Deed::RevokeTeamRequest { request } => format!("revoking TEAM's request {request}"),
+                Deed::Deactivate { user } => format!("disabling user {user} by SCIM"),
+                Deed::DeleteUser { user } => format!("deleting user {user}"),
+            }),
+            Event::Did { deed, why } => {
+                let deletes = matches!(deed, Deed::DeleteUser { .. });
+                self.user_deleted |= deletes && why.is_none();
             }
             Event::Closing { way } | Event::Reopening { way } => {
                 self.ways.insert(way.clone(), WayStatus::Begun);
             }
             Event::Closed { way, .. } => self.way(way, WayStatus::Closed)?,
             Event::Reopened { way, .. } => self.way(way, WayStatus::Reopened)?,
-            Event::Stuck { way, .. } => self.way(way, WayStatus::Stuck)?,
+            Event::Stuck { way, certain, .. } => {
+                let status = match certain {
+                    true => WayStatus::Stuck,
+                    false => WayStatus::Unsettled,
+                };
+                self.way(way, status)?;
+            }
             Event::Holding {
                 permission_set,
                 from,
                 to,
-            } => {
-                let first = Hold {
-                    before: from.clone(),
-                    written: None,
-                };
-                let hold = self.held.entry(permission_set.clone()).or_insert(first);
-                hold.written.clone_from(to);
-            }
+                denies: true,
+            } => match self.held.get_mut(permission_set) {
+                Some(hold) if hold.written == *from => hold.written.clone_from(to),
+                // It denied them already, by somebody's hand or by a run of which nothing is recorded here.
+                _ if from == to => {}
+                // Somebody else has written meanwhile: what they wrote is what is to be put back.
+                _ => {
+                    let hold = Hold {
+                        before: from.clone(),
+                        written: to.clone(),
+                    };
+                    self.held.insert(permission_set.clone(), hold);
+                }
+            },
             Event::Attested { item, .. } => {
                 self.attested.insert(item.clone());
             }
-            Event::Doing { .. }
-            | Event::Did { .. }
-            | Event::Held { .. }
+            Event::Held { .. }
             | Event::NotHeld { .. }
+            // What is put back was known before.
+            | Event::Holding { denies: false, .. }
             | Event::Evicted
             | Event::Readmitted { .. }
             | Event::Looked { .. }
@@ -502,7 +549,7 @@ impl State {
             .iter()
             .any(|(_, status)| *status != Status::Failed);
         let stuck = |status: &WayStatus| *status == WayStatus::Stuck;
-        step || !self.ways.values().all(stuck)
+        step || !self.ways.values().all(stuck) || !self.touched.is_empty()
     }
 }
 

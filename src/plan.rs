@@ -33,7 +33,7 @@ use crate::ids::*;
 use crate::incident::armed::Ledger;
 use crate::incident::{Home, Incident};
 use crate::plan::opening::{
-    Open, OpenIncident, id_of, is_entered, ledger, open_incidents, opened, taken_up,
+    Open, OpenIncident, has_nothing, id_of, is_entered, ledger, open_incidents, opened, taken_up,
 };
 use crate::playbook::Playbook;
 use crate::policy::NothingToDeny;
@@ -66,6 +66,8 @@ pub struct Plan {
     /// Set when an earlier run's proof no longer holds, because its policy was detached since: the release's clock is
     /// stopped before the deny is attached again.
     pub stops_clock: bool,
+    /// Set when a way to new sessions is open again that an earlier run had closed: the release's clock is stopped.
+    pub ways_open: bool,
     /// When the facts it rests on were asked for.
     pub surveyed_at: Timestamp,
 }
@@ -281,7 +283,12 @@ impl Plan {
             let same = |begun: &Begun| begun.incident == open.incident.id;
             wish.begun.iter().any(same)
         };
-        let ids: BTreeSet<IncidentId> = known.iter().map(|open| open.incident.id.clone()).collect();
+        let others = open_incidents(facts, &principal, ledger.as_ref(), !lapsing);
+        let ids: BTreeSet<IncidentId> = known
+            .iter()
+            .chain(&others)
+            .map(|open| open.incident.id.clone())
+            .collect();
         // Whoever asks for a policy of its own has a reason not to write into the armed one.
         let cold = |open: &OpenIncident| !wish.cold || !matches!(open.place, Open::Armed);
         let chosen = known.iter().find(resumed);
@@ -289,6 +296,9 @@ impl Plan {
         let chosen = chosen.or_else(|| known.iter().copied().find(begun));
         let chosen = chosen.or_else(|| known.iter().copied().find(|open| open.in_force));
         let chosen = chosen.or(known.first().copied()).cloned();
+        let ways_open = chosen
+            .as_ref()
+            .is_some_and(|open| open.incident.evicted.is_some() && !has_nothing(facts));
         let (mut incident, open) = match chosen.map(|open| (open.incident, open.place)) {
             Some((incident, open)) => {
                 // The policy names every spelling that was ever seen; what is judged is that document.
@@ -307,12 +317,10 @@ impl Plan {
             }
         };
         if let Some(lapse) = wish.lapses {
-            incident.lapses.get_or_insert(
-                facts
-                    .asked_at
-                    .saturating_add(lapse.after)
-                    .unwrap_or(Timestamp::MAX),
-            );
+            let end = facts.asked_at.saturating_add(lapse.after);
+            // Up to the whole second, as AWS writes its dates.
+            let end = end.and_then(|end| Timestamp::from_second(end.as_second() + 1));
+            incident.lapses.get_or_insert(end.unwrap_or(Timestamp::MAX));
         }
         let document = incident.deny().map_err(|nothing| NothingToDeny {
             why: principal.unspellable.clone().unwrap_or(nothing.why),
@@ -348,6 +356,7 @@ impl Plan {
                 }
             }
         };
+        let plan = Self { ways_open, ..plan };
         Ok(plan.beside(ids).lapsing(wish))
     }
 
@@ -401,6 +410,7 @@ impl Plan {
             cold_because: None,
             steps,
             lapses_on_root: false,
+            ways_open: false,
             stops_clock,
             surveyed_at: facts.asked_at,
         }
@@ -446,6 +456,7 @@ impl Plan {
             cold_because: None,
             steps,
             lapses_on_root: false,
+            ways_open: false,
             stops_clock,
             surveyed_at: facts.asked_at,
         }

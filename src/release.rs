@@ -27,6 +27,8 @@ pub const RESECURED: [&str; 2] = ["portal-sessions", "credentials"];
 pub struct Meanwhile {
     /// Each way to new sessions that is open; unknown where that could not be read.
     pub open: Known<Vec<Way>>,
+    /// Why there may be more: account access manager or TEAM could not be read. Somebody may have answered for that.
+    pub unread: Option<String>,
     /// The permission sets that the user held, as far as the incident remembers them.
     pub permission_sets: BTreeMap<PermissionSetArn, PermissionSet>,
     /// TEAM's requests of the user that can still give access.
@@ -121,9 +123,9 @@ impl Closed {
             Closed::NeverProven => format!(
                 "Prove it with `quell verify {id}`: the wait begins then. Where no canary can show it, wait 12 hours and use `quell release {id} --force`."
             ),
-            Closed::NotEvicted => format!(
-                "Close them: `quell evict {id}`. If you know that none is left: `quell evict {id} --attest {NO_WAY_LEFT} --by <your name>`."
-            ),
+            Closed::NotEvicted => {
+                format!("Close them: `quell evict {id}`. The wait begins when nothing is left.")
+            }
             Closed::NoClock => format!(
                 "When you know that no session of the user can be alive: `quell release {id} --force`."
             ),
@@ -131,7 +133,7 @@ impl Closed {
                 "Close them again: `quell evict {id}` (it lists them, and the wait begins anew). If an identity provider or TEAM puts them back, end it there first."
             ),
             Closed::CannotLook { .. } => format!(
-                "Ask with the rights to read Identity Center. If you know that none is open: `quell evict {id} --attest {NO_WAY_LEFT} --by <your name>`."
+                "Ask again, with the rights to read Identity Center. Where it is account access manager or TEAM alone that cannot be read, somebody can answer for that: `quell evict {id} --attest {NO_WAY_LEFT} --by <your name>`."
             ),
             Closed::Grants { .. } => format!(
                 "Revoke them in TEAM, or `quell evict {id} --revoke-team` where you have the right."
@@ -147,7 +149,7 @@ impl Closed {
             Closed::TooEarly { wait } => {
                 let until = wait.until;
                 format!(
-                    "Run `quell release {id}` again after {until}, wait here with `quell watch {id}`, or let a scheduler run `quell release --due --yes`."
+                    "Run `quell release {id}` again after {until}, wait here with `quell watch {id} --yes`, or let a scheduler run `quell release --due --yes`."
                 )
             }
         }
@@ -231,8 +233,10 @@ pub fn gate(incident: &Incident, meanwhile: &Meanwhile, now: Timestamp) -> Resul
         match &meanwhile.open {
             Known::Known(ways) if ways.is_empty() => {}
             Known::Known(ways) => return Err(Closed::WaysOpen { ways: ways.clone() }),
-            Known::Unknown(_) if attested => {}
             Known::Unknown(why) => return Err(Closed::CannotLook { why: why.clone() }),
+        }
+        if let Some(why) = meanwhile.unread.as_ref().filter(|_| !attested) {
+            return Err(Closed::CannotLook { why: why.clone() });
         }
         if !meanwhile.grants.is_empty() {
             return Err(Closed::Grants {

@@ -480,6 +480,8 @@ pub struct ReleasedReport {
     pub still_held: Vec<NotHeldReport>,
     /// What was put back, with `--restore`.
     pub restored: Option<RestoredReport>,
+    /// Whether what eviction took away stays closed.
+    pub stays_closed: bool,
     /// Other incidents that deny the same person: then they are not let in again.
     pub still_denied_by: Vec<IncidentId>,
     /// Account by account.

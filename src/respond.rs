@@ -16,6 +16,8 @@ pub mod readmitting;
 
 mod preparing;
 
+use std::collections::BTreeMap;
+
 use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 
 use crate::cloud::{Clock, Cloud, Read, Trouble};
@@ -26,6 +28,7 @@ use crate::incident::armed::Standing;
 use crate::incident::{Home, Incident};
 use crate::journal::{Event, Journal, JournalError, Purpose, Store};
 use crate::plan::approval::{Approved, How};
+use crate::plan::eviction::NO_WAY_LEFT;
 use crate::plan::{Step, StepName};
 use crate::playbook::Playbook;
 use crate::respond::holding::NotHeld;
@@ -167,9 +170,16 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
             let policy = plan.steps.iter().find_map(Step::known_policy);
             if let Some(policy) = policy {
                 let step = StepName::RecordProof;
-                self.remember(&mut plan.incident.clone(), policy, step)
+                let mut incident = plan.incident.clone();
+                self.remember(&mut incident, policy, step, |it| it.proven = None)
                     .await?;
             }
+        }
+        if plan.ways_open
+            && let Some(policy) = plan.steps.iter().find_map(Step::known_policy)
+        {
+            self.stop_waiting(&mut plan.incident.clone(), policy)
+                .await?;
         }
         for step in &plan.steps {
             self.record(Event::Started { step: step.name() })?;
@@ -243,7 +253,8 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
                     let outcome = if *already {
                         Outcome::Found(())
                     } else {
-                        contain::tag(read, change, clock, policy, tags).await
+                        let tags = now_with(read, policy, &plan.incident, tags).await;
+                        contain::tag(read, change, clock, policy, &tags).await
                     };
                     self.settled(step.name(), outcome, policy)?;
                     let ledger = self.align(policy, Some(&plan.target)).await?;
@@ -288,46 +299,49 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
             .policies
             .extend(others.into_iter().map(|known| known.policy.arn));
         let proof = self.look(&question).await?;
-        match proof.overall {
+        if proof.overall == Overall::Shown {
+            self.record(Event::Proven)?;
+        }
+        let step = StepName::RecordProof;
+        let shown = |incident: &mut Incident| match proof.overall {
+            // The earliest proof counts, and proving again later does not move it. Up to the whole second: tags and people
+            // read it.
             Overall::Shown => {
-                self.record(Event::Proven)?;
-                // The earliest proof counts, and proving again later does not move it. Up to the whole second: tags and
-                // people read it.
-                incident
-                    .proven
-                    .get_or_insert_with(|| whole_second(proof.ended));
+                let proven = whole_second(proof.ended);
+                incident.proven.get_or_insert(proven);
             }
             Overall::Opposite => incident.proven = None,
             // Nothing new of the proof; what a later survey added is written all the same.
             Overall::Open => {}
-        }
-        let recorded = self
-            .remember(incident, policy, StepName::RecordProof)
-            .await?;
+        };
+        let recorded = self.remember(incident, policy, step, shown).await?;
         if !recorded && proof.overall == Overall::Shown {
             incident.proven = None;
         }
         Ok(Proved { proof, recorded })
     }
 
-    /// Writes on the policy whatever of the incident is not there yet; whether it is there now. What the step is not about
-    /// is taken from there: another run may have written it since this one read it.
+    /// Changes what is remembered of the incident, as it stands on the policy now, and writes whatever is not there yet;
+    /// whether it is there. Where it cannot be read nothing is written: what another run has written since would be undone.
     async fn remember(
         &mut self,
         incident: &mut Incident,
         policy: &PolicyId,
         step: StepName,
+        apply: impl FnOnce(&mut Incident),
     ) -> Result<bool, Stopped> {
         let (read, change, clock) = (self.cloud.read(), self.cloud.change(), self.cloud.clock());
-        let there = read.tags(policy).await;
-        if let Ok(there) = &there {
-            let there = Incident::of_tags(incident, there);
-            match step {
-                StepName::RecordEviction => incident.keep_proof(&there),
-                _ => incident.keep_eviction(&there),
+        let there = match read.tags(policy).await {
+            Ok(there) => there,
+            Err(trouble) => {
+                self.record(Event::Started { step })?;
+                let why = trouble.to_string();
+                self.record(Event::Failed { step, why })?;
+                return Ok(false);
             }
-        }
-        let there = there.unwrap_or_default();
+        };
+        *incident = incident.as_of(&Incident::of_tags(incident, &there));
+        apply(incident);
         let mut tags = incident.tags();
         if incident.home == Home::Armed {
             // It says whether the incident is open, and that is not for a proof to say.
@@ -354,6 +368,27 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
                 Ok(false)
             }
         }
+    }
+
+    /// A way to new sessions is open again: whatever is minted now lives on, so the wait begins anew with the next eviction.
+    /// Whether that is written.
+    ///
+    /// # Errors
+    /// [`Stopped::Journal`].
+    pub async fn stop_waiting(
+        &mut self,
+        incident: &mut Incident,
+        policy: &PolicyId,
+    ) -> Result<bool, Stopped> {
+        let step = StepName::RecordEviction;
+        let apply = |incident: &mut Incident| {
+            incident.evicted = None;
+            // It was said of what was then.
+            incident
+                .attested
+                .retain(|item| item.as_str() != NO_WAY_LEFT);
+        };
+        self.remember(incident, policy, step, apply).await
     }
 
     /// Takes the deny away: lets go in the management account, detaches from everything it is attached to, deletes. The
@@ -535,6 +570,24 @@ pub async fn others_that_deny(read: &impl Read, question: &Question) -> Vec<Reme
             && known.incident.session_names.is_superset(&question.names)
     };
     known.into_iter().filter(names_all).collect()
+}
+
+/// An incident's tags with what another run has written of it since the plan was made.
+async fn now_with(
+    read: &impl Read,
+    policy: &PolicyId,
+    incident: &Incident,
+    planned: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let there = read.tags(policy).await.unwrap_or_default();
+    if !there.contains_key(&armed::first_key(&incident.id)) {
+        return planned.clone();
+    }
+    let now = incident.as_of(&Incident::of_tags(incident, &there));
+    match now.tags() {
+        tags if tags.is_empty() => planned.clone(),
+        tags => tags,
+    }
 }
 
 /// The next whole second.

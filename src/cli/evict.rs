@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use jiff::Timestamp;
 
 use crate::cli::contain::playbook;
 use crate::cli::exit::Exit;
@@ -10,7 +11,7 @@ use crate::cli::failure::Failure;
 use crate::cli::ui::{NoAnswer, Ui};
 use crate::cli::word::Word;
 use crate::cli::{Common, Outside, do_or_say, given, open_journal};
-use crate::cloud::{Cloud, Read as _, Scim, Secret};
+use crate::cloud::{Clock as _, Cloud, Read as _, Scim, Secret};
 use crate::facts::{Caller, Instance, TeamRequest};
 use crate::ids::*;
 use crate::incident::Incident;
@@ -186,6 +187,17 @@ pub(super) async fn evict_one<O: Outside>(
         return Err(Failure::new(Exit::Refused, not)
             .hint(format!("Attach it: `quell contain --resume {id}`.")));
     }
+    if let Some(why) = lets_through(&known.incident, world.clock().now()) {
+        let whom = known.incident.principal.as_ref();
+        let whom = whom.map_or("<user>", Username::as_str);
+        return Err(Failure::new(
+            Exit::Refused,
+            format!("{id} {why}: whoever is evicted under it goes on working"),
+        )
+        .hint(format!(
+            "Contain the user again, then evict under the new incident: `quell contain {whom} --evict`."
+        )));
+    }
     let eviction = prepare(asked, &known.incident, &caller, world, ui).await?;
     let evicting = Evicting {
         asked,
@@ -194,6 +206,16 @@ pub(super) async fn evict_one<O: Outside>(
         caller: &caller,
     };
     evicting.run(world, common, outside, ui).await
+}
+
+/// Why an incident's deny does not refuse the sessions that there are now, if so.
+fn lets_through(incident: &Incident, now: Timestamp) -> Option<String> {
+    let lapsed = incident.lapses.filter(|moment| *moment <= now);
+    match (incident.sessions_after, lapsed) {
+        (Some(moment), _) => Some(format!("lets sessions issued from {moment} on through")),
+        (None, Some(moment)) => Some(format!("has ended by itself at {moment}")),
+        (None, None) => None,
+    }
 }
 
 /// What was read, and is to be done with it.
@@ -264,7 +286,9 @@ async fn prepare<C: Cloud>(
         });
     };
     let team = team(asked, incident, &instance, &ways, world, ui).await;
-    let granted = team.iter().flat_map(|(_, grants)| grants);
+    let granted = team.as_ref().map(|team| team.given.clone());
+    let granted = granted.unwrap_or_default();
+    let team = team.map(|team| (team.table, team.grants));
     // It is for a warning, and keeps nothing open.
     let last = survey::last_ones(read, &instance, &ways).await;
     let last = last.unwrap_or_else(|trouble| {
@@ -275,7 +299,7 @@ async fn prepare<C: Cloud>(
         Default::default()
     });
     Ok(Prepared {
-        eviction: Some(Eviction::of(ways, &last, &management).without_grants(granted)),
+        eviction: Some(Eviction::of(ways, &last, &management).without_grants(&granted)),
         instance,
         management,
         hold,
@@ -296,7 +320,7 @@ async fn team<C: Cloud>(
     ways: &crate::facts::Ways,
     world: &C,
     ui: &Ui<'_>,
-) -> Option<(String, Vec<TeamRequest>)> {
+) -> Option<Team> {
     let read = world.read();
     let named = asked
         .what
@@ -317,8 +341,8 @@ async fn team<C: Cloud>(
         },
     };
     let table = table?;
-    let grants = evicting::grants(read, instance, &table, ways).await;
-    let grants = grants.unwrap_or_else(|trouble| {
+    let requests = evicting::team_requests(read, instance, &table, ways).await;
+    let requests = requests.unwrap_or_else(|trouble| {
         ui.say(&format!(
             "WARNING: TEAM's table {} cannot be read ({}): a request there may give access again, and until it can be read a release is refused.",
             human::clean(&table),
@@ -326,7 +350,29 @@ async fn team<C: Cloud>(
         ));
         Vec::new()
     });
-    Some((table, grants))
+    let given = requests
+        .iter()
+        .filter(|request| has_given(request))
+        .cloned();
+    Some(Team {
+        given: given.collect(),
+        grants: requests.into_iter().filter(evicting::may_give).collect(),
+        table,
+    })
+}
+
+/// TEAM's table, and what of the user's requests there matters.
+struct Team {
+    table: String,
+    /// Those that can still give access.
+    grants: Vec<TeamRequest>,
+    /// Those that have given it for a time: also one that was revoked a minute ago, whose assignment may still stand.
+    given: Vec<TeamRequest>,
+}
+
+/// Whether a request has given access.
+fn has_given(request: &TeamRequest) -> bool {
+    ["in progress", "revoked", "ended"].contains(&request.status.as_str())
 }
 
 /// One eviction, ready to be shown.
@@ -455,6 +501,9 @@ async fn carry_out<C: Cloud, S: crate::journal::Store>(
     let (mut user_deleted, mut disabled) = (false, None);
     let (mut evicted, mut not_held) = (None, Vec::new());
     let mut grants = grants_of(prepared);
+    if let Some(eviction) = &prepared.eviction {
+        response.back_up(eviction)?;
+    }
     if let Some((table, _)) = &prepared.team {
         incident.team_table = Some(table.clone());
         if asked.what.revoke_team {
@@ -475,9 +524,9 @@ async fn carry_out<C: Cloud, S: crate::journal::Store>(
         Some(eviction) => {
             let ways = &eviction.ways;
             incident.reaches_management |= eviction::reach(ways).contains(management);
-            incident
-                .in_management
-                .extend(eviction::sets_in(ways, management));
+            incident.entitled_in_management |= eviction::is_entitled_in(ways, management);
+            let there = eviction::sets_in(ways, management);
+            incident.in_management.extend(there);
             let answered_for = attests_no_way_left(asked);
             let done = response
                 .evict(incident, policy, instance, eviction, answered_for)
@@ -514,6 +563,7 @@ async fn carry_out<C: Cloud, S: crate::journal::Store>(
             .attest(incident, policy, item, by, evidence)
             .await?;
     }
+    let grants_left = grants.clone();
     let report = EvictReport::of(incident, world.practice());
     let report = match &evicted {
         Some((evicted, ways)) => report.with(evicted, ways),
@@ -522,6 +572,8 @@ async fn carry_out<C: Cloud, S: crate::journal::Store>(
     Ok(EvictReport {
         not_recorded: !recorded,
         team_requests: grants,
+        undone: (asked.delete_user && !user_deleted)
+            || (asked.what.revoke_team && !grants_left.is_empty()),
         user_deleted,
         user_disabled: disabled,
         ..report.with_not_held(not_held)
@@ -559,7 +611,10 @@ async fn ask<O: Outside>(
             Ok(by) if by.trim().is_empty() => continue,
             Ok(by) => by,
             // What was closed is closed; the rest can be noted later.
-            Err(NoAnswer::NoTerminal | NoAnswer::Interrupted) => return Ok(()),
+            Err(NoAnswer::NoTerminal) => return Ok(()),
+            Err(NoAnswer::Interrupted) => {
+                return Err(Failure::interrupted(journal.state(), &incident.id));
+            }
         };
         let watch = |event: &Event| ui.event(event, None);
         let id = incident.id.clone();
@@ -582,6 +637,7 @@ fn exit_of(report: &EvictReport) -> Exit {
         && report.unread.is_none()
         && report.not_held.is_empty()
         && report.user_disabled != Some(false)
+        && !report.undone
         && !report.not_recorded;
     if !whole {
         Exit::Partly

@@ -294,11 +294,20 @@ fn changed(state: &State) -> String {
             "ways to new sessions",
         ),
         (of(WayStatus::Stuck), "NOT done:", "ways to new sessions"),
-        (of(WayStatus::Begun), "UNKNOWN of", "ways that were begun"),
+        (
+            of(WayStatus::Begun) + of(WayStatus::Unsettled),
+            "UNKNOWN of",
+            "ways that were begun (`quell evict` or `--restore` again reads which)",
+        ),
     ];
     let told = ways.into_iter().filter(|(many, _, _)| *many > 0);
     let told = told.map(|(many, what, whose)| format!("{what} {many} {whose}."));
-    said.into_iter().chain(told).collect::<Vec<_>>().join(" ")
+    let touched = state
+        .touched
+        .iter()
+        .map(|what| format!("Begun or done: {what}."));
+    let all: Vec<String> = said.into_iter().chain(told).chain(touched).collect();
+    all.join(" ")
 }
 
 impl From<Trouble> for Failure {

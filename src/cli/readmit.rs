@@ -8,11 +8,12 @@ use jiff::{SignedDuration, Timestamp};
 use crate::cli::contain::{CanaryArgs, playbook};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::release::{no_backup, restore};
+use crate::cli::release::{backup_of, restore, stays_contained};
 use crate::cli::ui::Ui;
 use crate::cli::word::Word;
 use crate::cli::{Common, Outside, do_or_say, given, open_journal};
 use crate::cloud::{Clock as _, Cloud, Read as _};
+use crate::facts::Known;
 use crate::ids::IncidentId;
 use crate::incident::Incident;
 use crate::journal::{Event, Purpose};
@@ -85,19 +86,29 @@ pub async fn readmit<O: Outside>(
                 .hint(format!("See it: `quell status {id}`.")),
         );
     }
+    if incident.lapses.is_some() {
+        return Err(refused("its deny ends by itself".to_owned())
+            .hint(format!("Release it: `quell release {id} --force`.")));
+    }
     let meanwhile = evicting::meanwhile(&world, &incident).await;
     if let Err(gate) = release::readmission(&incident, &meanwhile) {
-        return Err(refused(gate.to_string()).hint(gate.hint(&incident)));
+        let known = (&incident, &policy.id);
+        return Err(stays_contained(&gate, known, &operator.arn, &world, common, ui).await);
     }
-    let sessions_after = match args.sessions_after {
-        Moment::Now => None,
-        Moment::At(at) => Some(sound(at, &incident, world.clock().now()).map_err(refused)?),
+    let sessions_after = match (args.sessions_after, incident.sessions_after) {
+        // Typed again, it is the same moment, unless an earlier run came to nothing: nobody has got a session since.
+        (Moment::Now, Some(_)) if meanwhile.open == Known::Known(Vec::new()) => None,
+        (Moment::Now, before) => before,
+        (Moment::At(at), Some(before)) if at != before => {
+            return Err(refused(format!("it was readmitted from {before} on, and sessions of since then may be the attacker's"))
+                .hint("If they are back, contain the user again: that is an incident of its own, with its own wait."));
+        }
+        (Moment::At(at), _) => Some(sound(at, &incident, world.clock().now()).map_err(refused)?),
     };
     let mut journal = open_journal(common, &id, ui)?;
-    let backup = match (args.restore, &journal.state().backup) {
-        (false, _) => None,
-        (true, Some(backup)) => Some(backup.clone()),
-        (true, None) => return Err(no_backup(&id)),
+    let backup = match args.restore {
+        false => None,
+        true => Some(backup_of(journal.state(), &id)?),
     };
     let whom = incident.principal.as_ref();
     let whom = whom.map_or("its principal", |name| name.as_str());
@@ -109,6 +120,12 @@ pub async fn readmit<O: Outside>(
         practice: world.practice().is_some(),
     };
     word.confirmed(args.yes, ui)?;
+    // Somebody may have sat in front of the prompt for an hour.
+    let meanwhile = evicting::meanwhile(&world, &incident).await;
+    if let Err(gate) = release::readmission(&incident, &meanwhile) {
+        let known = (&incident, &policy.id);
+        return Err(stays_contained(&gate, known, &operator.arn, &world, common, ui).await);
+    }
     ui.commit();
     let watch = |event: &Event| ui.event(event, None);
     let report = do_or_say(outside, &mut journal, &id, async |journal| {
@@ -133,6 +150,7 @@ pub async fn readmit<O: Outside>(
     let stuck = |report: &ReadmitReport| {
         let restored = report.restored.as_ref();
         restored.is_some_and(|restored| !restored.stuck.is_empty())
+            || !report.not_narrowed.is_empty()
     };
     let older_got_through = report
         .older

@@ -13,7 +13,7 @@ use crate::cli::word::Word;
 use crate::cli::{Common, Outside, do_or_say, given, open_journal};
 use crate::cloud::{Clock as _, Cloud, Read as _};
 use crate::facts::PolicySummary;
-use crate::ids::IncidentId;
+use crate::ids::{IncidentId, PolicyId};
 use crate::incident::{Home, Incident};
 use crate::journal::{Backup, Event, Past, Purpose, State, Store};
 use crate::playbook::Playbook;
@@ -61,6 +61,11 @@ impl ReleaseArgs {
     /// The incident, if one is named.
     pub(super) fn incident(&self) -> Option<&IncidentId> {
         self.which.incident.as_ref()
+    }
+
+    /// Whether closed gates are overridden.
+    pub(super) fn is_forced(&self) -> bool {
+        self.force
     }
 
     /// Whether nobody is to be asked.
@@ -199,6 +204,37 @@ async fn noted_gone<C: Cloud>(
     Ok(id.clone())
 }
 
+/// A gate is closed. A way that is open again is not forgotten: whatever is minted now lives on, so the wait stops.
+pub(super) async fn stays_contained<C: Cloud>(
+    gate: &release::Closed,
+    (incident, policy): (&Incident, &PolicyId),
+    operator: &str,
+    world: &C,
+    common: &Common,
+    ui: &Ui<'_>,
+) -> Failure {
+    let stays = format!("{} stays contained: {gate}", incident.id);
+    let mut failure = Failure::new(Exit::Refused, stays);
+    let opened_again = matches!(gate, release::Closed::WaysOpen { .. });
+    if opened_again && incident.evicted.is_some() {
+        let stopped = async {
+            let mut journal = open_journal(common, &incident.id, ui).ok()?;
+            let watch = |event: &Event| ui.event(event, None);
+            let mut response = Response::new(world, &mut journal, &watch);
+            let purpose = Purpose::Release;
+            response.take_up(incident, purpose, operator, None).ok()?;
+            let mut incident = incident.clone();
+            response.stop_waiting(&mut incident, policy).await.ok()
+        };
+        failure.changed = match stopped.await {
+            Some(true) => "The deny stands. The wait was stopped: it begins anew with the next eviction.",
+            _ => "The deny stands. That the wait is to begin anew could NOT be written on the policy: do not release it before somebody has evicted them again.",
+        }
+        .to_owned();
+    }
+    failure.hint(gate.hint(incident))
+}
+
 /// Whether its wait is over by what AWS remembers; the gates are asked again before anything is done.
 fn is_due(incident: &Incident, now: Timestamp) -> bool {
     let until = incident.release_not_before();
@@ -217,8 +253,23 @@ fn has_backup(id: &IncidentId, common: &Common, ui: &Ui<'_>) -> bool {
     common.journals(ui).iter().any(has)
 }
 
+/// What this machine's journal has to give back.
+///
+/// # Errors
+/// [`Exit::Refused`], where there is nothing, or nobody to give it to.
+pub(super) fn backup_of(state: &State, id: &IncidentId) -> Result<Backup, Failure> {
+    if state.user_deleted {
+        return Err(Failure::new(
+            Exit::Refused,
+            "the user was deleted under this incident, so there is nobody to give anything back to",
+        )
+        .hint("Without `--restore` it is released all the same. A new user is a new id: give them what `quell journal verify` has the record of."));
+    }
+    state.backup.clone().ok_or_else(|| no_backup(id))
+}
+
 /// There is nothing that could be put back.
-pub(super) fn no_backup(id: &IncidentId) -> Failure {
+fn no_backup(id: &IncidentId) -> Failure {
     Failure::new(
         Exit::Refused,
         format!("this machine's journal has no backup of incident {id}, so what to give back is not known"),
@@ -252,17 +303,27 @@ async fn put_back_of<O: Outside>(
     ui: &Ui<'_>,
 ) -> Result<PutBackReport, Failure> {
     let mut journal = open_journal(common, id, ui)?;
-    let backup = journal
-        .state()
-        .backup
-        .clone()
-        .ok_or_else(|| no_backup(id))?;
+    let backup = backup_of(journal.state(), id)?;
     if let Err(gate) = release::resecured(&journal.state().attested)
         && !args.force
     {
         return Err(Failure::new(Exit::Refused, format!("nothing is given back: {gate}")).hint(
             "Do it, and say that it is done by giving access back all the same: `--force`. It is recorded.",
         ));
+    }
+    let open = memory::remembered(world.read()).await?;
+    let user = &backup.ways.user;
+    let denies = |known: &&Remembered| {
+        known.incident.user_id.as_ref() == Some(&user.id)
+            || known.incident.principal.as_ref() == Some(&user.username)
+    };
+    if let Some(other) = open.iter().find(denies).filter(|_| !args.force) {
+        let other = &other.incident.id;
+        return Err(Failure::new(
+            Exit::Refused,
+            format!("nothing is given back: the same user is denied by {other} now"),
+        )
+        .hint(format!("Release that one first: `quell release {other}`.")));
     }
     approve_by_id(args, id, "to give back what eviction took away", world, ui)?;
     ui.commit();
@@ -317,16 +378,15 @@ impl One<'_> {
             Ok(waited) => (waited, None),
             Err(gate) if args.force => (None, Some(gate)),
             Err(gate) => {
-                let stays = format!("{} stays contained: {gate}", incident.id);
-                return Err(Failure::new(Exit::Refused, stays).hint(gate.hint(&incident)));
+                let known = (&incident, &policy.id);
+                return Err(stays_contained(&gate, known, operator, world, common, ui).await);
             }
         };
         approve(args, &incident, &policy, forced_past.as_ref(), world, ui)?;
         let mut journal = open_journal(common, &incident.id, ui)?;
-        let backup = match (args.restore, &journal.state().backup) {
-            (false, _) => None,
-            (true, Some(backup)) => Some(backup.clone()),
-            (true, None) => return Err(no_backup(&incident.id)),
+        let backup = match args.restore {
+            false => None,
+            true => Some(backup_of(journal.state(), &incident.id)?),
         };
         let watch = |event: &Event| ui.event(event, None);
         let (proof, still_denied_by, still_held, restored) =
@@ -338,13 +398,18 @@ impl One<'_> {
                     .await?;
                 let question = respond::question(&incident, &policy.arn, playbook, Aim::Allowed);
                 let others = respond::others_that_deny(world.read(), &question).await;
-                let others = others.into_iter().map(|known| known.incident.id);
-                let proof = response.look(&question).await?;
+                let others: Vec<IncidentId> =
+                    others.into_iter().map(|known| known.incident.id).collect();
+                // Whom another incident denies no canary can show let in again.
+                let proof = match others.as_slice() {
+                    [] => Some(response.look(&question).await?),
+                    [_, ..] => None,
+                };
                 let restored = match &backup {
                     Some(backup) => Some(restore(&mut response, world, backup).await?),
                     None => None,
                 };
-                Ok((proof, others.collect(), still_held, restored))
+                Ok((proof, others, still_held, restored))
             })
             .await?;
         Ok(ReleasedReport {
@@ -359,9 +424,12 @@ impl One<'_> {
             }),
             still_held: still_held.iter().map(NotHeldReport::of).collect(),
             restored,
-            allowed_again: proof.overall == Overall::Shown,
+            stays_closed: incident.evicted.is_some() && !args.restore,
+            allowed_again: proof
+                .as_ref()
+                .is_some_and(|it| it.overall == Overall::Shown),
             still_denied_by,
-            accounts: report::accounts(&proof),
+            accounts: proof.iter().flat_map(report::accounts).collect(),
         })
     }
 }
@@ -376,6 +444,7 @@ fn approve<C: Cloud>(
     ui: &Ui<'_>,
 ) -> Result<(), Failure> {
     if let Some(gate) = gate {
+        let gate = human::clean(&gate.to_string());
         ui.say(&format!("FORCING a closed gate: {gate}. Sessions minted while the deny was attached come alive when it goes."));
     }
     if let Err(release::Closed::NotResecured { items }) = release::resecured(&incident.attested) {

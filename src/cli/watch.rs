@@ -8,7 +8,7 @@ use crate::cli::failure::Failure;
 use crate::cli::release::{self, ReleaseArgs};
 use crate::cli::ui::Ui;
 use crate::cli::{Common, Outside, given};
-use crate::cloud::{Clock as _, Cloud as _};
+use crate::cloud::{Clock as _, Cloud as _, Read as _};
 use crate::release::{Closed, gate};
 use crate::report::human;
 use crate::respond::evicting;
@@ -37,6 +37,10 @@ pub async fn watch<O: Outside>(
         return Err(Failure::usage("one incident is watched at a time")
             .hint("Name it: `quell watch <incident>`."));
     };
+    if args.release.is_forced() {
+        return Err(Failure::usage("what is forced is not waited for")
+            .hint(format!("Release it now: `quell release {id} --force`.")));
+    }
     // Nobody sits there when it is over.
     if !args.release.is_approved() {
         return Err(Failure::new(
@@ -47,6 +51,7 @@ pub async fn watch<O: Outside>(
     }
     let world = common.connect(outside).await?;
     let (clock, began) = (world.clock(), world.clock().now());
+    let mut looked = false;
     loop {
         let known = given::incident(&world, id).await?;
         let meanwhile = evicting::meanwhile(&world, &known.incident).await;
@@ -54,11 +59,22 @@ pub async fn watch<O: Outside>(
         let until = match gate(&known.incident, &meanwhile, now) {
             Ok(_) => break,
             Err(Closed::TooEarly { wait }) => wait.until,
+            // It may pass: whoever watches for hours does not give up for a network that was away for a moment.
+            Err(Closed::CannotLook { why }) if looked => {
+                ui.say(&format!("note: {}; asking again.", human::clean(&why)));
+                now + ASK_EVERY
+            }
             Err(closed) => {
-                let stays = format!("{id} stays contained: {closed}");
-                return Err(Failure::new(Exit::Refused, stays).hint(closed.hint(&known.incident)));
+                let known = (&known.incident, &known.policy.id);
+                let operator = world.read().caller().await?.arn;
+                ui.progress_over();
+                return Err(release::stays_contained(
+                    &closed, known, &operator, &world, common, ui,
+                )
+                .await);
             }
         };
+        looked = true;
         let ask_again = until.min(now + ASK_EVERY);
         while clock.now() < ask_again {
             let now = clock.now();

@@ -29,7 +29,7 @@ use crate::incident::{
     SESSIONS_AFTER, decode, encode,
 };
 use crate::policy::document::{Condition, Document, DocumentError, Effect, Statement, Words};
-use crate::policy::{self, MOST_CHARACTERS, USER_ID, USERID};
+use crate::policy::{self, MOST_CHARACTERS, TOKEN_ISSUE_TIME, USER_ID, USERID};
 
 /// The policy's description, for people who meet it in the console.
 pub const DESCRIPTION: &str = "Made by quell. Denies nobody until `quell contain` writes an incident into it; its tags say which. Take it away with `quell prepare disarm`.";
@@ -85,10 +85,31 @@ impl Entry {
     /// Whether the document denies it: all of it, while it is open; and any of it, once it is not to be denied any more.
     pub fn is_denied(&self) -> bool {
         let whole = match self.standing {
-            Standing::Open => self.wanted() == self.statements,
+            Standing::Open => self.wanted() == self.statements || self.is_denied_before(),
             Standing::Leaving | Standing::Released => true,
         };
         whole && !self.statements.is_empty()
+    }
+
+    /// Of somebody who may work again: whether the document denies every session of before the wait for the release, from
+    /// whichever moment on it lets others through. Until it has the moment of the tags, nobody is let in whom the proof is
+    /// about.
+    fn is_denied_before(&self) -> bool {
+        if self.incident.sessions_after.is_none() {
+            return false;
+        }
+        let conditions = self.statements.iter().flat_map(|it| &it.conditions);
+        let moment = conditions
+            .filter(|condition| condition.key == TOKEN_ISSUE_TIME)
+            .find_map(|condition| condition.values.first()?.parse().ok());
+        let as_it_stands = Incident {
+            sessions_after: moment,
+            ..self.incident.clone()
+        };
+        let deny = as_it_stands.deny();
+        let began = self.incident.clock_began();
+        deny.is_ok_and(|deny| deny.statements == self.statements)
+            && moment.is_none_or(|moment| began.is_some_and(|began| began <= moment))
     }
 
     /// Whether anything of it is in the document.

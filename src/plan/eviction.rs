@@ -45,7 +45,7 @@ impl Eviction {
     }
 
     /// With what TEAM has given for a time: it is closed like everything else.
-    pub fn without_grants<'a>(mut self, grants: impl IntoIterator<Item = &'a TeamRequest>) -> Self {
+    pub fn without_grants(mut self, grants: &[TeamRequest]) -> Self {
         for request in grants {
             let is_granted = |way: &&Way| match way {
                 Way::Assignment {
@@ -93,6 +93,12 @@ pub fn reach(ways: &Ways) -> BTreeSet<AccountId> {
     let entitled = ways.entitlements.iter().chain(&ways.inherited_entitlements);
     let entitled = entitled.map(|entitled| &entitled.entitlement.account);
     assigned.chain(entitled).cloned().collect()
+}
+
+/// Whether account access manager lets them into an account.
+pub fn is_entitled_in(ways: &Ways, account: &AccountId) -> bool {
+    let mut entitled = ways.entitlements.iter().chain(&ways.inherited_entitlements);
+    entitled.any(|entitled| entitled.entitlement.account == *account)
 }
 
 /// The permission sets with which they can enter an account.

@@ -168,7 +168,7 @@ pub(super) fn opened(
     principal: &Principal,
     playbook: &Playbook,
 ) -> Incident {
-    Incident {
+    let new = Incident {
         principal: Some(principal.username.clone()),
         user_id: principal.user_id.known().cloned(),
         session_names: principal.session_names.clone(),
@@ -181,8 +181,29 @@ pub(super) fn opened(
         margin: Some(playbook.release.margin),
         permission_sets: held(facts),
         in_management: held_in_management(facts),
+        entitled_in_management: is_entitled_in_management(facts),
         ..Incident::bare(id, Home::Own)
-    }
+    };
+    // Whoever was evicted under another incident has nothing that could be read any more, and sessions all the same.
+    let of_them = |other: &Incident| new.user_id.is_some() && other.user_id == new.user_id;
+    let earlier = remembered(facts).into_iter().filter(of_them);
+    let earlier: Vec<Incident> = earlier.collect();
+    earlier.iter().fold(new, |mut new, other| {
+        let here = |account: &&AccountId| {
+            let under = facts.under_target.as_ref();
+            under.is_none_or(|under| under.contains(*account))
+        };
+        new.accounts
+            .extend(other.accounts.iter().filter(here).cloned());
+        new.permission_sets
+            .extend(other.permission_sets.iter().cloned());
+        new.in_management
+            .extend(other.in_management.iter().cloned());
+        new.longest_session = new.longest_session.max(other.longest_session);
+        new.reaches_management |= other.reaches_management;
+        new.entitled_in_management |= other.entitled_in_management;
+        new
+    })
 }
 
 /// An open incident with what the new survey adds: a release must wait for whatever either of them saw. What a writer
@@ -194,17 +215,7 @@ pub(super) fn taken_up(
     playbook: &Playbook,
 ) -> Incident {
     // Once evicted they have nothing that could be read, and how long their sessions live was read before.
-    let nothing_left = facts
-        .directory
-        .assignments
-        .known()
-        .is_some_and(BTreeSet::is_empty)
-        && facts
-            .directory
-            .entitlements
-            .known()
-            .is_some_and(BTreeSet::is_empty);
-    if incident.evicted.is_none() || !nothing_left {
+    if incident.evicted.is_none() || !has_nothing(facts) {
         incident.longest_session = incident
             .longest_session
             .max(Some(principal.session.longest));
@@ -215,6 +226,7 @@ pub(super) fn taken_up(
     incident.reaches_management |= principal.reaches_management;
     incident.permission_sets.extend(held(facts));
     incident.in_management.extend(held_in_management(facts));
+    incident.entitled_in_management |= is_entitled_in_management(facts);
     incident
         .principal
         .get_or_insert_with(|| principal.username.clone());
@@ -224,6 +236,30 @@ pub(super) fn taken_up(
     incident.opened.get_or_insert(facts.asked_at);
     incident.margin.get_or_insert(playbook.release.margin);
     incident
+}
+
+/// Every incident that AWS remembers.
+fn remembered(facts: &Facts) -> Vec<Incident> {
+    let own = facts.remembered.iter().filter_map(Incident::recall);
+    let armed = facts.armed.known().and_then(Option::as_ref);
+    let ledger = armed.and_then(|armed| Ledger::read(armed).ok());
+    let entered = ledger.iter().flat_map(Ledger::entries);
+    own.chain(entered.map(|entry| entry.incident.clone()))
+        .collect()
+}
+
+/// Whether nothing lets the principal in now.
+pub(super) fn has_nothing(facts: &Facts) -> bool {
+    let directory = &facts.directory;
+    let nothing = directory
+        .assignments
+        .known()
+        .is_some_and(BTreeSet::is_empty);
+    nothing
+        && directory
+            .entitlements
+            .known()
+            .is_some_and(BTreeSet::is_empty)
 }
 
 /// The permission sets that the principal holds.
@@ -238,6 +274,12 @@ fn held_in_management(facts: &Facts) -> BTreeSet<PermissionSetArn> {
         .filter(|assignment| assignment.account == facts.organization.management)
         .map(|assignment| assignment.permission_set.clone());
     there.collect()
+}
+
+/// Whether account access manager lets them into the management account.
+fn is_entitled_in_management(facts: &Facts) -> bool {
+    let mut entitled = facts.directory.entitlements.known().into_iter().flatten();
+    entitled.any(|entitlement| entitlement.account == facts.organization.management)
 }
 
 /// The accounts that the principal can enter and that the deny will cover.

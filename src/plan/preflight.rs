@@ -221,6 +221,9 @@ fn warnings(facts: &Facts, plan: &Plan) -> Vec<String> {
             others.join(", ")
         ));
     }
+    if let Some(moment) = plan.incident.lapses {
+        warnings.push(format!("The deny ENDS BY ITSELF at {moment}, whether or not anybody looks: it is for a drill, and no containment."));
+    }
     if plan.principal.reaches_management {
         warnings.push(format!(
             "NOT CONTAINED in the management account {}: the user can enter it, and no service control policy applies there. `quell evict {} --management` refuses them there.",

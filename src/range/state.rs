@@ -16,8 +16,9 @@ use crate::range::team::Team;
 use crate::range::users::IamUser;
 use crate::rates;
 
-/// The organization, its directory, everybody's sessions, and what was called.
-#[derive(Debug)]
+/// The organization, its directory, everybody's sessions, and what was called. A copy goes its own way: many ends of one
+/// beginning.
+#[derive(Debug, Clone)]
 pub struct State {
     /// The time there.
     pub now: Timestamp,

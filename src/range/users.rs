@@ -77,6 +77,20 @@ pub(super) fn user_behind<'a>(state: &'a State, session: &Session) -> Option<&'a
     state.accounts.get(&session.account)?.users.get(name)
 }
 
+/// The operations about one user. What else there is must not be answered as if the user were missing.
+const OF_ONE: [&str; 10] = [
+    "GetUser",
+    "ListAccessKeys",
+    "UpdateAccessKey",
+    "GetLoginProfile",
+    "DeleteLoginProfile",
+    "ListAttachedUserPolicies",
+    "ListUserPolicies",
+    "GetUserPolicy",
+    "PutUserPolicy",
+    "DeleteUserPolicy",
+];
+
 /// Answers the operations of IAM about users, in the account of whoever asks.
 pub(super) fn perform(
     state: &mut State,
@@ -96,6 +110,9 @@ pub(super) fn perform(
         return Ok(format!(
             "<IsTruncated>false</IsTruncated><Users>{shown}</Users>"
         ));
+    }
+    if !OF_ONE.contains(&asked.operation.as_str()) {
+        return Err(unsupported(asked));
     }
     // Without a name it is about the caller, if they are a user.
     let name = match asked.text("UserName") {

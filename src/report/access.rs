@@ -120,6 +120,8 @@ pub struct EvictReport {
     pub not_held: Vec<NotHeldReport>,
     /// TEAM's requests that can still give access.
     pub team_requests: Vec<TeamRequest>,
+    /// Whether something else that was asked for is not done: the user deleted, TEAM's requests revoked.
+    pub undone: bool,
     /// Whether SCIM has disabled the user; `null` where it was not asked to.
     pub user_disabled: Option<bool>,
     /// Whether the user was deleted.
@@ -261,6 +263,7 @@ impl EvictReport {
             held_by: incident.held_by.clone(),
             not_held: Vec::new(),
             team_requests: Vec::new(),
+            undone: false,
             user_disabled: None,
             user_deleted: false,
             by_hand: Vec::new(),

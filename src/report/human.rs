@@ -487,7 +487,7 @@ pub fn release(report: &ReleaseReport) -> String {
             ),
         };
         if let Some(waited) = &released.waited {
-            let _ = writeln!(text, "  It waited {}.", waited.derivation);
+            let _ = writeln!(text, "  It waited {}.", clean(&waited.derivation));
         }
         for held in &released.still_held {
             let _ = writeln!(
@@ -497,10 +497,17 @@ pub fn release(report: &ReleaseReport) -> String {
                 clean(&held.why)
             );
         }
+        if released.stays_closed {
+            let _ = writeln!(
+                text,
+                "  What eviction took away stays closed. To give it back, on the machine that evicted: quell release {id} --restore"
+            );
+        }
         if let Some(restored) = &released.restored {
             text.push_str(&access::restored(restored));
         }
         if let Some(gate) = &released.forced_past {
+            let gate = clean(&gate.to_string());
             let _ = writeln!(text, "FORCED past a closed gate: {gate}.");
         }
         text.push_str(&accounts(&released.accounts));

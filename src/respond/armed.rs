@@ -261,7 +261,10 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
         self.settled(step, outcome, policy)
     }
 
-    async fn look_at(&self, policy: &PolicyId) -> Result<(ArmedPolicy, Ledger), Stopped> {
+    pub(super) async fn look_at(
+        &self,
+        policy: &PolicyId,
+    ) -> Result<(ArmedPolicy, Ledger), Stopped> {
         look_at(self.cloud.read(), policy).await
     }
 }

@@ -7,7 +7,9 @@
 use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
-use crate::cloud::{ChangeAccess as _, Clock as _, Cloud, Read, Scim, Trouble};
+use crate::cloud::{
+    ChangeAccess as _, Clock as _, Cloud, Lookup, Read, Scim, Trouble, TroubleKind,
+};
 use crate::contain::{Outcome, settle};
 use crate::evict::{self, Whose};
 use crate::facts::{Instance, Known, TeamRequest, Way, Ways};
@@ -65,25 +67,41 @@ enum Direction {
     Reopen,
 }
 
-/// Where the user of an incident is; `None` if the directory has no such user.
+/// Where the user of an incident is; `None` if the directory has nobody whom its deny is about. Somebody of the same name
+/// under another id is whom a synchronization has made anew: their sessions are named alike.
 ///
 /// # Errors
-/// [`SurveyError`].
+/// [`SurveyError`], also where nobody remembers whom the incident denies.
 pub async fn user_of(
     read: &impl Read,
     incident: &Incident,
 ) -> Result<(Instance, Option<UserId>), SurveyError> {
     let organization = survey::organization(read).await?;
     let instance = survey::instance(read, &organization).await?;
-    let user = match (&incident.user_id, &incident.principal) {
-        (Some(id), _) => Some(id.clone()),
-        (None, Some(name)) => {
-            let by = crate::cloud::Lookup::Username;
-            read.find_user(&instance, by, name.as_str()).await?
+    if let Some(id) = &incident.user_id
+        && read.user(&instance, id).await?.is_some()
+    {
+        return Ok((instance, Some(id.clone())));
+    }
+    let mut names: Vec<&str> = incident
+        .session_names
+        .iter()
+        .map(SessionName::as_str)
+        .collect();
+    names.extend(incident.principal.as_ref().map(Username::as_str));
+    if names.is_empty() && incident.user_id.is_none() {
+        return Err(SurveyError::Trouble(Trouble {
+            operation: "organizations:ListTagsForResource",
+            kind: TroubleKind::Refused,
+            detail: "nobody remembers whom the incident denies".to_owned(),
+        }));
+    }
+    for name in names {
+        if let Some(id) = read.find_user(&instance, Lookup::Username, name).await? {
+            return Ok((instance, Some(id)));
         }
-        (None, None) => None,
-    };
-    Ok((instance, user))
+    }
+    Ok((instance, None))
 }
 
 /// What a release must know of the directory now. What cannot be read is unknown, and keeps a gate closed.
@@ -91,6 +109,7 @@ pub async fn meanwhile<C: Cloud>(cloud: &C, incident: &Incident) -> Meanwhile {
     let read = cloud.read();
     let unknown = |why: String| Meanwhile {
         open: Known::Unknown(why),
+        unread: None,
         permission_sets: Default::default(),
         grants: Vec::new(),
     };
@@ -102,24 +121,25 @@ pub async fn meanwhile<C: Cloud>(cloud: &C, incident: &Incident) -> Meanwhile {
         None => Ok(None),
         Some(user) => survey::ways(read, cloud.clock(), &instance, user).await,
     };
+    let ways = match ways {
+        Ok(ways) => ways,
+        Err(trouble) => return unknown(trouble.to_string()),
+    };
+    let mut unread = ways.as_ref().and_then(unread);
     let grants = match (&ways, &incident.team_table) {
-        (Ok(Some(ways)), Some(table)) => grants(read, &instance, table, ways).await,
-        (Ok(_) | Err(_), _) => Ok(Vec::new()),
+        (Some(ways), Some(table)) => team_requests(read, &instance, table, ways).await,
+        (_, None) | (None, _) => Ok(Vec::new()),
     };
-    let permission_sets =
-        survey::permission_sets(read, &instance, incident.permission_sets.iter()).await;
-    let (open, grants) = match (ways, grants) {
-        (Ok(ways), Ok(grants)) => {
-            let open: Vec<Way> = ways.iter().flat_map(each).collect();
-            let unread = ways.as_ref().and_then(unread).filter(|_| open.is_empty());
-            (unread.map_or(Known::Known(open), Known::Unknown), grants)
-        }
-        (Err(trouble), _) | (_, Err(trouble)) => (Known::Unknown(trouble.to_string()), Vec::new()),
-    };
+    let grants = grants.unwrap_or_else(|trouble| {
+        unread.get_or_insert(trouble.to_string());
+        Vec::new()
+    });
+    let sets = incident.permission_sets.iter();
     Meanwhile {
-        open,
-        permission_sets,
-        grants,
+        open: Known::Known(ways.iter().flat_map(each).collect()),
+        unread,
+        permission_sets: survey::permission_sets(read, &instance, sets).await,
+        grants: grants.into_iter().filter(may_give).collect(),
     }
 }
 
@@ -131,28 +151,39 @@ fn unread(ways: &Ways) -> Option<String> {
     }
 }
 
-/// TEAM's requests of a user that can still give access.
+/// TEAM's requests of a user, of any status.
 ///
 /// # Errors
-/// [`Trouble`], when the table cannot be read.
-pub async fn grants(
+/// [`Trouble`], when the table cannot be read; also without an e-mail address, by which TEAM knows people.
+pub async fn team_requests(
     read: &impl Read,
     instance: &Instance,
     table: &str,
     ways: &Ways,
 ) -> Result<Vec<TeamRequest>, Trouble> {
     let Some(email) = &ways.user.email else {
-        return Ok(Vec::new());
+        return Err(Trouble {
+            operation: "dynamodb:Query",
+            kind: TroubleKind::Refused,
+            detail: "TEAM knows people by their e-mail address, and the user has none".to_owned(),
+        });
     };
-    let requests = read.team_requests(instance, table, email).await?;
-    // As TEAM spells them (aws-facts §14).
-    const OPEN: [&str; 4] = ["pending", "approved", "scheduled", "in progress"];
-    let open = |request: &TeamRequest| OPEN.contains(&request.status.as_str());
-    Ok(requests.into_iter().filter(open).collect())
+    let mut requests = read.team_requests(instance, table, email).await?;
+    // TEAM spells what it got from its own sign-in, which writes some in lower case (aws-facts §3).
+    let lower = email.to_lowercase();
+    if lower != *email {
+        requests.extend(read.team_requests(instance, table, &lower).await?);
+    }
+    Ok(requests)
+}
+
+/// Whether a request can still give access, by its status as TEAM spells it (aws-facts §14).
+pub fn may_give(request: &TeamRequest) -> bool {
+    ["pending", "approved", "scheduled", "in progress"].contains(&request.status.as_str())
 }
 
 impl<C: Cloud, S: Store> Response<'_, C, S> {
-    /// Closes every way, reads whether any is left, and writes that none is on the policy. Where not all could be read,
+    /// Closes every way that was [backed up](Self::back_up), reads whether any is left, and writes that none is on the policy. Where not all could be read,
     /// somebody must answer for the rest.
     ///
     /// # Errors
@@ -168,20 +199,29 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
         let (read, clock) = (self.cloud.read(), self.cloud.clock());
         let user = &eviction.ways.user.id;
         let step = StepName::RecordEviction;
-        let sets = eviction.ways.permission_sets.keys().cloned();
-        incident.permission_sets.extend(sets);
         let longest = eviction.session.as_ref().map(|session| session.longest);
-        incident.longest_session = incident.longest_session.max(longest);
+        let learn = |incident: &mut Incident| {
+            let sets = eviction.ways.permission_sets.keys().cloned();
+            incident.permission_sets.extend(sets);
+            incident.longest_session = incident.longest_session.max(longest);
+        };
         let (mut closed, mut stuck) = (Vec::new(), Vec::new());
         if !eviction.steps.is_empty() {
             // Sessions may have been minted until now. And what their longest is cannot be read any more when it is done:
             // so both are written before.
-            incident.evicted = None;
-            self.remember(incident, policy, step).await?;
-            self.record(Event::BackedUp {
-                ways: Box::new(eviction.ways.clone()),
-                temporary: eviction.temporary.clone(),
-            })?;
+            let waiting = incident.evicted.is_some();
+            learn(incident);
+            let written = self.stop_waiting(incident, policy).await?;
+            if waiting && !written {
+                // Closed, nothing would keep a release from counting from the earlier eviction: open, they do.
+                return Ok(Evicted {
+                    closed,
+                    stuck,
+                    left: eviction.steps.clone(),
+                    unread: None,
+                    recorded: false,
+                });
+            }
             let whose = Whose { instance, user };
             (closed, stuck) = self.walk(Direction::Close, whose, &eviction.steps).await?;
         }
@@ -192,9 +232,17 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
         let mut recorded = true;
         if left.is_empty() && unread.is_none() {
             let now = whole_second(clock.now());
-            incident.evicted.get_or_insert(now);
             self.record(Event::Evicted)?;
-            recorded = self.remember(incident, policy, step).await?;
+            let nothing_closed = closed.is_empty();
+            let apply = |incident: &mut Incident| {
+                learn(incident);
+                match incident.evicted {
+                    Some(_) if nothing_closed => {}
+                    // Of two who evicted at once, the later.
+                    before => incident.evicted = before.max(Some(now)),
+                }
+            };
+            recorded = self.remember(incident, policy, step, apply).await?;
         }
         Ok(Evicted {
             closed,
@@ -202,6 +250,20 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
             left,
             unread,
             recorded,
+        })
+    }
+
+    /// Records what the user can enter, before anything of it is taken away.
+    ///
+    /// # Errors
+    /// [`Stopped::Journal`].
+    pub fn back_up(&mut self, eviction: &Eviction) -> Result<(), Stopped> {
+        if eviction.steps.is_empty() {
+            return Ok(());
+        }
+        self.record(Event::BackedUp {
+            ways: Box::new(eviction.ways.clone()),
+            temporary: eviction.temporary.clone(),
         })
     }
 
@@ -215,10 +277,12 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
         policy: &PolicyId,
     ) -> Result<bool, Stopped> {
         let now = whole_second(self.cloud.clock().now());
-        incident.evicted.get_or_insert(now);
         self.record(Event::Evicted)?;
-        self.remember(incident, policy, StepName::RecordEviction)
-            .await
+        let step = StepName::RecordEviction;
+        let apply = |incident: &mut Incident| {
+            incident.evicted.get_or_insert(now);
+        };
+        self.remember(incident, policy, step, apply).await
     }
 
     /// Sets TEAM's requests to `revoked`; those that can still give access afterwards. TEAM takes back what it gave in its
@@ -310,9 +374,11 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
             by: by.to_owned(),
             evidence,
         })?;
-        incident.attested.insert(item.clone());
-        self.remember(incident, policy, StepName::RecordEviction)
-            .await
+        let step = StepName::RecordEviction;
+        let apply = |incident: &mut Incident| {
+            incident.attested.insert(item.clone());
+        };
+        self.remember(incident, policy, step, apply).await
     }
 
     /// Opens again what the backup has and is not open.

@@ -42,11 +42,27 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
         let read = self.cloud.read();
         let step = StepName::RecordEviction;
         // Before the first is written: whoever releases from another machine must know where to look.
-        incident.held_by.extend(sets);
-        self.remember(incident, policy, step).await?;
+        let sets: Vec<PermissionSetArn> = sets.into_iter().collect();
+        let apply = |incident: &mut Incident| {
+            incident.held = None;
+            incident.held_by.extend(sets.iter().cloned());
+        };
         let mut not_held = Vec::new();
+        if !self.remember(incident, policy, step, apply).await? {
+            let why = "that it is to be written could not be noted on the policy";
+            for set in &sets {
+                self.not_held(set, why.to_owned(), &mut not_held)?;
+            }
+            return Ok(not_held);
+        }
         for set in incident.held_by.clone() {
-            let Ok(deny) = incident.deny() else { continue };
+            let deny = match incident.deny() {
+                Ok(deny) => deny,
+                Err(nothing) => {
+                    self.not_held(&set, nothing.to_string(), &mut not_held)?;
+                    continue;
+                }
+            };
             let current = match read.inline_policy(instance, &set).await {
                 Ok(current) => current,
                 Err(trouble) => {
@@ -54,16 +70,6 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
                     continue;
                 }
             };
-            // Nobody has it there any more: AWS has deleted its role, and no session of it can do anything (aws-facts §3).
-            let gone = read.assigned(instance, management, &set).await;
-            if gone.is_ok_and(|assigned| assigned.is_empty()) {
-                self.record(Event::Held {
-                    permission_set: set,
-                    denies: true,
-                    found: true,
-                })?;
-                continue;
-            }
             let already = denies(current.as_deref(), &deny);
             // What an earlier run has written there is not what it should be: it is written anew.
             let others = match &current {
@@ -79,7 +85,7 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
                 }
             };
             let why = self
-                .write_inline(instance, management, &set, current, content)
+                .write_inline(instance, management, &set, (current, content), true)
                 .await?;
             let why = match why {
                 Some(why) => Some(why),
@@ -101,8 +107,8 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
         }
         if not_held.is_empty() && !incident.held_by.is_empty() {
             let now = whole_second(self.cloud.clock().now());
-            incident.held.get_or_insert(now);
-            self.remember(incident, policy, step).await?;
+            self.remember(incident, policy, step, |it| it.held = Some(now))
+                .await?;
         }
         Ok(not_held)
     }
@@ -164,9 +170,7 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
             };
             let recorded = self.journal.state().held.get(set).cloned();
             let content = match (recorded, &current) {
-                (Some(hold), _) if hold.written == current && hold.written != hold.before => {
-                    Ok(hold.before)
-                }
+                (Some(hold), _) if hold.written == current => Ok(hold.before),
                 (_, None) => Ok(None),
                 (_, Some(current)) => without(current, &incident.id),
             };
@@ -179,7 +183,7 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
             };
             let found = content == current;
             let why = self
-                .write_inline(instance, management, set, current, content)
+                .write_inline(instance, management, set, (current, content), false)
                 .await?;
             match why {
                 None => self.record(Event::Held {
@@ -194,14 +198,15 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
     }
 
     /// Writes, if there is anything to write, and provisions in any case: an earlier run may have stopped between the two.
+    /// Where there is nothing to provision to, AWS refuses to.
     /// Why it is not so, if it is not.
     async fn write_inline(
         &mut self,
         instance: &Instance,
         management: &AccountId,
         set: &PermissionSetArn,
-        from: Option<String>,
-        to: Option<String>,
+        (from, to): (Option<String>, Option<String>),
+        denies: bool,
     ) -> Result<Option<String>, Stopped> {
         let (read, change, clock) = (self.cloud.read(), self.cloud.change(), self.cloud.clock());
         let same = from == to;
@@ -209,6 +214,7 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
             permission_set: set.clone(),
             from,
             to: to.clone(),
+            denies,
         })?;
         if !same {
             let to = to.as_deref();
@@ -217,8 +223,20 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
                 return Ok(Some(why));
             }
         }
+        // Nobody has it there: there is no role, and whoever is given it gets it as it is then. A request that an earlier
+        // run left under way may end meanwhile, so it is asked again before it counts as a failure.
+        let is_there = async || {
+            let assigned = read.assigned(instance, management, set).await;
+            assigned.map_or(true, |assigned| !assigned.is_empty())
+        };
+        if !is_there().await {
+            return Ok(None);
+        }
         let provisioned = evict::provision(read, change, clock, instance, set, management).await;
-        Ok(not_done(&provisioned))
+        match not_done(&provisioned) {
+            Some(why) if is_there().await => Ok(Some(why)),
+            Some(_) | None => Ok(None),
+        }
     }
 
     fn not_held(

@@ -57,6 +57,8 @@ impl Remembered {
     /// [`Trouble`], when AWS did not answer.
     pub async fn keeps_somebody_out(&self, read: &impl Read) -> Result<bool, Trouble> {
         match &self.entered {
+            // Inline policies in the management account refuse them whatever the SCP is attached to.
+            _ if !self.incident.held_by.is_empty() => Ok(true),
             None => Ok(!read.targets(&self.policy.id).await?.is_empty()),
             Some(entered) => Ok(entered.standing == Standing::Open || entered.in_document),
         }

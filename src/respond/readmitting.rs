@@ -4,17 +4,18 @@
 use futures_util::stream::{self, StreamExt as _};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::cloud::{Canaries, Clock as _, Cloud, Probed};
+use crate::cloud::{Canaries, Clock as _, Cloud, Probed, Read as _};
 use crate::contain;
 use crate::facts::PolicySummary;
 use crate::ids::*;
+use crate::incident::armed::Standing;
 use crate::incident::{Home, Incident};
 use crate::journal::{Event, Store};
 use crate::plan::StepName;
 use crate::playbook::Playbook;
 use crate::policy::document::Document;
 use crate::respond::holding::NotHeld;
-use crate::respond::{self, Response, Stopped, whole_second};
+use crate::respond::{self, Response, Stopped, armed, whole_second};
 use crate::verify::{Aim, Proof};
 
 /// So many accounts are entered at once.
@@ -102,8 +103,21 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
         sessions_after: Timestamp,
     ) -> Result<(), Stopped> {
         let (read, change, clock) = (self.cloud.read(), self.cloud.change(), self.cloud.clock());
+        let there = read.tags(policy).await.map_err(Stopped::Read)?;
+        *incident = incident.as_of(&Incident::of_tags(incident, &there));
         incident.sessions_after = Some(sessions_after);
         let tags = incident.tags();
+        if incident.home == Home::Armed {
+            // Whom it denies is in the very tag that says whether it is open: a release meanwhile is not undone by it.
+            let (_, ledger) = self.look_at(policy).await?;
+            let entry = ledger.entry(&incident.id);
+            if !entry.is_some_and(|entry| entry.standing == Standing::Open) {
+                return Err(Stopped::Armed(armed::Discord::Released));
+            }
+            if tags.is_empty() {
+                return Err(Stopped::Armed(armed::Discord::Full));
+            }
+        }
         let step = StepName::RecordEviction;
         self.record(Event::Started { step })?;
         let outcome = contain::tag(read, change, clock, policy, &tags).await;

@@ -77,6 +77,13 @@ pub(super) async fn drill<O: Outside>(
         return Err(Failure::usage("a live drill needs a user"));
     };
     ui.say(&human::plan(&PlanReport::of(&prepared, world.practice())));
+    if let Some(other) = prepared.plan.others.first() {
+        return Err(Failure::new(
+            Exit::Refused,
+            format!("the user is denied by {other} already: a drill could not tell its deny from that one"),
+        )
+        .hint("Drill with a user who is there for it, and whom nobody has contained."));
+    }
     if !prepared.preflight.refusals.is_empty() {
         return Err(Failure::refused(&prepared.preflight.refusals));
     }

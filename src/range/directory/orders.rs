@@ -40,6 +40,8 @@ pub struct Order {
     pub updates: BTreeSet<AccountId>,
     /// How it ended: `None` while it is under way, a reason when it failed.
     pub ended: Option<Result<(), String>>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
 }
 
 /// What an order is for.
@@ -173,6 +175,7 @@ pub(in crate::range) fn finish(state: &mut State, id: &str) {
     let found = state.directory.orders.iter_mut();
     for order in found.filter(|order| order.id == id) {
         order.ended = Some(ended.map_err(str::to_owned));
+        order.ended_at = Some(state.now);
     }
 }
 
@@ -283,6 +286,7 @@ fn place(state: &mut State, what: Ordered, updates: BTreeSet<AccountId>) -> Resu
         what,
         updates,
         ended: None,
+        ended_at: None,
     };
     let running = || {
         let orders = state.directory.orders.iter();

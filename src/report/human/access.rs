@@ -75,12 +75,12 @@ pub fn evict(report: &EvictReport) -> String {
     }
     let open = report.left.len();
     let _ = match report.evicted {
-        Some(moment) if open == 0 => writeln!(
+        Some(moment) if open == 0 && report.unread.is_none() => writeln!(
             text,
             "{who} is evicted: no way to new sessions is left (incident {id}, since {}).",
             second(moment)
         ),
-        None if open == 0 => writeln!(
+        Some(_) | None if open == 0 => writeln!(
             text,
             "{who} has no way to new sessions that could be read, and NOT ALL could be (incident {id}): {}. Look there, then: quell evict {id} --attest {NO_WAY_LEFT} --by <your name>",
             clean(report.unread.as_deref().unwrap_or_default())
