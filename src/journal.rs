@@ -405,9 +405,10 @@ impl State {
                 self.steps.clear();
                 self.ways.clear();
                 self.touched.clear();
-                self.purpose = match event {
-                    Event::TakenUp { purpose, .. } => Some(*purpose),
-                    _ => None,
+                self.purpose = if let Event::TakenUp { purpose, .. } = event {
+                    Some(*purpose)
+                } else {
+                    None
                 };
                 self.released = false;
             }

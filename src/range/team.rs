@@ -1,7 +1,7 @@
 //! TEAM on the range: temporary elevated access, which gives out assignments at the time somebody asked for and takes
 //! them away again (aws-facts §14).
 //!
-//! TEAM remembers requests in a DynamoDB table of its own account and Region ([`dynamo`](super::dynamo) answers for it)
+//! TEAM remembers requests in a DynamoDB table of its own account and Region (`dynamo` answers for it)
 //! and watches that table: a request that is set to `revoked` there loses its assignment some seconds later.
 
 use std::collections::BTreeMap;

@@ -4,6 +4,8 @@
 //! A journal's lines are written between the calls, so a death before a call is a death after its record, and a death
 //! after the call one before its outcome is recorded.
 
+pub(crate) mod ways;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 

@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use quell::cli::exit::Exit;
 use quell::range::build::HERO;
-use quell::range::state::Wrong;
+use quell::range::state::{Inline, Wrong};
 use serde_json::Value;
 
 use crate::practice::Practice;
@@ -471,4 +471,94 @@ async fn scim_disables_the_user_after_their_sessions_are_ended_and_its_token_is_
         .await
         .expect(Exit::Partly)
         .says("it answers with status 401");
+}
+/// The text of the inline policy that AdministratorAccess has.
+fn inline(practice: &Practice) -> Option<String> {
+    practice.range.with(|state| {
+        let mut sets = state.directory.sets.values();
+        let set = sets.find(|set| set.name == "AdministratorAccess").unwrap();
+        set.inline.as_ref().map(|inline| inline.text.clone())
+    })
+}
+
+fn write_inline(practice: &Practice, text: &str) {
+    practice.range.with(|state| {
+        let mut sets = state.directory.sets.values_mut();
+        let set = sets.find(|set| set.name == "AdministratorAccess").unwrap();
+        set.inline = Some(Inline::parse(text).unwrap());
+    });
+}
+
+#[tokio::test]
+async fn what_somebody_writes_into_the_inline_policy_meanwhile_is_there_after_the_release() {
+    const FIRST: &str = r#"{"Statement":[{"Effect":"Deny","Action":"iam:*",  "Resource":"*"}],"Version":"2012-10-17"}"#;
+    const SECOND: &str = r#"{"Statement":[{"Effect":"Deny","Action":"kms:*",  "Resource":"*"}],"Version":"2012-10-17"}"#;
+    for ours_stays in [false, true] {
+        let practice = Practice::with(|blueprint| blueprint.extras.management = true);
+        write_inline(&practice, FIRST);
+        practice.quell(&format!("contain {HERO} --yes")).await;
+        let id = practice.incident().await;
+        let evict = format!("evict {id} --yes --management");
+        practice.quell(&evict).await.expect(Exit::Done);
+        let held = inline(&practice).unwrap();
+        assert_ne!(held, FIRST);
+        // A deployment writes the whole policy anew; or somebody adds to what they find.
+        let written = match ours_stays {
+            true => held.replace("iam:*", "kms:*"),
+            false => SECOND.to_owned(),
+        };
+        write_inline(&practice, &written);
+        practice.quell(&evict).await.expect(Exit::Done);
+        practice.range.advance(SignedDuration::from_hours(13));
+        practice
+            .quell(&format!("release {id} --yes"))
+            .await
+            .expect(Exit::Done);
+        assert_eq!(inline(&practice).as_deref(), Some(SECOND), "{ours_stays}");
+    }
+}
+
+/// Everything that is in TagResource's way, until it is said otherwise.
+fn tags_cannot_be_written(practice: &Practice) {
+    let code = "AccessDeniedException".to_owned();
+    practice.goes_wrong(
+        "organizations:TagResource",
+        9_999,
+        Wrong::Error { status: 400, code },
+    );
+}
+
+#[tokio::test]
+async fn a_way_that_opened_again_stays_open_while_the_clock_cannot_be_stopped() {
+    let practice = Practice::new();
+    let id = contained(&practice).await;
+    practice.evict(&id).await;
+    practice.range.advance(SignedDuration::from_hours(12));
+    // Somebody gives access again, and half an hour later it is noticed.
+    practice.range.with(|state| {
+        let hero = crate::stories::hero(state);
+        let mut groups = state.directory.groups.keys();
+        let group = groups.next().unwrap().clone();
+        let user = state.directory.users.get_mut(&hero).unwrap();
+        user.groups.insert(group);
+    });
+    practice.range.advance(SignedDuration::from_mins(20));
+    tags_cannot_be_written(&practice);
+    practice
+        .quell(&format!("evict {id} --yes"))
+        .await
+        .expect(Exit::Partly);
+    practice.range.with(|state| state.mishaps.clear());
+    // Sessions of until then may live for hours: the wait that began with the first eviction is not theirs.
+    practice.range.advance(SignedDuration::from_mins(20));
+    practice
+        .quell(&format!("release {id} --yes"))
+        .await
+        .expect(Exit::Refused);
+    practice.evict(&id).await;
+    practice
+        .quell(&format!("release {id} --yes"))
+        .await
+        .expect(Exit::Refused)
+        .says("may still be alive");
 }

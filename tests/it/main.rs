@@ -20,6 +20,7 @@ mod binary;
 mod containing;
 
 mod crashes;
+
 mod evicting;
 
 mod drills;
@@ -38,6 +39,9 @@ mod racing;
 mod range;
 
 mod releasing;
+
+mod returning;
+
 mod stories;
 
 mod verifying;

@@ -13,6 +13,7 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use jiff::SignedDuration;
+use proptest::test_runner::{Config, TestRng, TestRunner};
 use quell::aws::{Aws, retries, wire};
 use quell::cli::exit::Exit;
 use quell::cli::ui::{NoAnswer, Prompt};
@@ -21,7 +22,7 @@ use quell::cloud::ConnectError;
 use quell::ids::*;
 use quell::range::build::extras::Extras;
 use quell::range::build::{self, Blueprint, Built, Hero, OPERATOR_KEY, SECRET};
-use quell::range::state::{Mishap, Session, Wrong};
+use quell::range::state::{Assignment, Mishap, Session, Wrong};
 use quell::range::{Call, Range, Time};
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -91,7 +92,35 @@ impl HttpConnector for Mortal {
     }
 }
 
-#[derive(Default)]
+/// Draws so many cases: the same ones in every run, so that a change is judged by what it changes; others by hand, with
+/// `QUELL_CASES`.
+pub(crate) fn runner(cases: u32) -> TestRunner {
+    let by_hand = std::env::var("QUELL_CASES").ok();
+    let config = Config {
+        cases: by_hand
+            .as_ref()
+            .map_or(cases, |cases| cases.parse().unwrap()),
+        failure_persistence: None,
+        max_shrink_iters: 60,
+        ..Config::default()
+    };
+    match by_hand {
+        Some(_) => TestRunner::new(config),
+        None => {
+            let dice = TestRng::deterministic_rng(config.rng_algorithm);
+            TestRunner::new_with_rng(config, dice)
+        }
+    }
+}
+
+/// A state directory that nobody has.
+fn a_directory() -> PathBuf {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{number}", std::process::id()))
+}
+
+#[derive(Clone, Default)]
 pub(crate) struct BuiltParts {
     pub(crate) hero_sessions: Vec<(AccountId, String, String)>,
     pub(crate) finding: Option<(DetectorId, FindingId)>,
@@ -138,7 +167,6 @@ impl Practice {
     }
 
     pub(crate) fn with(arrange: impl FnOnce(&mut Blueprint)) -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
         let mut blueprint = Blueprint {
             seed: 7,
             now: "2026-11-22T03:00:00Z".parse().unwrap(),
@@ -154,16 +182,13 @@ impl Practice {
             hero_sessions,
             finding,
         } = build::build(&blueprint).unwrap();
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let state_dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
-            .join(format!("{}-{number}", std::process::id()));
         Self {
             range: Range::new(state, Time::Virtual),
             built: BuiltParts {
                 hero_sessions,
                 finding: Some(finding),
             },
-            state_dir,
+            state_dir: a_directory(),
             key: RefCell::new((OPERATOR_KEY.to_owned(), None)),
             typed: RefCell::new(None),
             death: RefCell::new(None),
@@ -175,6 +200,51 @@ impl Practice {
     pub(crate) fn on_another_machine(&self) -> Self {
         let state_dir = self.state_dir.with_extension("elsewhere");
         Self::at(self.range.clone(), state_dir)
+    }
+
+    /// The groups `developers` and `operators` may enter the first three member accounts and no others: where it is not
+    /// tried how many accounts there are, fewer are faster.
+    pub(crate) fn few_accounts(&self) {
+        self.range.with(|state| {
+            let near: Vec<AccountId> = state.accounts.keys().skip(1).take(3).cloned().collect();
+            let group = |assignment: &&Assignment| {
+                let name = |id: &GroupId| state.directory.groups[id].as_str();
+                let id = GroupId::parse(assignment.principal.clone());
+                assignment.kind == "GROUP"
+                    && ["developers", "operators"].contains(&name(&id.unwrap()))
+            };
+            let assignments = state.directory.assignments.iter().filter(group);
+            let far = assignments.filter(|assignment| !near.contains(&assignment.account));
+            for assignment in far.cloned().collect::<Vec<_>>() {
+                state.unassign(&assignment);
+            }
+            // It has been so for long: nobody has a session there that no survey can see.
+            let (now, management) = (state.now, state.management.clone());
+            let hero = format!(":{}", build::HERO);
+            for session in state.sessions.values_mut() {
+                let far = !near.contains(&session.account) && session.account != management;
+                if far && session.user_id.ends_with(&hero) {
+                    session.expires = Some(now);
+                }
+            }
+        });
+    }
+
+    /// The same organization and the same machine at this moment, which go their own way from here.
+    pub(crate) fn copy(&self) -> Self {
+        let state = self.range.with(|state| state.clone());
+        let copy = Self::at(Range::new(state, Time::Virtual), a_directory());
+        if let Ok(entries) = std::fs::read_dir(&self.state_dir) {
+            std::fs::create_dir_all(&copy.state_dir).unwrap();
+            for entry in entries {
+                let entry = entry.unwrap();
+                std::fs::copy(entry.path(), copy.state_dir.join(entry.file_name())).unwrap();
+            }
+        }
+        Self {
+            built: self.built.clone(),
+            ..copy
+        }
     }
 
     fn at(range: Range, state_dir: PathBuf) -> Self {

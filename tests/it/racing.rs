@@ -15,7 +15,6 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRng, TestRunner};
 use quell::aws::{Aws, retries, wire};
 use quell::cloud::Cloud as _;
 use quell::ids::*;
@@ -33,7 +32,7 @@ use quell::survey;
 use tokio::sync::oneshot;
 
 use crate::arming::{armed, is_refused};
-use crate::practice::Practice;
+use crate::practice::{Practice, runner};
 
 /// Whom they contain; each has sessions in the practice organization.
 const USERS: [&str; 3] = ["test-user", "alice@example.com", "dave"];
@@ -671,22 +670,8 @@ fn turns() -> impl Strategy<Value = Vec<Turn>> {
 
 #[test]
 fn whatever_several_operators_do_at_once_the_denials_are_the_union() {
-    // The same sequences in every run, so that a change is judged by what it changes; others by hand.
-    let by_hand = std::env::var("QUELL_CASES").ok();
-    let cases = by_hand.as_ref().map_or(60, |cases| cases.parse().unwrap());
-    let config = Config {
-        cases,
-        failure_persistence: None,
-        max_shrink_iters: 60,
-        ..Config::default()
-    };
-    let mut runner = match by_hand {
-        Some(_) => TestRunner::new(config),
-        None => {
-            let dice = TestRng::deterministic_rng(config.rng_algorithm);
-            TestRunner::new_with_rng(config, dice)
-        }
-    };
+    let mut runner = runner(60);
+    let cases = runner.config().cases;
     let totals = std::cell::Cell::new((0, 0, 0));
     runner
         .run(

@@ -117,6 +117,76 @@ def user_id(world):
     return world.client("identitystore").get_user_id(IdentityStoreId=store, AlternateIdentifier=identifier)["UserId"]
 
 
+class Directory:
+    """Identity Center as boto3 sees it: every assignment, everybody's groups, every inline policy."""
+
+    def __init__(self, world):
+        self.sso, self.store = world.client("sso-admin"), world.client("identitystore")
+        instance = self.sso.list_instances()["Instances"][0]
+        self.instance, self.id = instance["InstanceArn"], instance["IdentityStoreId"]
+        listed = world.client("organizations").get_paginator("list_accounts").paginate()
+        self.accounts = [account["Id"] for page in listed for account in page["Accounts"]]
+        self.user = user_id(world)
+
+    def seen(self):
+        """Of the user, and of everybody else."""
+        theirs, others = set(), set()
+        for permission_set in self.sso.list_permission_sets(InstanceArn=self.instance)["PermissionSets"]:
+            of_set = {"InstanceArn": self.instance, "PermissionSetArn": permission_set}
+            others.add((permission_set, self.sso.get_inline_policy_for_permission_set(**of_set)["InlinePolicy"]))
+            for account in self.accounts:
+                for found in self.sso.list_account_assignments(**of_set, AccountId=account)["AccountAssignments"]:
+                    whose = theirs if found["PrincipalId"] == self.user else others
+                    whose.add((account, permission_set, found["PrincipalId"]))
+        for user in self.store.list_users(IdentityStoreId=self.id)["Users"]:
+            whose = theirs if user["UserId"] == self.user else others
+            groups = self.store.list_group_memberships_for_member(IdentityStoreId=self.id, MemberId={"UserId": user["UserId"]})
+            whose |= {(user["UserId"], found["GroupId"]) for found in groups["GroupMemberships"]}
+        return theirs, others
+
+
+@pytest.mark.parametrize("armed", [False, True], ids=["cold", "armed"])
+def test_killed_while_ways_are_closed_and_given_back_and_typed_again(range_world, tmp_path, armed):
+    world, observer, directory = range_world, Observer(range_world), Directory(range_world)
+    dice = random.Random(f"ways {armed}")
+    playbook = ["--playbook", quick_playbook(tmp_path)]
+    if armed:
+        assert world.quell("prepare", "arm", "--yes").code == 0
+    theirs, others = directory.seen()
+    assert len(theirs) == 3, theirs
+    deaths, evicted, released = 0, None, None
+    # Few of them: an assignment takes the range up to twenty seconds each way, and nobody's clock is turned here.
+    for number in range(max(1, KILLS // (8 if armed else 4)) + 1):
+        contained = world.quell("contain", "test-user", "--yes", "--output", "json", *playbook)
+        assert contained.code == 0, (number, contained)
+        incident = contained.json()["incident"]
+
+        evict = ["evict", incident, "--yes", "--attest", "portal-sessions", "--attest", "credentials", "--by", "alice", "--output", "json"]
+        if number:
+            deaths += killed(world, dice, evicted, *evict)
+        again, took = timed(world, *evict)
+        evicted = evicted or took
+        assert again.code == 0, (number, again)
+        report = again.json()
+        assert report["evicted"] and report["left"] == [] and report["stuck"] == [], (number, report)
+        assert directory.seen() == (set(), others), number
+        [(_, targets, tags)] = observer.policies().values()
+        assert targets == ["r-quel"] and any(report["evicted"] in part for part in tags.values()), (number, tags)
+
+        release = ["release", incident, "--restore", "--yes", "--force", *playbook]
+        if number:
+            deaths += killed(world, dice, released, *release)
+        again, took = timed(world, *release)
+        released = released or took
+        assert again.code == 0, (number, again)
+        assert directory.seen() == (theirs, others), number
+        assert set(observer.policies()) == ({"quell-armed"} if armed else set()), number
+        status = world.quell("status", "--output", "json").json()
+        assert (status["incidents"], status["disagreements"]) == ([], []), (number, status)
+    print(f"{'armed' if armed else 'cold'}: {deaths} of {2 * number} processes were killed alive")
+    assert deaths > 0
+
+
 def test_two_operators_kill_and_contain_at_once(range_world, tmp_path):
     """Several processes at once on an armed organization, some of them killed: the document is the union."""
     world, observer, dice = range_world, Observer(range_world), random.Random("together")
