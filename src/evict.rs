@@ -57,8 +57,8 @@ impl Whose<'_> {
         Ok(listed.unwrap_or_default())
     }
 
-    /// What AWS took and whose answer was lost has no request that could be asked after: so the way itself is looked at,
-    /// for as long as such a request takes.
+    /// What AWS took and whose answer was lost has no request that could be asked after, and one that cannot be asked after
+    /// may be under way all the same: so the way itself is looked at, for as long as such a request takes.
     async fn comes_true(
         &self,
         read: &impl Read,
@@ -121,8 +121,12 @@ pub async fn close(
             } => {
                 const CALL: &str = "sso:DeleteAccountAssignment";
                 let assignment = whose.assignment(account, permission_set);
-                match change.delete_assignment(instance, &assignment).await {
+                let done = match change.delete_assignment(instance, &assignment).await {
                     Ok(begun) => carried_out(read, clock, instance, CALL, begun).await,
+                    Err(trouble) => Err(trouble),
+                };
+                match done {
+                    Ok(()) => Ok(()),
                     Err(trouble) => whose.comes_true(read, clock, way, false, trouble).await,
                 }
             }
@@ -160,8 +164,12 @@ pub async fn reopen(
             } => {
                 const CALL: &str = "sso:CreateAccountAssignment";
                 let assignment = whose.assignment(account, permission_set);
-                match change.create_assignment(instance, &assignment).await {
+                let done = match change.create_assignment(instance, &assignment).await {
                     Ok(begun) => carried_out(read, clock, instance, CALL, begun).await,
+                    Err(trouble) => Err(trouble),
+                };
+                match done {
+                    Ok(()) => Ok(()),
                     Err(trouble) => whose.comes_true(read, clock, way, true, trouble).await,
                 }
             }
