@@ -245,7 +245,7 @@ def test_an_eviction_takes_what_is_theirs_and_a_release_gives_it_back_as_boto3_s
     tags = {tag["Key"]: tag["Value"] for tag in world.organizations.list_tags_for_resource(ResourceId=policy["Id"])["Tags"]}
     assert tags["quell:evicted"] == report["evicted"] and tags["quell:attested"] == "no-way-left"
 
-    # The backup is of before the first of the two evictions.
+    # What the first eviction took is in the backup, although the second found nothing.
     release = ("release", incident, "--yes", "--force", "--restore", "--playbook", world.playbook, "--output", "json")
     elsewhere = world.quell(*release, QUELL_STATE_DIR=str(world.tmp / "elsewhere"))
     assert elsewhere.code == 3 and "no backup" in elsewhere.err, elsewhere
