@@ -220,6 +220,25 @@ pub struct Ways {
     pub permission_sets: BTreeMap<PermissionSetArn, PermissionSet>,
 }
 
+/// An IAM user, as their account has them. What an eviction takes away, and what it is put back from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IamUser {
+    /// The account.
+    pub account: AccountId,
+    /// Their name there.
+    pub name: IamUserName,
+    /// The immutable id; another, when the user is made again.
+    pub id: IamUserId,
+    /// Their access keys, and whether each is active.
+    pub keys: BTreeMap<AccessKeyId, bool>,
+    /// Whether they have a password for the console. What it is, AWS tells nobody.
+    pub login_profile: bool,
+    /// The names of their inline policies.
+    pub inline: BTreeSet<String>,
+    /// The ARNs of their managed policies.
+    pub attached: BTreeSet<String>,
+}
+
 /// One thing by which a user gets new sessions, and that can be taken away without touching anybody else.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(tag = "way", rename_all = "snake_case")]
