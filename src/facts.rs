@@ -313,8 +313,6 @@ pub struct TeamRequest {
 /// What the directory says about the suspect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Directory {
-    /// The instance that was asked.
-    pub instance: Instance,
     /// The user; unknown when a finding names somebody whom the directory no longer has.
     pub user: Known<User>,
     /// Every way into an account, direct and through groups.
@@ -359,6 +357,8 @@ pub struct Facts {
     pub armed: Known<Option<ArmedPolicy>>,
     /// What the directory says about the suspect.
     pub directory: Directory,
+    /// What an IAM user's account says is their id; none for everybody else.
+    pub iam_user: Option<Known<IamUserId>>,
 }
 
 /// A last look before an approval counts: what of the survey a plan hangs on.

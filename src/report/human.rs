@@ -60,9 +60,13 @@ pub fn practice(host: Option<&String>) -> String {
 /// The plan.
 pub fn plan(report: &PlanReport) -> String {
     let mut text = practice(report.practice.as_ref());
-    let user_id = match &report.user_id {
-        Known::Known(id) => format!("user {id}"),
-        Known::Unknown(why) => format!("no user id: {why}"),
+    let user_id = match (&report.iam_user, &report.user_id) {
+        (Some(user), _) => match &user.id {
+            Known::Known(id) => format!("IAM user {id}"),
+            Known::Unknown(why) => format!("an IAM user whose id is unknown: {why}"),
+        },
+        (None, Known::Known(id)) => format!("user {id}"),
+        (None, Known::Unknown(why)) => format!("no user id: {why}"),
     };
     let names: Vec<&str> = report
         .session_names
@@ -569,7 +573,19 @@ pub fn suspect(suspect: &Suspect) -> String {
             format!("Identity Center user {session}, in a session of {role}{place}")
         }
         Suspect::RoleSession { session, role, .. } => format!("session {session} of role {role}"),
-        Suspect::IamUser { name, principal_id } => format!("IAM user {name} ({principal_id})"),
+        Suspect::IamUser {
+            name,
+            principal_id,
+            account,
+        } => {
+            let id = principal_id
+                .as_ref()
+                .map_or(String::new(), |id| format!(" ({id})"));
+            let place = account
+                .as_ref()
+                .map_or(String::new(), |account| format!(" in account {account}"));
+            format!("IAM user {name}{id}{place}")
+        }
         Suspect::Root { account } => format!(
             "root user of account {}",
             account.as_ref().map_or("unknown", AccountId::as_str)
