@@ -257,6 +257,16 @@ pub enum Way {
     },
     /// A role that account access manager lets the user into directly.
     Entitlement(Entitlement),
+    /// An access key of an IAM user. It is switched off, and not deleted.
+    AccessKey {
+        /// Which.
+        key: AccessKeyId,
+    },
+    /// An IAM user's password for the console.
+    LoginProfile,
+    /// What an IAM user's policies let them do, and whoever they have vouched for: `GetFederationToken` sessions have an
+    /// `aws:userid` of their own and the user's rights. An inline deny on the user closes it.
+    Permissions,
 }
 
 /// Something that Identity Center does in its own time, and that is asked after by its id.

@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::facts::{Way, Ways};
+use crate::facts::{IamUser, Way, Ways};
 use crate::ids::*;
 use crate::plan::{PlanDigest, StepName};
 
@@ -126,6 +126,11 @@ pub enum Event {
     BackedUp {
         /// All of it.
         ways: Box<Ways>,
+    },
+    /// The same of an IAM user.
+    UserBackedUp {
+        /// All there is of them.
+        user: Box<IamUser>,
     },
     /// A way to new sessions is about to be closed.
     Closing {
@@ -300,6 +305,8 @@ pub struct State {
     pub attested: BTreeSet<ItemId>,
     /// What the user could enter before anything of it was taken away.
     pub backup: Option<Box<Ways>>,
+    /// The same of an IAM user.
+    pub user_backup: Option<Box<IamUser>>,
     /// Each way that was begun to be closed or opened again since the incident was last taken up.
     pub ways: BTreeMap<Way, WayStatus>,
     /// The inline policies that were written, each as it was before the first time and as it was written last.
@@ -405,6 +412,9 @@ impl State {
             Event::Unsettled { step, .. } => self.outcome(*step, Status::Unsettled)?,
             Event::BackedUp { ways } => {
                 self.backup.get_or_insert_with(|| ways.clone());
+            }
+            Event::UserBackedUp { user } => {
+                self.user_backup.get_or_insert_with(|| user.clone());
             }
             Event::Closing { way } | Event::Reopening { way } => {
                 self.ways.insert(way.clone(), WayStatus::Begun);

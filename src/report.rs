@@ -483,6 +483,8 @@ pub struct ReleasedReport {
     pub waited: Option<WaitReport>,
     /// Permission sets in the management account that deny them still, and why.
     pub still_held: Vec<NotHeldReport>,
+    /// Why the inline deny on an IAM user is there still, if it is.
+    pub user_still_denied: Option<String>,
     /// What was put back, with `--restore`.
     pub restored: Option<RestoredReport>,
     /// Other incidents that deny the same person: then they are not let in again.

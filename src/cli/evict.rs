@@ -1,5 +1,7 @@
 //! `quell evict`: the ways back are read, shown, backed up and closed; what AWS has no interface for is noted.
 
+mod iam_user;
+
 use std::path::PathBuf;
 
 use clap::Args;
@@ -43,9 +45,12 @@ pub struct EvictArgs {
     /// Delete the user, too, which ends every refresh of their portal session. Cannot be undone
     #[arg(long)]
     delete_user: bool,
-    /// Use this playbook's checklist instead of the one that comes with quell
+    /// Use this playbook's checklist and roles instead of those that come with quell
     #[arg(long, value_name = "FILE")]
     playbook: Option<PathBuf>,
+    /// Enter an IAM user's account with this role (default: the playbook's, as canaries do)
+    #[arg(long, value_name = "NAME")]
+    canary_role: Option<RoleName>,
 }
 
 /// What is closed beside assignments, groups and entitlements.
@@ -86,7 +91,10 @@ pub async fn evict<O: Outside>(
     outside: &O,
     ui: &Ui<'_>,
 ) -> Result<Exit, Failure> {
-    let playbook = playbook(args.playbook.as_ref())?;
+    let mut playbook = playbook(args.playbook.as_ref())?;
+    if let Some(role) = &args.canary_role {
+        playbook.verify.canary_roles = vec![role.clone()];
+    }
     let asked = Asked {
         what: &args.what,
         attest: &args.attest,
@@ -134,6 +142,9 @@ pub(super) async fn evict_one<O: Outside>(
         let not = format!("the deny of {id} is not attached where it belongs, and it comes first");
         return Err(Failure::new(Exit::Refused, not)
             .hint(format!("Attach it: `quell contain --resume {id}`.")));
+    }
+    if known.incident.is_of_iam_user() {
+        return iam_user::evict(asked, known, &caller, world, common, outside, ui).await;
     }
     let eviction = prepare(asked, &known.incident, &caller, world, ui).await?;
     let evicting = Evicting {
@@ -456,7 +467,7 @@ async fn carry_out<C: Cloud, S: crate::journal::Store>(
     }
     let report = EvictReport::of(incident, world.practice());
     let report = match &evicted {
-        Some((evicted, ways)) => report.with(evicted, ways),
+        Some((evicted, ways)) => report.with(evicted, Some(ways)),
         None => report,
     };
     Ok(EvictReport {

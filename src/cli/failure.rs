@@ -105,7 +105,9 @@ impl Failure {
             Stopped::Failed { trouble, .. }
             | Stopped::Unsettled { trouble, .. }
             | Stopped::Read(trouble) => Self::from(trouble.clone()),
-            Stopped::Armed(_) | Stopped::Held(_) => Self::new(Exit::Failed, ""),
+            Stopped::Armed(_) | Stopped::Held(_) | Stopped::UserDenied(_) => {
+                Self::new(Exit::Failed, "")
+            }
         };
         Self {
             error: clean(&stopped.to_string()),
@@ -147,6 +149,15 @@ impl Failure {
                     "The deny stands: only its tags know which inline policies have it, too.".to_owned();
                 failure.hint(format!(
                     "Go on: `quell release {incident}`. To leave that policy as it is: `quell release {incident} --force`."
+                ))
+            }
+            Stopped::UserDenied(_) => {
+                failure.exit = Exit::Partly;
+                failure.changed =
+                    "The deny stands: only its tags know of the inline deny on the user.".to_owned();
+                let policy = incident.policy_name();
+                failure.hint(format!(
+                    "Go on: `quell release {incident}` (`--canary-role <role>` for a role that may). By hand, in the user's account: `aws iam delete-user-policy --policy-name {policy} --user-name <name>`. To leave it: `quell release {incident} --force`."
                 ))
             }
             Stopped::Failed { .. } | Stopped::Unsettled { .. } | Stopped::Read(_) => {

@@ -84,6 +84,15 @@ pub async fn readmit<O: Outside>(
                 .hint(format!("See it: `quell status {id}`.")),
         );
     }
+    if incident.is_of_iam_user() {
+        return Err(refused(
+            "an IAM user's keys have no time of issue, so an older one cannot be told from a newer"
+                .to_owned(),
+        )
+        .hint(
+            "Make another user for the person meanwhile; this one comes back with the release.",
+        ));
+    }
     let meanwhile = evicting::meanwhile(&world, &incident).await;
     if let Err(gate) = release::readmission(&incident, &meanwhile) {
         return Err(refused(gate.to_string()).hint(gate.hint(&incident)));

@@ -494,6 +494,14 @@ pub fn release(report: &ReleaseReport) -> String {
                 clean(&held.why)
             );
         }
+        if let Some(why) = &released.user_still_denied {
+            let _ = writeln!(
+                text,
+                "  NOT done: the inline policy {} on the user refuses them still: {}",
+                id.policy_name(),
+                clean(why)
+            );
+        }
         if let Some(restored) = &released.restored {
             text.push_str(&access::restored(restored));
         }
@@ -664,6 +672,15 @@ pub fn event(event: &Event) -> Option<String> {
             ways.memberships.len(),
             ways.entitlements.len()
         ),
+        Event::UserBackedUp { user } => format!(
+            "backed up in the journal: {} access keys, {}, {} policies",
+            user.keys.len(),
+            match user.login_profile {
+                true => "a password",
+                false => "no password",
+            },
+            user.inline.len() + user.attached.len()
+        ),
         Event::Closing { .. } | Event::Reopening { .. } | Event::Holding { .. } => return None,
         Event::Closed { way, found } => {
             let found = if *found { " (found so)" } else { "" };
@@ -761,6 +778,11 @@ pub fn way(way: &Way) -> String {
         }
         Way::Membership { group } => format!("membership of group {group}"),
         Way::Entitlement(entitlement) => format!("account access manager's {}", entitlement.role),
+        Way::AccessKey { key } => format!("access key {key}"),
+        Way::LoginProfile => "the password for the console (login profile)".to_owned(),
+        Way::Permissions => {
+            "what the user's policies allow (by an inline deny on the user)".to_owned()
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
 use crate::cloud::{ChangeAccess as _, Clock as _, Cloud, Read, Trouble};
 use crate::contain::{Outcome, settle};
-use crate::evict::{self, Whose};
+use crate::evict::{self, Person, Whose};
 use crate::facts::{Instance, Known, TeamRequest, Way, Ways};
 use crate::ids::*;
 use crate::incident::Incident;
@@ -60,7 +60,7 @@ pub struct Restored {
 
 /// Which of the two is done to a way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Direction {
+pub(super) enum Direction {
     Close,
     Reopen,
 }
@@ -180,7 +180,7 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
             self.remember(incident, policy, step).await?;
             let ways = Box::new(eviction.ways.clone());
             self.record(Event::BackedUp { ways })?;
-            let whose = Whose { instance, user };
+            let whose = Whose::Directory(Person { instance, user });
             (closed, stuck) = self.walk(Direction::Close, whose, &eviction.steps).await?;
         }
         let ways = survey::ways(read, clock, instance, user).await;
@@ -307,13 +307,13 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
         let now: Vec<Way> = now.map_err(Stopped::Read)?.iter().flat_map(each).collect();
         let missing = each(backup).into_iter().filter(|way| !now.contains(way));
         let missing: Vec<Way> = missing.collect();
-        let whose = Whose { instance, user };
+        let whose = Whose::Directory(Person { instance, user });
         let (reopened, stuck) = self.walk(Direction::Reopen, whose, &missing).await?;
         Ok(Restored { reopened, stuck })
     }
 
     /// Closes or reopens ways, some at a time, each recorded before and after.
-    async fn walk(
+    pub(super) async fn walk(
         &mut self,
         direction: Direction,
         whose: Whose<'_>,

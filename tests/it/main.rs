@@ -22,6 +22,8 @@ mod containing;
 mod crashes;
 mod evicting;
 
+mod iam_users;
+
 mod drills;
 
 mod journals;
