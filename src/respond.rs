@@ -343,9 +343,10 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
         let there = read.tags(policy).await;
         if let Ok(there) = &there {
             let there = Incident::of_tags(incident, there);
-            match step {
-                StepName::RecordEviction => incident.keep_proof(&there),
-                _ => incident.keep_eviction(&there),
+            if step == StepName::RecordEviction {
+                incident.keep_proof(&there);
+            } else {
+                incident.keep_eviction(&there);
             }
         }
         let there = there.unwrap_or_default();
