@@ -118,9 +118,12 @@ impl Closed {
     pub fn hint(&self, incident: &Incident) -> String {
         let id = &incident.id;
         match self {
-            Closed::NeverProven => format!(
-                "Prove it with `quell verify {id}`: the wait begins then. Where no canary can show it, wait 12 hours and use `quell release {id} --force`."
-            ),
+            Closed::NeverProven => {
+                let hours = if incident.is_of_iam_user() { 36 } else { 12 };
+                format!(
+                    "Prove it with `quell verify {id}`: the wait begins then. Where no canary can show it, wait {hours} hours and use `quell release {id} --force`."
+                )
+            }
             Closed::NotEvicted => format!(
                 "Close them: `quell evict {id}`. If you know that none is left: `quell evict {id} --attest {NO_WAY_LEFT} --by <your name>`."
             ),

@@ -312,7 +312,7 @@ async fn put_back_of<O: Outside>(
     let mut journal = open_journal(common, id, ui)?;
     if let Some(backup) = journal.state().user_backup.clone() {
         let roles = &playbook.verify.canary_roles;
-        let user = UserInAccount::new(id, &backup.account, &backup.name, roles);
+        let user = UserInAccount::new(id, &backup.account, &backup.name, Some(&backup.id), roles);
         keys_to_restore(args, Some(&backup), None, ui)?;
         approve_by_id(args, id, "to switch these keys on again", world, ui)?;
         ui.commit();

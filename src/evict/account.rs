@@ -16,6 +16,8 @@ pub struct UserInAccount {
     pub account: AccountId,
     /// Their name there.
     pub name: IamUserName,
+    /// The id, where it is known: whoever has the name and another id is somebody else.
+    pub id: Option<IamUserId>,
     /// The name of our inline policy on them.
     pub policy: String,
     /// Our inline policy on them.
@@ -29,11 +31,13 @@ impl UserInAccount {
         incident: &IncidentId,
         account: &AccountId,
         name: &IamUserName,
+        id: Option<&IamUserId>,
         roles: &[RoleName],
     ) -> Self {
         Self {
             account: account.clone(),
             name: name.clone(),
+            id: id.cloned(),
             policy: incident.policy_name(),
             deny: on_the_user(incident),
             // The control's name, which preflight has shown to be spared.
@@ -44,7 +48,8 @@ impl UserInAccount {
     /// The one whom an incident denies; `None` when it denies no IAM user, or nobody remembers which.
     pub fn of(incident: &Incident, roles: &[RoleName]) -> Option<Self> {
         let (account, name) = (incident.iam_account.as_ref()?, incident.iam_name()?);
-        Some(Self::new(&incident.id, account, &name, roles))
+        let id = incident.iam_user.as_ref();
+        Some(Self::new(&incident.id, account, &name, id, roles))
     }
 
     /// The user as they are, and each way of theirs that is open; `None` if there is no such user any more.
@@ -63,7 +68,8 @@ impl UserInAccount {
             };
             Ok(Some((user, ours)))
         });
-        Ok(found.await?.map(|(user, ours)| {
+        let is_theirs = |(user, _): &(IamUser, _)| self.id.as_ref().is_none_or(|id| *id == user.id);
+        Ok(found.await?.filter(is_theirs).map(|(user, ours)| {
             let ours = ours.and_then(|text| Document::parse(&text).ok());
             let open = of_iam_user(&user, ours.as_ref() == Some(&self.deny));
             (user, open)

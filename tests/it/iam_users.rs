@@ -473,8 +473,8 @@ async fn only_the_keys_that_are_named_come_back_and_no_password() {
         .says("password cannot be given back");
     assert!(released.out.contains(other.as_ref().unwrap()));
     let after = user(&practice);
-    assert_eq!(after.keys[&key], false);
-    assert_eq!(after.keys[other.as_ref().unwrap()], true);
+    assert!(!after.keys[&key]);
+    assert!(after.keys[other.as_ref().unwrap()]);
     assert!(!after.login_profile && after.inline.is_empty());
     // Once more, after the deny is gone: a key that was forgotten.
     practice
@@ -509,6 +509,31 @@ async fn a_key_or_a_password_that_is_there_again_closes_the_gate() {
         refused(&practice, id, "may still be alive").await;
         practice.range.advance(SignedDuration::from_hours(37));
     }
+    practice
+        .quell(&format!("release {id} --yes"))
+        .await
+        .expect(Exit::Done);
+}
+
+#[tokio::test]
+async fn somebody_who_was_given_the_name_since_is_left_alone() {
+    let practice = still();
+    let report = contained(&practice).await;
+    let id = report["incident"].as_str().unwrap();
+    practice.range.with(|state| {
+        let users = &mut state.accounts.get_mut(&account()).unwrap().users;
+        let user = users.get_mut(IAM_USER).unwrap();
+        user.id = IamUserId::parse("AIDAMADEANEW00000000A").unwrap();
+    });
+    practice
+        .quell(&format!("evict {id} --yes"))
+        .await
+        .expect(Exit::Done)
+        .says("is evicted");
+    let after = user(&practice);
+    assert!(after.keys.values().all(|active| *active));
+    assert!(after.login_profile && after.inline.is_empty());
+    practice.range.advance(SignedDuration::from_hours(37));
     practice
         .quell(&format!("release {id} --yes"))
         .await
