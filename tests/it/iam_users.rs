@@ -18,15 +18,7 @@ use crate::practice::{Moment, Practice};
 const ARN: &str = "arn:aws:iam::555566667777:user/legacy-deploy";
 
 /// An organization with the user in it, where the attacker calls all the time.
-fn alive() -> Practice {
-    Practice::with(|blueprint| {
-        blueprint.alive = true;
-        blueprint.extras.iam_user = true;
-    })
-}
-
-/// The same, where nobody calls by themselves.
-fn still() -> Practice {
+fn attacked() -> Practice {
     Practice::with(|blueprint| blueprint.extras.iam_user = true)
 }
 
@@ -167,7 +159,7 @@ async fn refused(practice: &Practice, id: &str, words: &str) {
 
 #[tokio::test]
 async fn keys_sessions_and_whoever_they_vouch_for_stay_dead_then_and_after_the_release() {
-    let practice = alive();
+    let practice = attacked();
     let bystanders = namesakes(&practice);
     let before = user(&practice);
     practice.range.advance(SignedDuration::from_mins(5));
@@ -237,7 +229,7 @@ async fn keys_sessions_and_whoever_they_vouch_for_stay_dead_then_and_after_the_r
 #[tokio::test]
 async fn what_a_session_of_the_users_would_do_if_the_wait_were_a_persons() {
     // The story above, released after the 12 hours of a permission set. It must go wrong, or the story shows nothing.
-    let practice = still();
+    let practice = attacked();
     let report = contained(&practice).await;
     let id = report["incident"].as_str().unwrap();
     let late = session_token(&practice, &stolen(&practice)[0])
@@ -255,7 +247,7 @@ async fn what_a_session_of_the_users_would_do_if_the_wait_were_a_persons() {
 
 #[tokio::test]
 async fn nobody_else_is_refused_while_it_stands() {
-    let practice = still();
+    let practice = attacked();
     let namesakes = namesakes(&practice);
     let report = contained(&practice).await;
     practice.evict(report["incident"].as_str().unwrap()).await;
@@ -270,7 +262,7 @@ async fn nobody_else_is_refused_while_it_stands() {
 
 #[tokio::test]
 async fn a_finding_names_the_user_and_the_account_must_agree() {
-    let practice = still();
+    let practice = attacked();
     let wrong = finding(&practice, "AIDASOMEBODYELSE00000");
     practice
         .quell(&format!("contain --finding-file {wrong} --yes"))
@@ -317,7 +309,7 @@ async fn a_finding_names_the_user_and_the_account_must_agree() {
 
 #[tokio::test]
 async fn the_plan_says_whom_it_is_about_and_whom_it_confuses() {
-    let practice = still();
+    let practice = attacked();
     practice.range.with(|state| {
         let users = &mut state.directory.users;
         let other = users.values_mut().find(|user| user.username == "dave");
@@ -353,7 +345,7 @@ async fn the_plan_says_whom_it_is_about_and_whom_it_confuses() {
 
 #[tokio::test]
 async fn there_may_be_no_identity_center_at_all() {
-    let practice = still();
+    let practice = attacked();
     practice.goes_wrong("sso:ListInstances", u32::MAX, denied());
     let report = contained(&practice).await;
     practice.evict(report["incident"].as_str().unwrap()).await;
@@ -365,7 +357,7 @@ async fn there_may_be_no_identity_center_at_all() {
 
 #[tokio::test]
 async fn who_cannot_be_contained_is_refused_before_anything_is_changed() {
-    let practice = still();
+    let practice = attacked();
     for (arn, exit, says) in [
         (
             "arn:aws:iam::111122223333:user/responder",
@@ -416,7 +408,7 @@ async fn who_cannot_be_contained_is_refused_before_anything_is_changed() {
 
 #[tokio::test]
 async fn where_no_role_lets_us_in_the_name_is_denied_and_the_rest_is_said_with_its_commands() {
-    let practice = still();
+    let practice = attacked();
     practice.range.with(|state| {
         state.accounts.get_mut(&account()).unwrap().roles.clear();
     });
@@ -448,7 +440,7 @@ async fn where_no_role_lets_us_in_the_name_is_denied_and_the_rest_is_said_with_i
 
 #[tokio::test]
 async fn only_the_keys_that_are_named_come_back_and_no_password() {
-    let practice = still();
+    let practice = attacked();
     let report = contained(&practice).await;
     let id = report["incident"].as_str().unwrap();
     practice.evict(id).await;
@@ -486,15 +478,12 @@ async fn only_the_keys_that_are_named_come_back_and_no_password() {
 
 #[tokio::test]
 async fn a_key_or_a_password_that_is_there_again_closes_the_gate() {
-    let practice = still();
+    let practice = attacked();
     let report = contained(&practice).await;
     let id = report["incident"].as_str().unwrap();
     practice.evict(id).await;
     practice.range.advance(SignedDuration::from_hours(37));
-    for (way, words) in [
-        ("key", "one way to new sessions is open"),
-        ("password", "one way to new sessions is open"),
-    ] {
+    for way in ["key", "password"] {
         practice.range.with(|state| {
             let users = &mut state.accounts.get_mut(&account()).unwrap().users;
             let user = users.get_mut(IAM_USER).unwrap();
@@ -504,7 +493,7 @@ async fn a_key_or_a_password_that_is_there_again_closes_the_gate() {
                 user.login_profile = true;
             }
         });
-        refused(&practice, id, words).await;
+        refused(&practice, id, "one way to new sessions is open").await;
         practice.evict(id).await;
         refused(&practice, id, "may still be alive").await;
         practice.range.advance(SignedDuration::from_hours(37));
@@ -517,7 +506,7 @@ async fn a_key_or_a_password_that_is_there_again_closes_the_gate() {
 
 #[tokio::test]
 async fn somebody_who_was_given_the_name_since_is_left_alone() {
-    let practice = still();
+    let practice = attacked();
     let report = contained(&practice).await;
     let id = report["incident"].as_str().unwrap();
     practice.range.with(|state| {
@@ -542,7 +531,7 @@ async fn somebody_who_was_given_the_name_since_is_left_alone() {
 
 #[tokio::test]
 async fn a_deny_on_the_user_that_cannot_be_taken_off_keeps_everything_as_it_is() {
-    let practice = still();
+    let practice = attacked();
     let report = contained(&practice).await;
     let id = report["incident"].as_str().unwrap();
     practice.evict(id).await;
@@ -565,10 +554,25 @@ async fn a_deny_on_the_user_that_cannot_be_taken_off_keeps_everything_as_it_is()
 }
 
 #[tokio::test]
+async fn a_release_that_stopped_half_way_goes_on() {
+    let practice = attacked();
+    let report = contained(&practice).await;
+    let id = report["incident"].as_str().unwrap();
+    practice.evict(id).await;
+    practice.range.advance(SignedDuration::from_hours(37));
+    practice.goes_wrong("organizations:DetachPolicy", 1, denied());
+    let release = format!("release {id} --yes");
+    practice.quell(&release).await.expect(Exit::Partly);
+    assert!(user(&practice).inline.is_empty());
+    practice.quell(&release).await.expect(Exit::Done);
+    assert_eq!(practice.ours(), []);
+}
+
+#[tokio::test]
 async fn an_eviction_that_dies_at_any_call_is_finished_by_the_same_command() {
     for moment in [Moment::BeforeTheCall, Moment::AfterTheCall] {
         for call in 1.. {
-            let practice = still();
+            let practice = attacked();
             let report = contained(&practice).await;
             let id = report["incident"].as_str().unwrap();
             let line = format!("evict {id} --yes");
@@ -577,8 +581,11 @@ async fn an_eviction_that_dies_at_any_call_is_finished_by_the_same_command() {
             let after = user(&practice);
             assert!(after.keys.values().all(|active| !active), "{call}");
             assert!(!after.login_profile && after.inline.len() == 1, "{call}");
-            practice.range.advance(SignedDuration::from_hours(37));
-            let line = format!("release {id} --yes --restore-keys {}", stolen(&practice)[0]);
+            // The wait is another story's; this one is about the backup.
+            let line = format!(
+                "release {id} --yes --force --restore-keys {}",
+                stolen(&practice)[0]
+            );
             practice.quell(&line).await.expect(Exit::Done);
             if whole.is_some() {
                 break;
@@ -589,7 +596,7 @@ async fn an_eviction_that_dies_at_any_call_is_finished_by_the_same_command() {
 
 #[tokio::test]
 async fn an_armed_organization_denies_them_in_one_call_and_knows_them_again() {
-    let practice = still();
+    let practice = attacked();
     practice.quell("prepare arm --yes").await.expect(Exit::Done);
     let report = contained(&practice).await;
     let id = report["incident"].as_str().unwrap();
@@ -613,7 +620,7 @@ async fn an_armed_organization_denies_them_in_one_call_and_knows_them_again() {
 
 #[tokio::test]
 async fn what_is_a_persons_of_identity_center_is_not_an_iam_users() {
-    let practice = still();
+    let practice = attacked();
     let report = contained(&practice).await;
     let id = report["incident"].as_str().unwrap();
     for flags in ["--management", "--revoke-team", "--delete-user"] {
