@@ -26,6 +26,8 @@ mod scim;
 
 mod sessions;
 
+mod users;
+
 mod pace;
 
 pub mod trouble;
@@ -44,6 +46,7 @@ use jiff::Timestamp;
 use crate::cloud::{Clock, Cloud, ConnectError, Trouble, TroubleKind};
 use crate::ids::*;
 use identitycenter::IdentityCenter;
+use users::Users;
 
 pub use sessions::Sessions;
 
@@ -63,12 +66,14 @@ pub struct Reader {
     identity_center: IdentityCenter,
     guardduty: aws_sdk_guardduty::Client,
     sts: aws_sdk_sts::Client,
+    users: Users,
 }
 
 /// The changing capability.
 pub struct Changer {
     organizations: aws_sdk_organizations::Client,
     identity_center: IdentityCenter,
+    users: Users,
 }
 
 impl Aws<wire::ServerClock> {
@@ -121,17 +126,20 @@ impl<K: Clock> Aws<K> {
         let config = builder.build();
         let organizations = aws_sdk_organizations::Client::new(&config);
         let identity_center = IdentityCenter::new(&config);
+        let users = Users::new(&config);
         Self {
             reader: Reader {
                 organizations: organizations.clone(),
                 identity_center: identity_center.clone(),
                 guardduty: aws_sdk_guardduty::Client::new(&config),
                 sts: aws_sdk_sts::Client::new(&config),
+                users: users.clone(),
                 config: config.clone(),
             },
             changer: Changer {
                 organizations,
                 identity_center,
+                users,
             },
             sessions: Sessions::new(&config),
             clock,

@@ -95,6 +95,17 @@ pub enum Lookup {
     Email,
 }
 
+/// A way into a member account: a role there that may let us in, and the name of our session in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Door {
+    /// The account.
+    pub account: AccountId,
+    /// The role.
+    pub role: RoleName,
+    /// Our name.
+    pub session: SessionName,
+}
+
 /// Reading. Nothing here changes anything anywhere.
 pub trait Read {
     /// Who we are.
@@ -212,6 +223,26 @@ pub trait Read {
         table: &str,
         email: &str,
     ) -> impl Future<Output = Result<Vec<TeamRequest>, Trouble>>;
+    /// The id of an IAM user, asked in their account; `None` if it has none of that name. [`TroubleKind::Denied`] where
+    /// the door does not let us in, or does not let us ask.
+    fn iam_user_id(
+        &self,
+        door: &Door,
+        name: &IamUserName,
+    ) -> impl Future<Output = Result<Option<IamUserId>, Trouble>>;
+    /// All there is of an IAM user, likewise.
+    fn iam_user(
+        &self,
+        door: &Door,
+        name: &IamUserName,
+    ) -> impl Future<Output = Result<Option<IamUser>, Trouble>>;
+    /// An inline policy of an IAM user, as it was written; `None` if they have none of that name.
+    fn user_policy(
+        &self,
+        door: &Door,
+        user: &IamUserName,
+        policy: &str,
+    ) -> impl Future<Output = Result<Option<String>, Trouble>>;
     /// The detectors of our account and Region.
     fn detectors(&self) -> impl Future<Output = Result<Vec<DetectorId>, Trouble>>;
     /// A finding as JSON text for [`crate::signal::read`]; `None` if the detector has no such finding.
@@ -393,6 +424,39 @@ pub trait ChangeAccess {
     ) -> impl Future<Output = Result<(), Trouble>>;
 }
 
+/// Changing an IAM user, in their account. Each is safe to call again.
+pub trait ChangeUser {
+    /// `iam:UpdateAccessKey`.
+    fn set_access_key(
+        &self,
+        door: &Door,
+        user: &IamUserName,
+        key: &AccessKeyId,
+        active: bool,
+    ) -> impl Future<Output = Result<(), Trouble>>;
+    /// `iam:DeleteLoginProfile`. Cannot be undone: nobody but the user knows the password.
+    fn delete_login_profile(
+        &self,
+        door: &Door,
+        user: &IamUserName,
+    ) -> impl Future<Output = Result<(), Trouble>>;
+    /// `iam:PutUserPolicy`: the whole inline policy of that name is replaced.
+    fn put_user_policy(
+        &self,
+        door: &Door,
+        user: &IamUserName,
+        policy: &str,
+        content: &str,
+    ) -> impl Future<Output = Result<(), Trouble>>;
+    /// `iam:DeleteUserPolicy`.
+    fn delete_user_policy(
+        &self,
+        door: &Door,
+        user: &IamUserName,
+        policy: &str,
+    ) -> impl Future<Output = Result<(), Trouble>>;
+}
+
 /// Why a canary session was not minted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MintError {
@@ -451,7 +515,7 @@ pub trait Cloud {
     /// Reads.
     type Read: Read;
     /// Changes.
-    type Change: Change + ChangeAccess;
+    type Change: Change + ChangeAccess + ChangeUser;
     /// Mints.
     type Canaries: Canaries;
     /// Tells the time.

@@ -77,7 +77,7 @@ pub async fn run(
     tell: &dyn Fn(&str),
 ) -> Result<DrillReport, DrillError> {
     if let Some(suspect) = &suspect {
-        crate::principal::is_covered(suspect).map_err(NotPrepared::from)?;
+        crate::principal::is_practised(suspect).map_err(NotPrepared::from)?;
     }
     let blueprint = blueprint(seed, suspect.as_ref())?;
     let Built { state, finding, .. } = build::build(&blueprint)?;

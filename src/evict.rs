@@ -2,13 +2,17 @@
 //!
 //! Arrives: a way and the two capabilities. Leaves: [`Outcome`], by the same rules as [`crate::contain`]. What Identity
 //! Center does in its own time is asked after until it is done; a way that is closed already is success, and so is one
-//! that AWS says does not exist.
+//! that AWS says does not exist. An IAM user's ways are in the user's own account ([`account`]).
+
+pub mod account;
 
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 
-use crate::cloud::{ChangeAccess, Clock, Read, Trouble, TroubleKind};
+use account::UserInAccount;
+
+use crate::cloud::{ChangeAccess, ChangeUser, Clock, Read, Trouble, TroubleKind};
 use crate::contain::{Outcome, settle};
 use crate::facts::{Assignee, Assignment, Entitlement, Instance, Progress, Way};
 use crate::ids::*;
@@ -29,14 +33,60 @@ const LOST_REQUEST: SignedDuration = SignedDuration::from_secs(30);
 
 /// Whose way it is.
 #[derive(Debug, Clone, Copy)]
-pub struct Whose<'a> {
+pub enum Whose<'a> {
+    /// A user's of the directory.
+    Directory(Person<'a>),
+    /// An IAM user's.
+    Account(&'a UserInAccount),
+}
+
+/// A user of the directory.
+#[derive(Debug, Clone, Copy)]
+pub struct Person<'a> {
     /// The directory.
     pub instance: &'a Instance,
     /// The user.
     pub user: &'a UserId,
 }
 
-impl Whose<'_> {
+impl<'a> Whose<'a> {
+    fn person(self) -> Result<Person<'a>, Trouble> {
+        match self {
+            Whose::Directory(person) => Ok(person),
+            Whose::Account(_) => Err(no_such_way("an IAM user is in no directory")),
+        }
+    }
+
+    fn account(self) -> Result<&'a UserInAccount, Trouble> {
+        match self {
+            Whose::Account(user) => Ok(user),
+            Whose::Directory(_) => Err(no_such_way("a user of the directory is in no account")),
+        }
+    }
+
+    /// Whether the way is open now.
+    async fn has(self, read: &impl Read, way: &Way) -> Result<bool, Trouble> {
+        match way {
+            Way::Assignment { .. } | Way::Membership { .. } | Way::Entitlement(_) => {
+                self.person()?.has(read, way).await
+            }
+            Way::AccessKey { .. } | Way::LoginProfile | Way::Permissions => {
+                let open = self.account()?.ways(read).await?;
+                Ok(open.is_some_and(|(_, open)| open.contains(way)))
+            }
+        }
+    }
+}
+
+fn no_such_way(why: &str) -> Trouble {
+    Trouble {
+        operation: "a way to new sessions",
+        kind: TroubleKind::Refused,
+        detail: why.to_owned(),
+    }
+}
+
+impl Person<'_> {
     fn assignee(&self) -> Assignee {
         Assignee::User(self.user.clone())
     }
@@ -100,6 +150,7 @@ impl Whose<'_> {
             Way::Entitlement(entitlement) => {
                 self.entitlements(read).await?.contains_key(entitlement)
             }
+            Way::AccessKey { .. } | Way::LoginProfile | Way::Permissions => false,
         })
     }
 }
@@ -107,12 +158,11 @@ impl Whose<'_> {
 /// Closes a way, unless it is closed.
 pub async fn close(
     read: &impl Read,
-    change: &impl ChangeAccess,
+    change: &(impl ChangeAccess + ChangeUser),
     clock: &impl Clock,
     whose: Whose<'_>,
     way: &Way,
 ) -> Outcome<()> {
-    let Whose { instance, user } = whose;
     let call = || async {
         match way {
             Way::Assignment {
@@ -120,27 +170,39 @@ pub async fn close(
                 permission_set,
             } => {
                 const CALL: &str = "sso:DeleteAccountAssignment";
-                let assignment = whose.assignment(account, permission_set);
+                let person = whose.person()?;
+                let instance = person.instance;
+                let assignment = person.assignment(account, permission_set);
                 let done = match change.delete_assignment(instance, &assignment).await {
                     Ok(begun) => carried_out(read, clock, instance, CALL, begun).await,
                     Err(trouble) => Err(trouble),
                 };
                 match done {
                     Ok(()) => Ok(()),
-                    Err(trouble) => whose.comes_true(read, clock, way, false, trouble).await,
+                    Err(trouble) => person.comes_true(read, clock, way, false, trouble).await,
                 }
             }
             // Places in groups and entitlements have ids of their own, which are others when they are made again.
-            Way::Membership { group } => match read.memberships(instance, user).await?.get(group) {
-                Some(id) => change.delete_membership(instance, id).await,
-                None => Ok(()),
-            },
-            Way::Entitlement(entitlement) => {
-                match whose.entitlements(read).await?.get(entitlement) {
-                    Some(id) => change.delete_entitlement(instance, entitlement, id).await,
+            Way::Membership { group } => {
+                let Person { instance, user } = whose.person()?;
+                match read.memberships(instance, user).await?.get(group) {
+                    Some(id) => change.delete_membership(instance, id).await,
                     None => Ok(()),
                 }
             }
+            Way::Entitlement(entitlement) => {
+                let person = whose.person()?;
+                match person.entitlements(read).await?.get(entitlement) {
+                    Some(id) => {
+                        let instance = person.instance;
+                        change.delete_entitlement(instance, entitlement, id).await
+                    }
+                    None => Ok(()),
+                }
+            }
+            Way::AccessKey { key } => whose.account()?.set_key(change, key, false).await,
+            Way::LoginProfile => whose.account()?.delete_password(change).await,
+            Way::Permissions => whose.account()?.deny(change).await,
         }
     };
     let look = || async { Ok((!whose.has(read, way).await?).then_some(())) };
@@ -150,12 +212,11 @@ pub async fn close(
 /// Opens a way again, unless it is open.
 pub async fn reopen(
     read: &impl Read,
-    change: &impl ChangeAccess,
+    change: &(impl ChangeAccess + ChangeUser),
     clock: &impl Clock,
     whose: Whose<'_>,
     way: &Way,
 ) -> Outcome<()> {
-    let Whose { instance, user } = whose;
     let call = || async {
         match way {
             Way::Assignment {
@@ -163,20 +224,31 @@ pub async fn reopen(
                 permission_set,
             } => {
                 const CALL: &str = "sso:CreateAccountAssignment";
-                let assignment = whose.assignment(account, permission_set);
+                let person = whose.person()?;
+                let instance = person.instance;
+                let assignment = person.assignment(account, permission_set);
                 let done = match change.create_assignment(instance, &assignment).await {
                     Ok(begun) => carried_out(read, clock, instance, CALL, begun).await,
                     Err(trouble) => Err(trouble),
                 };
                 match done {
                     Ok(()) => Ok(()),
-                    Err(trouble) => whose.comes_true(read, clock, way, true, trouble).await,
+                    Err(trouble) => person.comes_true(read, clock, way, true, trouble).await,
                 }
             }
-            Way::Membership { group } => change.create_membership(instance, group, user).await,
+            Way::Membership { group } => {
+                let Person { instance, user } = whose.person()?;
+                change.create_membership(instance, group, user).await
+            }
             Way::Entitlement(entitlement) => {
+                let Person { instance, user } = whose.person()?;
                 change.create_entitlement(instance, entitlement, user).await
             }
+            Way::AccessKey { key } => whose.account()?.set_key(change, key, true).await,
+            Way::LoginProfile => Err(no_such_way(
+                "nobody but the user knows the password, so it cannot be put back",
+            )),
+            Way::Permissions => whose.account()?.let_go(change).await,
         }
     };
     let look = || async { Ok(whose.has(read, way).await?.then_some(())) };

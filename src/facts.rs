@@ -223,6 +223,25 @@ pub struct Ways {
     pub permission_sets: BTreeMap<PermissionSetArn, PermissionSet>,
 }
 
+/// An IAM user, as their account has them. What an eviction takes away, and what it is put back from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IamUser {
+    /// The account.
+    pub account: AccountId,
+    /// Their name there.
+    pub name: IamUserName,
+    /// The immutable id; another, when the user is made again.
+    pub id: IamUserId,
+    /// Their access keys, and whether each is active.
+    pub keys: BTreeMap<AccessKeyId, bool>,
+    /// Whether they have a password for the console. What it is, AWS tells nobody.
+    pub login_profile: bool,
+    /// The names of their inline policies.
+    pub inline: BTreeSet<String>,
+    /// The ARNs of their managed policies.
+    pub attached: BTreeSet<String>,
+}
+
 /// One thing by which a user gets new sessions, and that can be taken away without touching anybody else.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(tag = "way", rename_all = "snake_case")]
@@ -241,6 +260,16 @@ pub enum Way {
     },
     /// A role that account access manager lets the user into directly.
     Entitlement(Entitlement),
+    /// An access key of an IAM user. It is switched off, and not deleted.
+    AccessKey {
+        /// Which.
+        key: AccessKeyId,
+    },
+    /// An IAM user's password for the console.
+    LoginProfile,
+    /// What an IAM user's policies let them do, and whoever they have vouched for: `GetFederationToken` sessions have an
+    /// `aws:userid` of their own and the user's rights. An inline deny on the user closes it.
+    Permissions,
 }
 
 /// Something that Identity Center does in its own time, and that is asked after by its id.
@@ -297,8 +326,6 @@ pub struct TeamRequest {
 /// What the directory says about the suspect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Directory {
-    /// The instance that was asked.
-    pub instance: Instance,
     /// The user; unknown when a finding names somebody whom the directory no longer has.
     pub user: Known<User>,
     /// Every way into an account, direct and through groups.
@@ -343,6 +370,8 @@ pub struct Facts {
     pub armed: Known<Option<ArmedPolicy>>,
     /// What the directory says about the suspect.
     pub directory: Directory,
+    /// What an IAM user's account says is their id; none for everybody else.
+    pub iam_user: Option<Known<IamUserId>>,
 }
 
 /// A last look before an approval counts: what of the survey a plan hangs on.

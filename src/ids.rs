@@ -152,6 +152,10 @@ ids! {
     IamUserId: "an IAM user id", "AIDA and 12 to 124 letters or digits",
         |s| tail(s, "AIDA", 12, 124, |b| b.is_ascii_uppercase() || b.is_ascii_digit());
 
+    /// The name of an IAM user, without its path: unique in the account whatever the path is.
+    IamUserName: "an IAM user's name", "1 to 64 of the characters A-Z a-z 0-9 _ + = , . @ -",
+        |s| (1..=64).contains(&s.len()) && s.bytes().all(nameable);
+
     /// The name of a `GetFederationToken` user, the second half of their `aws:userid`: `<account>:<name>`.
     FederatedName: "a federated user's name", "2 to 32 of the characters A-Z a-z 0-9 _ + = , . @ -",
         |s| (2..=32).contains(&s.len()) && s.bytes().all(nameable);
@@ -198,6 +202,13 @@ impl TargetId {
 impl From<AccountId> for TargetId {
     fn from(account: AccountId) -> Self {
         Self(account.0)
+    }
+}
+
+impl SessionName {
+    /// The name of our own sessions before there is an incident to name them after.
+    pub fn of_survey() -> Self {
+        Self("quell-survey".to_owned())
     }
 }
 

@@ -19,7 +19,7 @@ use crate::facts::TaggedPolicy;
 use crate::ids::*;
 use crate::policy::document::Document;
 use crate::policy::{self, Bounds, NothingToDeny};
-use crate::principal::Identity;
+use crate::principal::{Identity, iam_identity};
 
 /// The format of the tags, as `quell:format`.
 const FORMAT: &str = "1";
@@ -29,6 +29,12 @@ const PREFIX: &str = "quell:";
 
 /// The field of a session's name, numbered from the second on.
 const SESSION_NAME: &str = "session-name";
+
+/// The field of an IAM user's id.
+const IAM_USER: &str = "iam-user";
+
+/// The field of an IAM user's account.
+const IAM_ACCOUNT: &str = "iam-account";
 
 /// The field of the moment that a release must wait for.
 const RELEASE_NOT_BEFORE: &str = "release-not-before";
@@ -87,6 +93,11 @@ pub struct Incident {
     pub principal: Option<Username>,
     /// The immutable id of the person.
     pub user_id: Option<UserId>,
+    /// The immutable id, of an IAM user.
+    pub iam_user: Option<IamUserId>,
+    /// The account that they are in, of an IAM user. Incidents that have neither are Identity Center users', as all were
+    /// before there were others.
+    pub iam_account: Option<AccountId>,
     /// The names that a session of theirs can have.
     pub session_names: BTreeSet<SessionName>,
     /// Who contained, as an ARN.
@@ -149,6 +160,19 @@ impl Incident {
     /// An incident of which nothing is known but its id.
     pub fn bare(id: IncidentId, home: Home) -> Self {
         Self::of_fields(id, home, |_| None)
+    }
+
+    /// Whether it denies an IAM user.
+    pub fn is_of_iam_user(&self) -> bool {
+        self.iam_user.is_some() || self.iam_account.is_some()
+    }
+
+    /// The name of the IAM user that it denies.
+    pub fn iam_name(&self) -> Option<IamUserName> {
+        let (_, name) = self.principal.as_ref()?.as_str().rsplit_once(":user/")?;
+        IamUserName::parse(name)
+            .ok()
+            .filter(|_| self.is_of_iam_user())
     }
 
     /// Whether they can enter the management account and nothing refuses them there (R16).
@@ -214,6 +238,9 @@ impl Incident {
             fields.extend(value.map(|value| (key.to_owned(), value)));
         };
         put("user-id", self.user_id.as_ref().map(UserId::to_string));
+        put(IAM_USER, self.iam_user.as_ref().map(IamUserId::to_string));
+        let account = self.iam_account.as_ref();
+        put(IAM_ACCOUNT, account.map(AccountId::to_string));
         for (i, name) in self.session_names.iter().enumerate() {
             put(&numbered(SESSION_NAME, i), Some(name.to_string()));
         }
@@ -316,6 +343,8 @@ impl Incident {
             home,
             principal: get("principal").map(Username::new),
             user_id: get("user-id").and_then(|id| UserId::parse(id).ok()),
+            iam_user: get(IAM_USER).and_then(|id| IamUserId::parse(id).ok()),
+            iam_account: get(IAM_ACCOUNT).and_then(|id| AccountId::parse(id).ok()),
             session_names: all(SESSION_NAME)
                 .into_iter()
                 .filter_map(|name| SessionName::parse(name).ok())
@@ -399,6 +428,10 @@ impl Incident {
 
     /// Whom its deny refuses.
     pub fn identity(&self) -> Identity {
+        if self.is_of_iam_user() {
+            let (id, account) = (self.iam_user.as_ref(), self.iam_account.as_ref());
+            return iam_identity(id, account, &self.session_names);
+        }
         Identity::IdentityCenterUser {
             user_id: self.user_id.clone(),
             session_names: self.session_names.clone(),
@@ -507,6 +540,8 @@ mod tests {
             home: Home::Own,
             principal: Some(Username::new("Zoë, O'Neil=\u{1f600}")),
             user_id: Some(UserId::parse("94482488-3041-7026-18f3-be45837cd0e4").unwrap()),
+            iam_user: None,
+            iam_account: None,
             session_names: ["a,b=c", "A,B=C"]
                 .into_iter()
                 .map(|name| SessionName::parse(name).unwrap())
@@ -561,6 +596,23 @@ mod tests {
     #[test]
     fn what_is_written_on_the_policy_is_what_another_machine_reads() {
         assert_eq!(Incident::recall(&policy(&incident())), Some(incident()));
+    }
+
+    #[test]
+    fn an_iam_user_is_told_from_a_person_of_the_directory_by_the_tags_alone() {
+        let user = Incident {
+            user_id: None,
+            principal: Some(Username::new("arn:aws:iam::555566667777:user/deploy=1")),
+            iam_user: Some(IamUserId::parse("AIDA0123456789ABCDEFG").unwrap()),
+            iam_account: Some(AccountId::parse("555566667777").unwrap()),
+            session_names: [SessionName::parse("deploy=1").unwrap()].into(),
+            ..incident()
+        };
+        let recalled = Incident::recall(&policy(&user)).unwrap();
+        assert_eq!(recalled, user);
+        assert_eq!(recalled.iam_name(), IamUserName::parse("deploy=1").ok());
+        assert!(matches!(recalled.identity(), Identity::IamUser { .. }));
+        assert!(!incident().is_of_iam_user() && incident().iam_name().is_none());
     }
 
     #[test]

@@ -14,12 +14,16 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::facts::{Way, Ways};
+use crate::facts::{IamUser, Way, Ways};
 use crate::ids::*;
 use crate::plan::{PlanDigest, StepName};
 
-/// The format of the entries. 2: each line carries its own hash, so that the last one can be checked too.
-pub const FORMAT: u32 = 2;
+/// The format of the entries. 2: each line carries its own hash, so that the last one can be checked too. 3: with what an
+/// eviction does.
+pub const FORMAT: u32 = 3;
+
+/// The oldest that is read: whatever it has, this one has, too.
+const OLDEST: u32 = 2;
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -129,6 +133,11 @@ pub enum Event {
         /// What was given for a time, and is not to be given back for good.
         #[serde(default)]
         temporary: Vec<Way>,
+    },
+    /// The same of an IAM user.
+    UserBackedUp {
+        /// All there is of them.
+        user: Box<IamUser>,
     },
     /// A way to new sessions is about to be closed.
     Closing {
@@ -316,6 +325,8 @@ pub struct State {
     pub attested: BTreeSet<ItemId>,
     /// What the user could enter before anything of it was taken away.
     pub backup: Option<Backup>,
+    /// The same of an IAM user.
+    pub user_backup: Option<Box<IamUser>>,
     /// Each way that was begun to be closed or opened again since the incident was last taken up.
     pub ways: BTreeMap<Way, WayStatus>,
     /// The inline policies that were written to deny the user, each as it was before and as it was written.
@@ -467,6 +478,9 @@ impl State {
             Event::Did { deed, why } => {
                 let deletes = matches!(deed, Deed::DeleteUser { .. });
                 self.user_deleted |= deletes && why.is_none();
+            }
+            Event::UserBackedUp { user } => {
+                self.user_backup.get_or_insert_with(|| user.clone());
             }
             Event::Closing { way } | Event::Reopening { way } => {
                 self.ways.insert(way.clone(), WayStatus::Begun);
@@ -653,10 +667,10 @@ impl<S: Store> Journal<S> {
                 return Err(unreadable("was changed after it was written"));
             }
             if let Ok(format) = format
-                && format < u64::from(FORMAT)
+                && format < u64::from(OLDEST)
             {
                 return Err(unreadable(&format!(
-                    "has format {format}, and this quell reads {FORMAT}"
+                    "has format {format}, and this quell reads {OLDEST} to {FORMAT}"
                 )));
             }
             let body = format!("{body}}}");
@@ -805,6 +819,31 @@ mod tests {
             state.steps.last(),
             Some(&(StepName::DeletePolicy, Status::Failed))
         );
+    }
+
+    #[test]
+    fn a_journal_from_before_evictions_is_read_and_gone_on_with() {
+        let (lines, state) = written();
+        let mut previous = hash("");
+        let older: Vec<String> = lines
+            .iter()
+            .map(|line| {
+                let (body, _) = opened(line).unwrap();
+                let mut entry: Entry = serde_json::from_str(&format!("{body}}}")).unwrap();
+                entry.format = OLDEST;
+                entry.previous.clone_from(&previous);
+                let body = serde_json::to_string(&entry).unwrap();
+                let body = body.strip_suffix('}').unwrap();
+                previous = hash(body);
+                format!("{body}{CLOSED_BY}{previous}\"}}")
+            })
+            .collect();
+        let mut journal = Journal::after(&older, Vec::new()).unwrap();
+        assert_eq!(journal.state, state);
+        let again = story().swap_remove(3);
+        journal.record(Timestamp::UNIX_EPOCH, again).unwrap();
+        let both = [older, journal.store].concat();
+        assert!(Journal::after(&both, Vec::new()).is_ok());
     }
 
     #[test]

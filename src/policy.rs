@@ -170,6 +170,12 @@ pub fn pack(incident: &IncidentId, identities: &[Identity]) -> Result<Document, 
     }))
 }
 
+fn nameless() -> NothingToDeny {
+    NothingToDeny {
+        why: "it has no id, and no name that a session could have".to_owned(),
+    }
+}
+
 /// Values for each key that can name somebody.
 #[derive(Debug, Default)]
 struct Keys {
@@ -193,9 +199,7 @@ impl Keys {
                 session_names,
             } => {
                 if user_id.is_none() && session_names.is_empty() {
-                    return Err(NothingToDeny {
-                        why: "it has no id, and no name that a session could have".to_owned(),
-                    });
+                    return Err(nameless());
                 }
                 self.user_ids.extend(user_id.iter().map(UserId::to_string));
                 self.session_names.extend(session_names.iter().cloned());
@@ -220,7 +224,10 @@ impl Keys {
                 name,
                 federated: others,
             } => {
-                self.userids.insert(user.to_string());
+                if user.is_none() && name.is_none() {
+                    return Err(nameless());
+                }
+                self.userids.extend(user.iter().map(IamUserId::to_string));
                 self.userids.extend(others.iter().map(federated));
                 // The console names a switched session after the user, and so do people who federate themselves.
                 self.session_names.extend(name.clone());
@@ -370,7 +377,9 @@ pub fn sessions_of(identity: &Identity, elsewhere: &SessionName) -> Vec<(String,
             user,
             name,
             federated: others,
-        } => std::iter::once(exactly(user.to_string()))
+        } => user
+            .iter()
+            .map(|user| exactly(user.to_string()))
             .chain(name.iter().flat_map(|name| [named(name), sourced(name)]))
             .chain(others.iter().map(federated))
             .collect(),
@@ -386,6 +395,37 @@ pub fn sessions_of(identity: &Identity, elsewhere: &SessionName) -> Vec<(String,
         )],
         Identity::FederatedUser(user) => vec![federated(user)],
     }
+}
+
+/// The IAM user whom a deny of ours is about, read back likewise: their id, and their account from the name that they
+/// have federated under.
+pub fn iam_user_in(document: &Document) -> (Option<IamUserId>, Option<AccountId>) {
+    let conditions = document
+        .statements
+        .iter()
+        .flat_map(|statement| &statement.conditions)
+        .filter(|condition| {
+            condition.key.eq_ignore_ascii_case(USERID) && condition.operator == "StringEquals"
+        });
+    let values: Vec<&String> = conditions.flat_map(|condition| &condition.values).collect();
+    let id = |value: &&String| IamUserId::parse(value.as_str()).ok();
+    let account = |value: &&String| AccountId::parse(value.split_once(':')?.0).ok();
+    (
+        values.iter().copied().find_map(|value| id(&value)),
+        values.iter().copied().find_map(|value| account(&value)),
+    )
+}
+
+/// What is put on an IAM user themselves: it names nobody, because it is about whoever has it.
+pub fn on_the_user(incident: &IncidentId) -> Document {
+    Document::new(vec![Statement {
+        sid: Some(format!("Quell{}", incident.sid_part())),
+        effect: Effect::Deny,
+        actions: Words::these(["*"]),
+        resources: Words::these(["*"]),
+        conditions: Vec::new(),
+        unknown: Vec::new(),
+    }])
 }
 
 /// The session names that a deny of ours refuses, read back from the document. Release needs them on a machine that

@@ -23,10 +23,14 @@ pub const LONGEST_SESSION: SignedDuration = SignedDuration::from_hours(12);
 /// A session chained from another lives at most an hour (aws-facts §2), so no shorter wait is ever enough.
 pub const CHAINED_SESSION: SignedDuration = SignedDuration::from_hours(1);
 
-/// An Identity Center user, resolved.
+/// The longest session that an IAM user can get for themselves or for somebody they vouch for (aws-facts §10).
+pub const LONGEST_OF_IAM_USER: SignedDuration = SignedDuration::from_hours(36);
+
+/// Somebody who can be contained, resolved: an Identity Center user or an IAM user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Principal {
-    /// What people call them: the directory's spelling, or the session's name when the directory has lost them.
+    /// What people call them: the directory's spelling, or the session's name when the directory has lost them; of an IAM
+    /// user, an ARN.
     pub username: Username,
     /// The immutable id, which most statements of proof prefer.
     pub user_id: Known<UserId>,
@@ -42,6 +46,25 @@ pub struct Principal {
     pub reaches_management: bool,
     /// How long a session of theirs can live.
     pub session: SessionLife,
+    /// Set for an IAM user.
+    pub iam_user: Option<IamPrincipal>,
+}
+
+/// What an IAM user is, beside the names of their sessions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct IamPrincipal {
+    /// Their account.
+    pub account: AccountId,
+    /// Their name there.
+    pub name: IamUserName,
+    /// The immutable id.
+    pub id: Known<IamUserId>,
+}
+
+/// What people call an IAM user: an ARN without the user's path, which findings do not have. The name is unique in the
+/// account without it. `quell contain` takes it as it stands.
+pub fn username_of(partition: &str, account: &AccountId, name: &IamUserName) -> Username {
+    Username::new(format!("arn:{partition}:iam::{account}:user/{name}"))
 }
 
 /// Whom a deny refuses, by the keys that can name them (design §5). Every text in it is of an alphabet without
@@ -74,8 +97,8 @@ pub enum Identity {
     },
     /// An IAM user, with the roles they switch into in the console and the sessions they federate under their own name.
     IamUser {
-        /// The immutable id, which `GetSessionToken` sessions carry too.
-        user: IamUserId,
+        /// The immutable id, which `GetSessionToken` sessions carry too; where it is known.
+        user: Option<IamUserId>,
         /// The user's name, if it can be a session's.
         name: Option<SessionName>,
         /// Their account and other names they have federated under.
@@ -112,7 +135,9 @@ pub struct SessionLife {
 
 /// A principal that this version cannot contain.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("this version contains Identity Center users only, and the signal names {what}")]
+#[error(
+    "this version contains Identity Center users and IAM users only, and the signal names {what}"
+)]
 pub struct NotCovered {
     /// The principal, for people.
     pub what: String,
@@ -123,17 +148,25 @@ pub struct NotCovered {
 /// Whether this version can contain what the signal names; checked before anything is asked of AWS.
 ///
 /// # Errors
-/// [`NotCovered`] for every principal but an Identity Center user.
+/// [`NotCovered`] for every principal but an Identity Center user and an IAM user of a known account.
 pub fn is_covered(suspect: &Suspect) -> Result<(), NotCovered> {
     match suspect {
-        Suspect::Named { .. } | Suspect::PermissionSetSession { .. } => Ok(()),
+        Suspect::Named { .. }
+        | Suspect::PermissionSetSession { .. }
+        | Suspect::IamUser {
+            account: Some(_), ..
+        } => Ok(()),
         Suspect::RoleSession { session, role, .. } => Err(NotCovered {
             what: format!("session {session} of role {role}"),
             instead: "Revoke the role's older sessions in IAM (it hits everyone who uses the role).",
         }),
-        Suspect::IamUser { name, .. } => Err(NotCovered {
-            what: format!("IAM user {name}"),
-            instead: "Deactivate the user's access keys and attach AWSDenyAll to the user.",
+        Suspect::IamUser {
+            name,
+            account: None,
+            ..
+        } => Err(NotCovered {
+            what: format!("IAM user {name} of no account"),
+            instead: "Name them with their account: `quell contain arn:aws:iam::<account>:user/<name>`.",
         }),
         Suspect::Root { account } => Err(NotCovered {
             what: match account {
@@ -149,17 +182,109 @@ pub fn is_covered(suspect: &Suspect) -> Result<(), NotCovered> {
     }
 }
 
+/// Whether a drill can practise it: the range has a story of Identity Center users alone.
+///
+/// # Errors
+/// [`NotCovered`].
+pub fn is_practised(suspect: &Suspect) -> Result<(), NotCovered> {
+    is_covered(suspect)?;
+    match suspect {
+        Suspect::IamUser { name, .. } => Err(NotCovered {
+            what: format!("IAM user {name}, whom no drill is about"),
+            instead: "Run `quell drill` without a finding; a real IAM user is contained with `quell contain`.",
+        }),
+        Suspect::Named { .. }
+        | Suspect::PermissionSetSession { .. }
+        | Suspect::RoleSession { .. }
+        | Suspect::Root { .. }
+        | Suspect::FederatedUser { .. } => Ok(()),
+    }
+}
+
+/// An IAM user with the names that they give their sessions: switching roles in the console takes the user's name, and
+/// people who federate themselves mostly do, too.
+pub fn iam_identity(
+    id: Option<&IamUserId>,
+    account: Option<&AccountId>,
+    names: &BTreeSet<SessionName>,
+) -> Identity {
+    let name = names.first();
+    let federated = account.zip(name).and_then(|(account, name)| {
+        Some(FederatedUser {
+            account: account.clone(),
+            name: FederatedName::parse(name.as_str()).ok()?,
+        })
+    });
+    Identity::IamUser {
+        user: id.cloned(),
+        name: name.cloned(),
+        federated: federated.into_iter().collect(),
+    }
+}
+
 impl Principal {
     /// Whom the deny refuses.
     pub fn identity(&self) -> Identity {
-        Identity::IdentityCenterUser {
-            user_id: self.user_id.known().cloned(),
-            session_names: self.session_names.clone(),
+        match &self.iam_user {
+            Some(user) => {
+                let (id, account) = (user.id.known(), Some(&user.account));
+                iam_identity(id, account, &self.session_names)
+            }
+            None => Identity::IdentityCenterUser {
+                user_id: self.user_id.known().cloned(),
+                session_names: self.session_names.clone(),
+            },
+        }
+    }
+
+    /// An IAM user: they are in one account, and their id is what that says or, where it could not be asked, what the
+    /// claim does.
+    fn of_iam_user(
+        claimed: Option<&IamUserId>,
+        name: &IamUserName,
+        account: &AccountId,
+        facts: &Facts,
+    ) -> Self {
+        let id = match (&facts.iam_user, claimed) {
+            (Some(Known::Known(id)), _) | (Some(Known::Unknown(_)) | None, Some(id)) => {
+                Known::Known(id.clone())
+            }
+            (Some(Known::Unknown(why)), None) => Known::Unknown(why.clone()),
+            (None, None) => Known::Unknown("nobody was asked".to_owned()),
+        };
+        let own_name = SessionName::parse(name.as_str());
+        // The organization is in the partition that we are in.
+        let partition = facts.caller.arn.split(':').nth(1).unwrap_or("aws");
+        Self {
+            username: username_of(partition, account, name),
+            user_id: Known::Unknown("an IAM user is in no directory".to_owned()),
+            session_names: own_name.iter().cloned().collect(),
+            unspellable: own_name.err().map(|error| error.to_string()),
+            reach: BTreeSet::from([account.clone()]),
+            reach_unknown: None,
+            reaches_management: *account == facts.organization.management,
+            session: SessionLife {
+                longest: LONGEST_OF_IAM_USER,
+                because: format!("{LONGEST_OF_IAM_USER:#}, the most that an IAM user's can"),
+            },
+            iam_user: Some(IamPrincipal {
+                account: account.clone(),
+                name: name.clone(),
+                id,
+            }),
         }
     }
 
     /// Joins the claim with the facts. Total: what the directory did not tell stays unknown in the result.
     pub fn of(suspect: &Suspect, facts: &Facts) -> Self {
+        if let Suspect::IamUser {
+            principal_id,
+            name,
+            account: Some(account),
+        } = suspect
+        {
+            return Self::of_iam_user(principal_id.as_ref(), name, account, facts);
+        }
         let directory = &facts.directory;
         let claimed = match suspect {
             Suspect::PermissionSetSession { session, .. } => Some(session),
@@ -208,6 +333,7 @@ impl Principal {
             username,
             session_names,
             reach,
+            iam_user: None,
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::facts::{Known, PermissionSet, TeamRequest, Way};
 use crate::ids::*;
 use crate::incident::Incident;
 use crate::plan::eviction::NO_WAY_LEFT;
-use crate::principal::{LONGEST_SESSION, longest_of};
+use crate::principal::{LONGEST_OF_IAM_USER, LONGEST_SESSION, SessionLife, longest_of};
 
 /// What must be noted as done before access is given back: without it the attacker may be the one who gets it.
 pub const RESECURED: [&str; 2] = ["portal-sessions", "credentials"];
@@ -120,14 +120,23 @@ impl Closed {
     pub fn hint(&self, incident: &Incident) -> String {
         let id = &incident.id;
         match self {
-            Closed::NeverProven => format!(
-                "Prove it with `quell verify {id}`: the wait begins then. Where no canary can show it, wait 12 hours and use `quell release {id} --force`."
-            ),
+            Closed::NeverProven => {
+                let hours = if incident.is_of_iam_user() { 36 } else { 12 };
+                format!(
+                    "Prove it with `quell verify {id}`: the wait begins then. Where no canary can show it, wait {hours} hours and use `quell release {id} --force`."
+                )
+            }
             Closed::NotEvicted => {
                 format!("Close them: `quell evict {id}`. The wait begins when nothing is left.")
             }
             Closed::NoClock => format!(
                 "When you know that no session of the user can be alive: `quell release {id} --force`."
+            ),
+            Closed::WaysOpen { .. } if incident.is_of_iam_user() => {
+                format!("Close them again: `quell evict {id}`. The wait begins anew.")
+            }
+            Closed::CannotLook { .. } if incident.is_of_iam_user() => format!(
+                "Name a role in the user's account that may read them: `--canary-role <role>`. If you know that no key and no password works: `quell evict {id} --attest {NO_WAY_LEFT} --by <your name>`."
             ),
             Closed::WaysOpen { .. } => format!(
                 "Close them again: `quell evict {id}` (it lists them, and the wait begins anew). If an identity provider or TEAM puts them back, end it there first."
@@ -160,7 +169,12 @@ impl Closed {
 pub fn wait(incident: &Incident, meanwhile: &Meanwhile) -> Option<Wait> {
     let (began, margin) = (incident.clock_began()?, incident.margin?);
     let then = incident.longest_session?;
-    let now = if incident.permission_sets_left_out > 0 {
+    let now = if incident.is_of_iam_user() {
+        Some(SessionLife {
+            longest: LONGEST_OF_IAM_USER,
+            because: format!("{LONGEST_OF_IAM_USER:#}, the most that an IAM user's session lives"),
+        })
+    } else if incident.permission_sets_left_out > 0 {
         None
     } else {
         Some(longest_of(&meanwhile.permission_sets))
@@ -177,6 +191,8 @@ pub fn wait(incident: &Incident, meanwhile: &Meanwhile) -> Option<Wait> {
                 now.because
             ),
         ),
+        // Nothing of it could be read again: it is AWS's limit.
+        Some(now) if now.longest == then && incident.is_of_iam_user() => (then, now.because),
         Some(now) if now.longest == then => (then, format!("{}, read twice", now.because)),
         Some(_) => (then, format!("{then:#}, as it was when contained")),
     };

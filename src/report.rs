@@ -21,6 +21,7 @@ use crate::journal::Past;
 use crate::plan::{Plan, approval, preflight};
 use crate::playbook::{ByHand, Playbook};
 use crate::policy::document::Document;
+use crate::principal::IamPrincipal;
 use crate::release::Closed;
 use crate::respond::memory::Remembered;
 use crate::respond::{Accepted, Prepared, Proved};
@@ -38,8 +39,10 @@ pub struct PlanReport {
     pub incident: IncidentId,
     /// Whom it denies.
     pub principal: Username,
-    /// Their immutable id, or why there is none.
+    /// Their immutable id in Identity Center, or why there is none.
     pub user_id: Known<UserId>,
+    /// Account, name and id of an IAM user; `null` for everybody else.
+    pub iam_user: Option<IamPrincipal>,
     /// The names that their sessions can have.
     pub session_names: BTreeSet<SessionName>,
     /// The accounts they can enter.
@@ -385,6 +388,10 @@ pub struct IncidentReport {
     pub incident: IncidentId,
     /// Whom it denies.
     pub principal: Option<Username>,
+    /// The id of an IAM user.
+    pub iam_user: Option<IamUserId>,
+    /// The account of an IAM user.
+    pub iam_account: Option<AccountId>,
     /// Who contained.
     pub operator: Option<String>,
     /// When it began.
@@ -478,6 +485,8 @@ pub struct ReleasedReport {
     pub waited: Option<WaitReport>,
     /// Permission sets in the management account that deny them still, and why.
     pub still_held: Vec<NotHeldReport>,
+    /// Why the inline deny on an IAM user is there still, if it is.
+    pub user_still_denied: Option<String>,
     /// What was put back, with `--restore`.
     pub restored: Option<RestoredReport>,
     /// Whether what eviction took away stays closed.
@@ -601,6 +610,7 @@ impl PlanReport {
             incident: plan.incident.id.clone(),
             principal: plan.principal.username.clone(),
             user_id: plan.principal.user_id.clone(),
+            iam_user: plan.principal.iam_user.clone(),
             session_names: plan.principal.session_names.clone(),
             reach: plan.principal.reach.clone(),
             longest_session: plan.principal.session.because.clone(),
@@ -648,7 +658,11 @@ impl ContainReport {
                 .then(|| prepared.facts.organization.management.clone()),
             outside_target: preflight::outside(&prepared.facts, &prepared.plan),
             not_covered: prepared.preflight.not_covered.clone(),
-            by_hand: playbook.by_hand.clone(),
+            by_hand: match &prepared.plan.principal.iam_user {
+                // They are about a person of the directory.
+                Some(_) => Vec::new(),
+                None => playbook.by_hand.clone(),
+            },
             release_not_before: incident.release_not_before(),
             proof_not_recorded: !proved.recorded,
             eviction: None,
@@ -708,6 +722,8 @@ impl IncidentReport {
             wait: wait.map(human::duration),
             incident: incident.id,
             principal: incident.principal,
+            iam_user: incident.iam_user,
+            iam_account: incident.iam_account,
             operator: incident.operator,
             opened: incident.opened,
             age: incident

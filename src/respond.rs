@@ -12,6 +12,8 @@ pub mod evicting;
 
 pub mod holding;
 
+pub mod iam_users;
+
 pub mod readmitting;
 
 mod preparing;
@@ -119,6 +121,18 @@ pub enum Stopped {
     /// A permission set in the management account could not be let go, and only the policy's tags know of it.
     #[error("the inline policy of {} could not be put back ({})", .0.0, .0.1)]
     Held(NotHeld),
+    /// The inline deny on an IAM user could not be taken away, and only the policy's tags know of it.
+    #[error("the inline deny on the user could not be taken away ({0})")]
+    UserDenied(String),
+}
+
+/// What denies the principal still after a release.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct StillDenied {
+    /// Permission sets in the management account.
+    pub held: Vec<NotHeld>,
+    /// Why the inline deny on an IAM user is there still, if it is.
+    pub user: Option<String>,
 }
 
 /// One incident being worked on: the world, its journal, and whoever watches.
@@ -126,6 +140,7 @@ pub struct Response<'a, C, S> {
     cloud: &'a C,
     journal: &'a mut Journal<S>,
     watch: &'a dyn Fn(&Event),
+    roles: &'a [RoleName],
 }
 
 impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
@@ -135,7 +150,13 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
             cloud,
             journal,
             watch,
+            roles: &[],
         }
+    }
+
+    /// The same, entering member accounts by these roles: an IAM user is seen to in their own account.
+    pub fn entering_by(self, roles: &'a [RoleName]) -> Self {
+        Self { roles, ..self }
     }
 
     /// Carries out an approved plan: create and attach; or update, when the organization is armed, and then whatever
@@ -391,8 +412,8 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
         self.remember(incident, policy, step, apply).await
     }
 
-    /// Takes the deny away: lets go in the management account, detaches from everything it is attached to, deletes. The
-    /// gate is the caller's. Permission sets that could not be let go are left only where it is forced.
+    /// Takes the deny away: lets go in the management account or on the IAM user, detaches from everything it is attached
+    /// to, deletes. The gate is the caller's. What could not be let go is left only where it is forced.
     ///
     /// # Errors
     /// [`Stopped`]; the journal's state says how far it came, and running it again goes on.
@@ -403,17 +424,23 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
         operator: &str,
         forced_past: Option<String>,
         force: bool,
-    ) -> Result<Vec<NotHeld>, Stopped> {
+    ) -> Result<StillDenied, Stopped> {
         let (read, change, clock) = (self.cloud.read(), self.cloud.change(), self.cloud.clock());
         self.take_up(incident, Purpose::Release, operator, forced_past)?;
-        let still_held = self.let_go(incident).await?;
-        if let Some(held) = still_held.first().filter(|_| !force) {
+        let still = StillDenied {
+            held: self.let_go(incident).await?,
+            user: self.let_user_go(incident).await?,
+        };
+        if let Some(held) = still.held.first().filter(|_| !force) {
             return Err(Stopped::Held(held.clone()));
+        }
+        if let Some(why) = still.user.as_ref().filter(|_| !force) {
+            return Err(Stopped::UserDenied(why.clone()));
         }
         if incident.home == Home::Armed {
             self.take_out(incident, policy).await?;
             self.record(Event::Released)?;
-            return Ok(still_held);
+            return Ok(still);
         }
         let targets = read.targets(policy).await.map_err(Stopped::Read)?;
         for target in &targets {
@@ -429,7 +456,7 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
         let outcome = contain::delete(read, change, clock, policy).await;
         self.settled(StepName::DeletePolicy, outcome, policy)?;
         self.record(Event::Released)?;
-        Ok(still_held)
+        Ok(still)
     }
 
     /// Opens the record of an incident that is there already.
@@ -527,6 +554,7 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
                     | Stopped::Read(_)
                     | Stopped::Unrecorded { .. }
                     | Stopped::Held(_)
+                    | Stopped::UserDenied(_)
                     | Stopped::Armed(_)) => stopped,
                 })
             }

@@ -84,10 +84,12 @@ pub enum Suspect {
     },
     /// An IAM user.
     IamUser {
-        /// `AIDA…`.
-        principal_id: String,
+        /// `AIDA…`, if the claim has it.
+        principal_id: Option<IamUserId>,
         /// The user's name.
-        name: String,
+        name: IamUserName,
+        /// The account that they are in, if the finding has a proper one.
+        account: Option<AccountId>,
     },
     /// The root user of an account.
     Root {
@@ -99,6 +101,33 @@ pub enum Suspect {
         /// `<account>:<name>`, its `aws:userid`.
         principal_id: String,
     },
+}
+
+impl Suspect {
+    /// Whom an ARN names, as an operator types it: `arn:aws:iam::<account>:user/<path/name>`.
+    ///
+    /// # Errors
+    /// [`NotAnId`] when it is not an IAM user's.
+    pub fn of_arn(arn: &str) -> Result<Self, NotAnId> {
+        let parts: Vec<&str> = arn.splitn(6, ':').collect();
+        let user = match parts.as_slice() {
+            ["arn", _, "iam", "", account, resource] => resource
+                .strip_prefix("user/")
+                .and_then(|user| user.rsplit('/').next())
+                .map(|name| (*account, name)),
+            _ => None,
+        };
+        let (account, name) = user.ok_or_else(|| NotAnId {
+            what: "the ARN of an IAM user",
+            shape: "arn:aws:iam::<account>:user/<path/name>",
+            given: arn.to_owned(),
+        })?;
+        Ok(Suspect::IamUser {
+            principal_id: None,
+            name: IamUserName::parse(name)?,
+            account: Some(AccountId::parse(account)?),
+        })
+    }
 }
 
 /// Why a finding accuses nobody whom an SCP could deny.
@@ -418,11 +447,7 @@ impl Claim<'_> {
         }
         match self.user_type {
             "AssumedRole" | "Role" => self.session(),
-            "IAMUser" if self.principal_id.starts_with("AIDA") => Ok(Suspect::IamUser {
-                principal_id: self.principal_id.to_owned(),
-                name: self.name.to_owned(),
-            }),
-            "IAMUser" => Err(self.not_real("an IAM user's id starts with AIDA")),
+            "IAMUser" => self.iam_user(),
             "Root" => Ok(Suspect::Root {
                 account: self.account,
             }),
@@ -454,6 +479,19 @@ impl Claim<'_> {
                 role_id,
                 role,
             }
+        })
+    }
+
+    fn iam_user(self) -> Result<Suspect, Nobody> {
+        let id = IamUserId::parse(self.principal_id).map_err(|error| self.not_real(error))?;
+        let name = IamUserName::parse(self.name).map_err(|error| Nobody::NotReal {
+            path: format!("{}.userName", self.path),
+            why: error.to_string(),
+        })?;
+        Ok(Suspect::IamUser {
+            principal_id: Some(id),
+            name,
+            account: self.account,
         })
     }
 

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::future::{join_all, try_join_all};
 use futures_util::join;
 
-use crate::cloud::{Clock, Lookup, OrganizationError, Read, Trouble, TroubleKind};
+use crate::cloud::{Clock, Door, Lookup, OrganizationError, Read, Trouble, TroubleKind};
 use crate::facts::*;
 use crate::ids::*;
 use crate::signal::Suspect;
@@ -38,6 +38,38 @@ pub enum SurveyError {
     /// No Identity Center instance was seen.
     #[error("no IAM Identity Center instance of this organization can be seen from here")]
     NoIdentityCenter,
+    /// The account has no such IAM user.
+    #[error("account {account} has no IAM user {name}")]
+    NoSuchIamUser {
+        /// Where it was looked for.
+        account: AccountId,
+        /// As given.
+        name: IamUserName,
+    },
+    /// The account has one of that name, and it is another.
+    #[error(
+        "IAM user {name} of account {account} is {there} now, and the signal is about {claimed}"
+    )]
+    AnotherIamUser {
+        /// Where.
+        account: AccountId,
+        /// The name of both.
+        name: IamUserName,
+        /// Whom the signal is about.
+        claimed: IamUserId,
+        /// Whom the account has.
+        there: IamUserId,
+    },
+    /// An IAM user whom no SCP reaches.
+    #[error(
+        "IAM user {name} is in the management account {account}, where no service control policy applies"
+    )]
+    IamUserInManagement {
+        /// The management account.
+        account: AccountId,
+        /// The user.
+        name: IamUserName,
+    },
     /// The directory has no such user.
     #[error("Identity Center has no user `{name}` (looked up as username{})", if *.email { " and as e-mail address" } else { "" })]
     NoSuchUser {
@@ -67,6 +99,9 @@ impl SurveyError {
             other @ (SurveyError::NoOrganization { .. }
             | SurveyError::NotManagement { .. }
             | SurveyError::NoIdentityCenter
+            | SurveyError::NoSuchIamUser { .. }
+            | SurveyError::AnotherIamUser { .. }
+            | SurveyError::IamUserInManagement { .. }
             | SurveyError::NoSuchUser { .. }
             | SurveyError::SeveralUsers { .. }) => Trouble {
                 operation: "the survey",
@@ -77,7 +112,8 @@ impl SurveyError {
     }
 }
 
-/// Asks everything, once for all the suspects: one answer for each, in their order.
+/// Asks everything, once for all the suspects: one answer for each, in their order. The roles are those by which the
+/// accounts of IAM users may be entered.
 ///
 /// # Errors
 /// [`SurveyError`]; nothing was changed.
@@ -86,16 +122,21 @@ pub async fn survey(
     clock: &impl Clock,
     suspects: &[Suspect],
     target: Option<&TargetId>,
+    roles: &[RoleName],
 ) -> Result<Vec<Facts>, SurveyError> {
     let (caller, organization) = who_and_where(read).await?;
-    let (estate, directories) = join!(
+    let iam_users = suspects
+        .iter()
+        .map(|suspect| iam_user(read, &organization, suspect, roles));
+    let (estate, directories, iam_users) = join!(
         estate(read, &caller, &organization, target),
-        directories(read, &organization, suspects)
+        directories(read, &organization, suspects),
+        try_join_all(iam_users)
     );
     // What is wrong with the organization explains what is wrong with the directory, so it is said first.
-    let (estate, directories) = (estate?, directories?);
+    let (estate, directories, iam_users) = (estate?, directories?, iam_users?);
     let asked_at = clock.now();
-    let facts = |directory| Facts {
+    let facts = |(directory, iam_user)| Facts {
         asked_at,
         caller: caller.clone(),
         organization: organization.clone(),
@@ -106,8 +147,9 @@ pub async fn survey(
         remembered: estate.memory.own.clone(),
         armed: estate.memory.armed.clone(),
         directory,
+        iam_user,
     };
-    Ok(directories.into_iter().map(facts).collect())
+    Ok(directories.into_iter().zip(iam_users).map(facts).collect())
 }
 
 /// What arming and disarming an organization need to know.
@@ -446,11 +488,23 @@ async fn directories(
     organization: &Organization,
     suspects: &[Suspect],
 ) -> Result<Vec<Directory>, SurveyError> {
-    let instance = instance(read, organization).await?;
+    let is_iam_user = |suspect: &Suspect| matches!(suspect, Suspect::IamUser { .. });
+    let instance = match instance(read, organization).await {
+        Ok(instance) => instance,
+        // No directory has them, so none is missed but for the names in common.
+        Err(error) if suspects.iter().all(is_iam_user) => {
+            let unseen = nobody(Listed {
+                users: Vec::new(),
+                cut: Some(error.to_string()),
+            });
+            return Ok(vec![unseen; suspects.len()]);
+        }
+        Err(error) => return Err(error),
+    };
     // The listing waits for nobody, and nobody's next question for it.
     let persons = suspects
         .iter()
-        .map(|suspect| person(read, instance.clone(), suspect));
+        .map(|suspect| person(read, &instance, suspect));
     let (listed, persons) = join!(listed(read, &instance), try_join_all(persons));
     let all = persons?.into_iter().map(|person| Directory {
         users: listed.clone(),
@@ -459,13 +513,111 @@ async fn directories(
     Ok(all.collect())
 }
 
+/// What a directory says about somebody whom it never had.
+fn nobody(users: Listed) -> Directory {
+    Directory {
+        user: Known::Unknown("an IAM user is in no directory".to_owned()),
+        assignments: Known::Known(BTreeSet::new()),
+        entitlements: Known::Known(BTreeSet::new()),
+        permission_sets: BTreeMap::new(),
+        users,
+    }
+}
+
+/// What an IAM user's account says is their id; `None` for everybody else. Not being let in is an unknown: their name
+/// denies them without it.
+async fn iam_user(
+    read: &impl Read,
+    organization: &Organization,
+    suspect: &Suspect,
+    roles: &[RoleName],
+) -> Result<Option<Known<IamUserId>>, SurveyError> {
+    let Suspect::IamUser {
+        principal_id,
+        name,
+        account: Some(account),
+    } = suspect
+    else {
+        return Ok(None);
+    };
+    let (account, name) = (account.clone(), name.clone());
+    if account == organization.management {
+        return Err(SurveyError::IamUserInManagement { account, name });
+    }
+    let doors = doors(&account, roles, &SessionName::of_survey());
+    let found = through(&doors, async |door| read.iam_user_id(door, &name).await).await;
+    Ok(Some(match (found, principal_id) {
+        (Ok(Some(there)), Some(claimed)) if there != *claimed => {
+            return Err(SurveyError::AnotherIamUser {
+                account,
+                name,
+                claimed: claimed.clone(),
+                there,
+            });
+        }
+        (Ok(Some(there)), _) => Known::Known(there),
+        (Ok(None), None) => return Err(SurveyError::NoSuchIamUser { account, name }),
+        // A finding's user was real: whoever deletes them does not end what they have begun.
+        (Ok(None), Some(_)) => {
+            Known::Unknown(format!("account {account} has no IAM user {name} any more"))
+        }
+        (Err(trouble), _) => Known::Unknown(trouble.to_string()),
+    }))
+}
+
+/// The ways into a member account, in the order in which they are tried.
+pub fn doors(account: &AccountId, roles: &[RoleName], session: &SessionName) -> Vec<Door> {
+    let door = |role: &RoleName| Door {
+        account: account.clone(),
+        role: role.clone(),
+        session: session.clone(),
+    };
+    roles.iter().map(door).collect()
+}
+
+/// Asks through one door after the other, until one lets us in and lets us do it.
+///
+/// # Errors
+/// [`Trouble`]; where none does, with what each of them said.
+pub async fn through<T>(
+    doors: &[Door],
+    ask: impl AsyncFn(&Door) -> Result<T, Trouble>,
+) -> Result<T, Trouble> {
+    let mut refused: Option<Trouble> = None;
+    for door in doors {
+        match ask(door).await {
+            Err(trouble) if trouble.kind == TroubleKind::Denied => {
+                let detail = match &refused {
+                    Some(before) => format!("{}; {trouble}", before.detail),
+                    None => trouble.detail.clone(),
+                };
+                let operation = refused.map_or(trouble.operation, |before| before.operation);
+                refused = Some(Trouble {
+                    operation,
+                    detail,
+                    ..trouble
+                });
+            }
+            answered => return answered,
+        }
+    }
+    Err(refused.unwrap_or(Trouble {
+        operation: "sts:AssumeRole",
+        kind: TroubleKind::Denied,
+        detail: "there is no role to try".to_owned(),
+    }))
+}
+
 /// The directory's answers about the suspect alone.
 async fn person(
     read: &impl Read,
-    instance: Instance,
+    instance: &Instance,
     suspect: &Suspect,
 ) -> Result<Directory, SurveyError> {
-    let found = users(read, &instance, suspect).await?;
+    if matches!(suspect, Suspect::IamUser { .. }) {
+        return Ok(nobody(Listed::default()));
+    }
+    let found = users(read, instance, suspect).await?;
     let mut users: Vec<User> = found.into_values().collect();
     let user = match (users.pop(), suspect) {
         (Some(user), _) if users.is_empty() => user,
@@ -485,7 +637,6 @@ async fn person(
         // A finding's session is real even when its user is gone: deleting a user does not end their sessions.
         (None, _) => {
             return Ok(Directory {
-                instance,
                 user: Known::Unknown(format!("the directory has no user {}", name_of(suspect))),
                 assignments: Known::Unknown("the directory has lost the user".to_owned()),
                 entitlements: Known::Unknown("the directory has lost the user".to_owned()),
@@ -496,7 +647,7 @@ async fn person(
     };
     // The deny does not need to know what they can enter; the proof and the wait do. So trouble here (a delegate may lack
     // the right) is an unknown in the plan, and never a reason to leave somebody in.
-    let (assignments, entitlements) = match reach(read, &instance, &user.id).await {
+    let (assignments, entitlements) = match reach(read, instance, &user.id).await {
         Ok(reach) => (Known::Known(reach.assignments.clone()), entitled(reach)),
         Err(trouble) => {
             let why = trouble.to_string();
@@ -505,9 +656,8 @@ async fn person(
     };
     let sets = assignments.known().into_iter().flatten();
     let sets = sets.map(|assigned| &assigned.permission_set);
-    let permission_sets = permission_sets(read, &instance, sets).await;
+    let permission_sets = permission_sets(read, instance, sets).await;
     Ok(Directory {
-        instance,
         user: Known::Known(user),
         assignments,
         permission_sets,
@@ -551,7 +701,7 @@ fn name_of(suspect: &Suspect) -> &str {
         Suspect::PermissionSetSession { session, .. } | Suspect::RoleSession { session, .. } => {
             session.as_str()
         }
-        Suspect::IamUser { name, .. } => name,
+        Suspect::IamUser { name, .. } => name.as_str(),
         Suspect::Root { .. } => "root",
         Suspect::FederatedUser { principal_id } => principal_id,
     }

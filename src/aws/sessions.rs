@@ -8,7 +8,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata as _;
 
 use super::{Reader, trouble};
 use crate::cloud::{
-    Canaries, Lookup, MintError, OrganizationError, Probed, Read, Trouble, TroubleKind,
+    Canaries, Door, Lookup, MintError, OrganizationError, Probed, Read, Trouble, TroubleKind,
 };
 use crate::facts::*;
 use crate::ids::*;
@@ -20,28 +20,61 @@ const SECONDS: i32 = 900;
 pub struct Sessions {
     sts: aws_sdk_sts::Client,
     iam: aws_sdk_iam::Client,
-    partition: String,
+    partition: &'static str,
 }
 
 impl Sessions {
     pub(super) fn new(config: &SdkConfig) -> Self {
-        let region = config.region().map(AsRef::as_ref).unwrap_or_default();
-        let partition = match region {
-            region if region.starts_with("cn-") => "aws-cn",
-            region if region.starts_with("us-gov-") => "aws-us-gov",
-            region if region.starts_with("eusc-") => "aws-eusc",
-            region if region.starts_with("us-iso-") => "aws-iso",
-            region if region.starts_with("us-isob-") => "aws-iso-b",
-            region if region.starts_with("eu-isoe-") => "aws-iso-e",
-            region if region.starts_with("us-isof-") => "aws-iso-f",
-            _ => "aws",
-        };
         Self {
             sts: aws_sdk_sts::Client::new(config),
             iam: aws_sdk_iam::Client::new(config),
-            partition: partition.to_owned(),
+            partition: partition_of(config),
         }
     }
+}
+
+/// The partition of the configured Region.
+pub(super) fn partition_of(config: &SdkConfig) -> &'static str {
+    let region = config.region().map(AsRef::as_ref).unwrap_or_default();
+    match region {
+        region if region.starts_with("cn-") => "aws-cn",
+        region if region.starts_with("us-gov-") => "aws-us-gov",
+        region if region.starts_with("eusc-") => "aws-eusc",
+        region if region.starts_with("us-iso-") => "aws-iso",
+        region if region.starts_with("us-isob-") => "aws-iso-b",
+        region if region.starts_with("eu-isoe-") => "aws-iso-e",
+        region if region.starts_with("us-isof-") => "aws-iso-f",
+        _ => "aws",
+    }
+}
+
+/// A session of a role that may do what this policy allows and nothing else, whatever the role may.
+pub(super) async fn assume(
+    sts: &aws_sdk_sts::Client,
+    role: &str,
+    session: &SessionName,
+    only: impl Into<String>,
+) -> Result<Credentials, Trouble> {
+    const CALL: &str = "sts:AssumeRole";
+    let answer = sts
+        .assume_role()
+        .role_arn(role)
+        .role_session_name(session.as_str())
+        .duration_seconds(SECONDS)
+        .policy(only)
+        .send()
+        .await
+        .map_err(|error| trouble::of(CALL, &error))?;
+    let minted = answer
+        .credentials()
+        .ok_or_else(|| trouble::unreadable(CALL, "the answer has no Credentials"))?;
+    Ok(Credentials::new(
+        minted.access_key_id(),
+        minted.secret_access_key(),
+        Some(minted.session_token().to_owned()),
+        None,
+        "quell",
+    ))
 }
 
 impl Canaries for Sessions {
@@ -53,40 +86,20 @@ impl Canaries for Sessions {
         role: &RoleName,
         session: &SessionName,
     ) -> Result<Credentials, MintError> {
-        const CALL: &str = "sts:AssumeRole";
+        const PROBE: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"iam:ListAccountAliases","Resource":"*"}]}"#;
         let arn = format!("arn:{}:iam::{account}:role/{role}", self.partition);
-        let answer = self
-            .sts
-            .assume_role()
-            .role_arn(&arn)
-            .role_session_name(session.as_str())
-            .duration_seconds(SECONDS)
-            // The canary may ask the probe and nothing else, whatever the role may.
-            .policy(r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"iam:ListAccountAliases","Resource":"*"}]}"#)
-            .send()
-            .await
-            .map_err(|error| {
-                let trouble = trouble::of(CALL, &error);
-                match trouble.kind {
-                    TroubleKind::Denied | TroubleKind::Refused => MintError::NoWay(format!("cannot assume {arn}: {}", trouble.detail)),
-                    TroubleKind::Credentials
-                    | TroubleKind::Expired
-                    | TroubleKind::Throttled
-                    | TroubleKind::Busy
-                    | TroubleKind::Unreachable
-                    | TroubleKind::Unreadable => MintError::Trouble(trouble),
-                }
-            })?;
-        let minted = answer
-            .credentials()
-            .ok_or_else(|| trouble::unreadable(CALL, "the answer has no Credentials"))?;
-        Ok(Credentials::new(
-            minted.access_key_id(),
-            minted.secret_access_key(),
-            Some(minted.session_token().to_owned()),
-            None,
-            "quell canary",
-        ))
+        let minted = assume(&self.sts, &arn, session, PROBE).await;
+        minted.map_err(|trouble| match trouble.kind {
+            TroubleKind::Denied | TroubleKind::Refused => {
+                MintError::NoWay(format!("cannot assume {arn}: {}", trouble.detail))
+            }
+            TroubleKind::Credentials
+            | TroubleKind::Expired
+            | TroubleKind::Throttled
+            | TroubleKind::Busy
+            | TroubleKind::Unreachable
+            | TroubleKind::Unreadable => MintError::Trouble(trouble),
+        })
     }
 
     async fn probe(&self, session: &Credentials) -> Probed {
@@ -272,6 +285,27 @@ impl Read for Reader {
         email: &str,
     ) -> Result<Vec<TeamRequest>, Trouble> {
         self.query_team_requests(instance, table, email).await
+    }
+
+    async fn iam_user_id(
+        &self,
+        door: &Door,
+        name: &IamUserName,
+    ) -> Result<Option<IamUserId>, Trouble> {
+        self.users.id(door, name).await
+    }
+
+    async fn iam_user(&self, door: &Door, name: &IamUserName) -> Result<Option<IamUser>, Trouble> {
+        self.users.read(door, name).await
+    }
+
+    async fn user_policy(
+        &self,
+        door: &Door,
+        user: &IamUserName,
+        policy: &str,
+    ) -> Result<Option<String>, Trouble> {
+        self.users.policy(door, user, policy).await
     }
 
     async fn detectors(&self) -> Result<Vec<DetectorId>, Trouble> {

@@ -1,5 +1,7 @@
 //! `quell evict`: the ways back are read, shown, backed up and closed; what AWS has no interface for is noted.
 
+mod iam_user;
+
 use std::path::PathBuf;
 
 use clap::Args;
@@ -50,9 +52,12 @@ pub struct EvictArgs {
     /// Delete the user, too, which ends every refresh of their portal session. Cannot be undone
     #[arg(long)]
     delete_user: bool,
-    /// Use this playbook's checklist instead of the one that comes with quell
+    /// Use this playbook's checklist and roles instead of those that come with quell
     #[arg(long, value_name = "FILE")]
     playbook: Option<PathBuf>,
+    /// Enter an IAM user's account with this role (default: the playbook's, as canaries do)
+    #[arg(long, value_name = "NAME")]
+    canary_role: Option<RoleName>,
 }
 
 /// Where a user is disabled by machine: SCIM is the only way that AWS documents.
@@ -137,7 +142,10 @@ pub async fn evict<O: Outside>(
     outside: &O,
     ui: &Ui<'_>,
 ) -> Result<Exit, Failure> {
-    let playbook = playbook(args.playbook.as_ref())?;
+    let mut playbook = playbook(args.playbook.as_ref())?;
+    if let Some(role) = &args.canary_role {
+        playbook.verify.canary_roles = vec![role.clone()];
+    }
     let asked = Asked {
         what: &args.what,
         attest: &args.attest,
@@ -197,6 +205,9 @@ pub(super) async fn evict_one<O: Outside>(
         .hint(format!(
             "Contain the user again, then evict under the new incident: `quell contain {whom} --evict`."
         )));
+    }
+    if known.incident.is_of_iam_user() {
+        return iam_user::evict(asked, known, &caller, world, common, outside, ui).await;
     }
     let eviction = prepare(asked, &known.incident, &caller, world, ui).await?;
     let evicting = Evicting {
@@ -409,19 +420,7 @@ impl Evicting<'_> {
                 || (asked.what.revoke_team && !shown.team_requests.is_empty());
         }
         if changes {
-            let name = known.incident.principal.as_ref();
-            let word = Word {
-                word: name.map_or(id.as_str(), Username::as_str),
-                name: if name.is_some() {
-                    "the username"
-                } else {
-                    "the incident's id"
-                },
-                purpose: "to close these ways".to_owned(),
-                verb: "evict",
-                practice: world.practice().is_some(),
-            };
-            word.confirmed(asked.yes, ui)?;
+            approve(asked, &known.incident, world, ui)?;
         }
         ui.commit();
         let mut journal = open_journal(common, &id, ui)?;
@@ -566,7 +565,7 @@ async fn carry_out<C: Cloud, S: crate::journal::Store>(
     let grants_left = grants.clone();
     let report = EvictReport::of(incident, world.practice());
     let report = match &evicted {
-        Some((evicted, ways)) => report.with(evicted, ways),
+        Some((evicted, ways)) => report.with(evicted, Some(ways)),
         None => report,
     };
     Ok(EvictReport {
@@ -578,6 +577,28 @@ async fn carry_out<C: Cloud, S: crate::journal::Store>(
         user_disabled: disabled,
         ..report.with_not_held(not_held)
     })
+}
+
+/// The go-ahead: `--yes`, or whose ways they are, typed on a terminal.
+fn approve<C: Cloud>(
+    asked: &Asked<'_>,
+    incident: &Incident,
+    world: &C,
+    ui: &Ui<'_>,
+) -> Result<(), Failure> {
+    let (word, name) = match &incident.principal {
+        Some(principal) if incident.is_of_iam_user() => (principal.as_str(), "the user's ARN"),
+        Some(principal) => (principal.as_str(), "the username"),
+        None => (incident.id.as_str(), "the incident's id"),
+    };
+    let word = Word {
+        word,
+        name,
+        purpose: "to close these ways".to_owned(),
+        verb: "evict",
+        practice: world.practice().is_some(),
+    };
+    word.confirmed(asked.yes, ui)
 }
 
 /// On a terminal, each item of the checklist that is open: who has done it.

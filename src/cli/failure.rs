@@ -111,7 +111,9 @@ impl Failure {
             Stopped::Failed { trouble, .. }
             | Stopped::Unsettled { trouble, .. }
             | Stopped::Read(trouble) => Self::from(trouble.clone()),
-            Stopped::Armed(_) | Stopped::Held(_) => Self::new(Exit::Failed, ""),
+            Stopped::Armed(_) | Stopped::Held(_) | Stopped::UserDenied(_) => {
+                Self::new(Exit::Failed, "")
+            }
         };
         Self {
             error: clean(&stopped.to_string()),
@@ -153,6 +155,15 @@ impl Failure {
                     "The deny stands: only its tags know which inline policies have it, too.".to_owned();
                 failure.hint(format!(
                     "Go on: `quell release {incident}`. To leave that policy as it is: `quell release {incident} --force`."
+                ))
+            }
+            Stopped::UserDenied(_) => {
+                failure.exit = Exit::Partly;
+                failure.changed =
+                    "The deny stands: only its tags know of the inline deny on the user.".to_owned();
+                let policy = incident.policy_name();
+                failure.hint(format!(
+                    "Go on: `quell release {incident}` (`--canary-role <role>` for a role that may). By hand, in the user's account: `aws iam delete-user-policy --policy-name {policy} --user-name <name>`. To leave it: `quell release {incident} --force`."
                 ))
             }
             Stopped::Failed { .. } | Stopped::Unsettled { .. } | Stopped::Read(_) => {
@@ -360,6 +371,14 @@ impl From<SurveyError> for Failure {
             SurveyError::NotManagement { .. } => Self::new(Exit::Refused, &error)
                 .hint("Use credentials of the management account, or of an account that is delegated the policies: `--profile <profile>`."),
             SurveyError::NoIdentityCenter => Self::new(Exit::Refused, &error).hint("Name its Region: `--region <region>`."),
+            SurveyError::NoSuchIamUser { ref account, .. } => Self::new(Exit::Failed, &error)
+                .hint(format!("Look the user up with credentials of account {account}: `aws iam list-users`.")),
+            SurveyError::AnotherIamUser { ref account, ref name, .. } => Self::new(Exit::Refused, &error)
+                .hint(format!("Somebody has made the user anew since. If whoever is there now is to be contained: `quell contain arn:aws:iam::{account}:user/{name}`.")),
+            SurveyError::IamUserInManagement { ref name, .. } => {
+                let everything = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*"}]}"#;
+                Self::new(Exit::Refused, &error).hint(format!("Only the user's own policies bind them. With credentials of that account: `aws iam put-user-policy --user-name {name} --policy-name quell --policy-document '{everything}'`, then deactivate each key of theirs (`aws iam update-access-key`), and `aws iam delete-login-profile --user-name {name}`."))
+            }
             SurveyError::NoSuchUser { .. } => Self::new(Exit::Failed, &error)
                 .hint("Look the user up: `aws identitystore list-users --identity-store-id <d-…>`. A finding names its user by itself: `quell contain --finding-file <file>`."),
             SurveyError::SeveralUsers { .. } => {

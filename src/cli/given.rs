@@ -23,7 +23,7 @@ use crate::signal::{self, Finding, Suspect, Who};
 #[derive(Debug, Clone, Args)]
 #[group(required = true, multiple = false)]
 pub struct SignalArgs {
-    /// Identity Center usernames, e-mail addresses or user ids
+    /// Identity Center usernames, e-mail addresses or user ids; ARNs of IAM users
     #[arg(value_name = "USER")]
     pub user: Vec<String>,
     /// File with a GuardDuty finding, `-` for standard input; any form that AWS's tools write
@@ -106,6 +106,12 @@ impl SignalArgs {
 }
 
 pub(super) fn named(name: &str) -> Result<Suspect, Failure> {
+    if name.starts_with("arn:") {
+        return Suspect::of_arn(name).map_err(|error| {
+            Failure::usage(error)
+                .hint("Of the principals that have an ARN, IAM users are contained; a role's session is named by a finding.")
+        });
+    }
     let length = name.chars().count();
     if name.trim().is_empty() {
         return Err(Failure::usage("the username is empty")

@@ -90,6 +90,15 @@ pub async fn readmit<O: Outside>(
         return Err(refused("its deny ends by itself".to_owned())
             .hint(format!("Release it: `quell release {id} --force`.")));
     }
+    if incident.is_of_iam_user() {
+        return Err(refused(
+            "an IAM user's keys have no time of issue, so an older one cannot be told from a newer"
+                .to_owned(),
+        )
+        .hint(
+            "Make another user for the person meanwhile; this one comes back with the release.",
+        ));
+    }
     let meanwhile = evicting::meanwhile(&world, &incident).await;
     if let Err(gate) = release::readmission(&incident, &meanwhile) {
         let known = (&incident, &policy.id);

@@ -12,8 +12,9 @@ use crate::cli::ui::Ui;
 use crate::cli::word::Word;
 use crate::cli::{Common, Outside, do_or_say, given, open_journal};
 use crate::cloud::{Clock as _, Cloud, Read as _};
-use crate::facts::PolicySummary;
-use crate::ids::{IncidentId, PolicyId};
+use crate::evict::account::UserInAccount;
+use crate::facts::{IamUser, PolicySummary};
+use crate::ids::{AccessKeyId, IncidentId, PolicyId};
 use crate::incident::{Home, Incident};
 use crate::journal::{Backup, Event, Past, Purpose, State, Store};
 use crate::playbook::Playbook;
@@ -21,7 +22,7 @@ use crate::release;
 use crate::report::access::{NotHeldReport, RestoredReport, WaitReport};
 use crate::report::{self, NotReleasedReport, PutBackReport, ReleaseReport, ReleasedReport, human};
 use crate::respond::memory::{self, Remembered};
-use crate::respond::{self, Response, Stopped, evicting};
+use crate::respond::{self, Response, Stopped, iam_users};
 use crate::survey;
 use crate::verify::{Aim, Overall};
 
@@ -50,6 +51,14 @@ pub struct ReleaseArgs {
     /// Give back what eviction took away, from the backup in this machine's journal
     #[arg(long)]
     restore: bool,
+    /// Switch these access keys of an IAM user on again
+    #[arg(
+        long,
+        value_name = "KEYID",
+        value_delimiter = ',',
+        conflicts_with = "due"
+    )]
+    restore_keys: Vec<AccessKeyId>,
     /// Use this playbook's waits and roles instead of those that come with quell
     #[arg(long, value_name = "FILE")]
     playbook: Option<PathBuf>,
@@ -68,6 +77,16 @@ impl ReleaseArgs {
         self.force
     }
 
+    /// Whether anything that eviction took away is to be given back.
+    fn gives_back(&self) -> bool {
+        self.restore || !self.restore_keys.is_empty()
+    }
+
+    /// The playbook, and what the flags say otherwise.
+    pub(super) fn playbook(&self) -> Result<Playbook, Failure> {
+        Ok(self.canary.over(playbook(self.playbook.as_ref())?))
+    }
+
     /// Whether nobody is to be asked.
     pub(super) fn is_approved(&self) -> bool {
         self.yes
@@ -81,7 +100,7 @@ pub async fn release<O: Outside>(
     outside: &O,
     ui: &Ui<'_>,
 ) -> Result<Exit, Failure> {
-    let playbook = args.canary.over(playbook(args.playbook.as_ref())?);
+    let playbook = args.playbook()?;
     let world = common.connect(outside).await?;
     let operator = world.read().caller().await?;
     let now = world.clock().now();
@@ -98,11 +117,12 @@ pub async fn release<O: Outside>(
                 match noted {
                     Ok(id) => gone.push(id),
                     // Its deny was taken away, and what it had been evicted from was not given back, or not all of it.
-                    Err(_) if args.restore && has_backup(id, common, ui) => {}
+                    Err(_) if args.gives_back() && has_backup(id, common, ui) => {}
                     Err(failure) => return Err(failure),
                 }
-                if args.restore {
-                    put_back.push(put_back_of(args, id, &world, common, outside, ui).await?);
+                if args.gives_back() {
+                    let put = put_back_of(args, id, &playbook, &world, common, outside, ui);
+                    put_back.push(put.await?);
                 }
                 Vec::new()
             }
@@ -145,7 +165,8 @@ pub async fn release<O: Outside>(
     let all_restored = put_back.iter().all(|one| is_whole(&one.restored));
     let is_shown = |released: &ReleasedReport| {
         let restored = released.restored.as_ref().is_none_or(is_whole);
-        released.allowed_again && restored && released.still_held.is_empty()
+        let held = !released.still_held.is_empty() || released.user_still_denied.is_some();
+        released.allowed_again && restored && !held
     };
     let all_shown = all_restored && released.iter().all(is_shown);
     let practice = world.practice();
@@ -248,7 +269,7 @@ fn has_backup(id: &IncidentId, common: &Common, ui: &Ui<'_>) -> bool {
             && past
                 .state
                 .as_ref()
-                .is_ok_and(|state| state.backup.is_some())
+                .is_ok_and(|state| state.backup.is_some() || state.user_backup.is_some())
     };
     common.journals(ui).iter().any(has)
 }
@@ -290,19 +311,79 @@ pub(super) async fn restore<C: Cloud, S: Store>(
     };
     let instance = instance.map_err(|error| Stopped::Read(error.into_trouble()))?;
     let restored = response.restore(&instance, backup).await?;
-    Ok(RestoredReport::of(&restored, &backup.ways))
+    Ok(RestoredReport::of(&restored, Some(&backup.ways)))
+}
+
+/// An IAM user's keys are given back by name, because whoever has them has the user; a password cannot be.
+fn keys_to_restore(
+    args: &ReleaseArgs,
+    backup: Option<&IamUser>,
+    now: Option<&IamUser>,
+    ui: &Ui<'_>,
+) -> Result<(), Failure> {
+    if args.restore {
+        ui.say(
+            "note: an IAM user's password cannot be given back, because AWS tells it to nobody: make a new one (`aws iam create-login-profile`). Keys are given back by name: `--restore-keys <key>[,<key>]`.",
+        );
+    }
+    for key in &args.restore_keys {
+        let was_on = backup.is_none_or(|user| user.keys.get(key) == Some(&true));
+        let is_there = now.is_none_or(|user| user.keys.contains_key(key));
+        if !was_on || !is_there {
+            let why = if is_there {
+                "was not active before the eviction"
+            } else {
+                "is none of the user's keys"
+            };
+            return Err(
+                Failure::new(Exit::Refused, format!("nothing is released: {key} {why}")).hint(
+                    "See them with credentials of the user's account: `aws iam list-access-keys --user-name <name>`.",
+                ),
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Access keys are an IAM user's.
+fn no_keys() -> Failure {
+    Failure::usage("--restore-keys is about an IAM user's access keys, and this incident is a person's of Identity Center")
+        .hint("To give back what eviction took away: `--restore`.")
 }
 
 /// Gives back what the backup of an incident has whose deny is gone.
 async fn put_back_of<O: Outside>(
     args: &ReleaseArgs,
     id: &IncidentId,
+    playbook: &Playbook,
     world: &O::World,
     common: &Common,
     outside: &O,
     ui: &Ui<'_>,
 ) -> Result<PutBackReport, Failure> {
     let mut journal = open_journal(common, id, ui)?;
+    if let Some(backup) = journal.state().user_backup.clone() {
+        let roles = &playbook.verify.canary_roles;
+        let user = UserInAccount::new(id, &backup.account, &backup.name, Some(&backup.id), roles);
+        keys_to_restore(args, Some(&backup), None, ui)?;
+        let same = |incident: &Incident| incident.iam_user.as_ref() == Some(&backup.id);
+        denied_by_nobody_else(args, same, world).await?;
+        approve_by_id(args, id, "to switch these keys on again", world, ui)?;
+        ui.commit();
+        let watch = |event: &Event| ui.event(event, None);
+        let restored = do_or_say(outside, &mut journal, id, async |journal| {
+            let mut response = Response::new(world, journal, &watch).entering_by(roles);
+            response.restore_keys(&user, &args.restore_keys).await
+        })
+        .await?;
+        return Ok(PutBackReport {
+            incident: id.clone(),
+            restored: RestoredReport::of(&restored, None),
+        });
+    }
+    if !args.restore {
+        return Err(no_keys());
+    }
     let backup = backup_of(journal.state(), id)?;
     if let Err(gate) = release::resecured(&journal.state().attested)
         && !args.force
@@ -311,20 +392,12 @@ async fn put_back_of<O: Outside>(
             "Do it, and say that it is done by giving access back all the same: `--force`. It is recorded.",
         ));
     }
-    let open = memory::remembered(world.read()).await?;
     let user = &backup.ways.user;
-    let denies = |known: &&Remembered| {
-        known.incident.user_id.as_ref() == Some(&user.id)
-            || known.incident.principal.as_ref() == Some(&user.username)
+    let same = |incident: &Incident| {
+        incident.user_id.as_ref() == Some(&user.id)
+            || incident.principal.as_ref() == Some(&user.username)
     };
-    if let Some(other) = open.iter().find(denies).filter(|_| !args.force) {
-        let other = &other.incident.id;
-        return Err(Failure::new(
-            Exit::Refused,
-            format!("nothing is given back: the same user is denied by {other} now"),
-        )
-        .hint(format!("Release that one first: `quell release {other}`.")));
-    }
+    denied_by_nobody_else(args, same, world).await?;
     approve_by_id(args, id, "to give back what eviction took away", world, ui)?;
     ui.commit();
     let watch = |event: &Event| ui.event(event, None);
@@ -336,6 +409,25 @@ async fn put_back_of<O: Outside>(
         incident: id.clone(),
         restored,
     })
+}
+
+/// Nothing is given back to whom another incident denies, unless it is forced.
+async fn denied_by_nobody_else<C: Cloud>(
+    args: &ReleaseArgs,
+    is_same: impl Fn(&Incident) -> bool,
+    world: &C,
+) -> Result<(), Failure> {
+    let open = memory::remembered(world.read()).await?;
+    let other = open.iter().find(|known| is_same(&known.incident));
+    match other.filter(|_| !args.force) {
+        None => Ok(()),
+        Some(other) => {
+            let other = &other.incident.id;
+            let denied = format!("nothing is given back: the same user is denied by {other} now");
+            Err(Failure::new(Exit::Refused, denied)
+                .hint(format!("Release that one first: `quell release {other}`.")))
+        }
+    }
 }
 
 /// One incident to be released.
@@ -365,12 +457,17 @@ impl One<'_> {
         let attached = known.keeps_somebody_out(world.read()).await?;
         let (incident, policy) = (known.incident, known.policy);
         let gate = if attached {
-            let meanwhile = evicting::meanwhile(world, &incident).await;
+            let roles = &playbook.verify.canary_roles;
+            let meanwhile = iam_users::meanwhile(world, &incident, roles).await;
             release::gate(&incident, &meanwhile, world.clock().now()).map(Some)
         } else {
             Ok(None)
         };
-        let gate = gate.and_then(|waited| match args.restore {
+        let iam = incident.is_of_iam_user();
+        if !iam && !args.restore_keys.is_empty() {
+            return Err(no_keys());
+        }
+        let gate = gate.and_then(|waited| match args.restore && !iam {
             true => release::resecured(&incident.attested).map(|()| waited),
             false => Ok(waited),
         });
@@ -382,18 +479,28 @@ impl One<'_> {
                 return Err(stays_contained(&gate, known, operator, world, common, ui).await);
             }
         };
-        approve(args, &incident, &policy, forced_past.as_ref(), world, ui)?;
+        let roles = &playbook.verify.canary_roles;
+        let user = UserInAccount::of(&incident, roles).filter(|_| args.gives_back());
+        let mut now = None;
+        if let Some(user) = &user {
+            now = user.ways(world.read()).await?.map(|(user, _)| user);
+        }
         let mut journal = open_journal(common, &incident.id, ui)?;
-        let backup = match args.restore {
+        if iam {
+            let before = journal.state().user_backup.as_deref();
+            keys_to_restore(args, before, now.as_ref(), ui)?;
+        }
+        approve(args, &incident, &policy, forced_past.as_ref(), world, ui)?;
+        let backup = match args.restore && !iam {
             false => None,
             true => Some(backup_of(journal.state(), &incident.id)?),
         };
         let watch = |event: &Event| ui.event(event, None);
-        let (proof, still_denied_by, still_held, restored) =
+        let (proof, still_denied_by, still, restored) =
             do_or_say(outside, &mut journal, &incident.id, async |journal| {
-                let mut response = Response::new(world, journal, &watch);
+                let mut response = Response::new(world, journal, &watch).entering_by(roles);
                 let past = forced_past.as_ref().map(ToString::to_string);
-                let still_held = response
+                let still = response
                     .release(&incident, &policy.id, operator, past, args.force)
                     .await?;
                 let question = respond::question(&incident, &policy.arn, playbook, Aim::Allowed);
@@ -405,11 +512,15 @@ impl One<'_> {
                     [] => Some(response.look(&question).await?),
                     [_, ..] => None,
                 };
-                let restored = match &backup {
-                    Some(backup) => Some(restore(&mut response, world, backup).await?),
-                    None => None,
+                let restored = match (&backup, &user) {
+                    (Some(backup), _) => Some(restore(&mut response, world, backup).await?),
+                    (None, Some(user)) if !args.restore_keys.is_empty() => {
+                        let restored = response.restore_keys(user, &args.restore_keys).await?;
+                        Some(RestoredReport::of(&restored, None))
+                    }
+                    (None, _) => None,
                 };
-                Ok((proof, others, still_held, restored))
+                Ok((proof, others, still, restored))
             })
             .await?;
         Ok(ReleasedReport {
@@ -422,9 +533,10 @@ impl One<'_> {
                 derivation: wait.derivation(),
                 wait,
             }),
-            still_held: still_held.iter().map(NotHeldReport::of).collect(),
+            user_still_denied: still.user,
+            still_held: still.held.iter().map(NotHeldReport::of).collect(),
             restored,
-            stays_closed: incident.evicted.is_some() && !args.restore,
+            stays_closed: incident.evicted.is_some() && !args.gives_back(),
             allowed_again: proof
                 .as_ref()
                 .is_some_and(|it| it.overall == Overall::Shown),
@@ -453,7 +565,7 @@ fn approve<C: Cloud>(
             items.join(", ")
         ));
     }
-    if args.restore {
+    if args.gives_back() {
         ui.say(
             "What eviction took away is given back: whoever holds the user's sign-in then has it.",
         );

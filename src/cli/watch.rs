@@ -11,7 +11,7 @@ use crate::cli::{Common, Outside, given};
 use crate::cloud::{Clock as _, Cloud as _, Read as _};
 use crate::release::{Closed, gate};
 use crate::report::human;
-use crate::respond::evicting;
+use crate::respond::iam_users;
 
 /// How often the gates are asked: what was opened again meanwhile is told soon, and AWS is asked little.
 const ASK_EVERY: SignedDuration = SignedDuration::from_mins(10);
@@ -49,12 +49,14 @@ pub async fn watch<O: Outside>(
         )
         .hint(format!("Say that you mean it: `quell watch {id} --yes`.")));
     }
+    let playbook = args.release.playbook()?;
+    let roles = &playbook.verify.canary_roles;
     let world = common.connect(outside).await?;
     let (clock, began) = (world.clock(), world.clock().now());
     let mut looked = false;
     loop {
         let known = given::incident(&world, id).await?;
-        let meanwhile = evicting::meanwhile(&world, &known.incident).await;
+        let meanwhile = iam_users::meanwhile(&world, &known.incident, roles).await;
         let now = clock.now();
         let until = match gate(&known.incident, &meanwhile, now) {
             Ok(_) => break,

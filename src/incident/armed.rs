@@ -25,11 +25,12 @@ use serde::Serialize;
 use crate::facts::ArmedPolicy;
 use crate::ids::*;
 use crate::incident::{
-    FORMAT, Home, Incident, LAPSES, MOST_VALUE, PLAIN, PREFIX, RELEASE_NOT_BEFORE, SESSION_NAME,
-    SESSIONS_AFTER, decode, encode,
+    FORMAT, Home, IAM_ACCOUNT, IAM_USER, Incident, LAPSES, MOST_VALUE, PLAIN, PREFIX,
+    RELEASE_NOT_BEFORE, SESSION_NAME, SESSIONS_AFTER, decode, encode,
 };
 use crate::policy::document::{Condition, Document, DocumentError, Effect, Statement, Words};
 use crate::policy::{self, MOST_CHARACTERS, TOKEN_ISSUE_TIME, USER_ID, USERID};
+use crate::principal::username_of;
 
 /// The policy's description, for people who meet it in the console.
 pub const DESCRIPTION: &str = "Made by quell. Denies nobody until `quell contain` writes an incident into it; its tags say which. Take it away with `quell prepare disarm`.";
@@ -331,7 +332,8 @@ pub fn tags(incident: &Incident, standing: Standing) -> Option<BTreeMap<String, 
         Standing::Released => "released",
     };
     let names = |key: &str| {
-        key == "user-id" || key.starts_with(SESSION_NAME) || [SESSIONS_AFTER, LAPSES].contains(&key)
+        key.starts_with(SESSION_NAME)
+            || ["user-id", IAM_USER, IAM_ACCOUNT, SESSIONS_AFTER, LAPSES].contains(&key)
     };
     let (whom, rest): (Vec<_>, Vec<_>) = incident
         .fields(ACCOUNT_TAGS)
@@ -433,7 +435,16 @@ fn tagged(id: IncidentId, tags: &BTreeMap<String, String>, statements: Vec<State
 
 /// An incident that the document alone knows.
 fn untagged(id: IncidentId, policy: &ArmedPolicy, statements: Vec<Statement>) -> Entry {
-    let names = policy::session_names_in(&Document::new(statements.clone()));
+    let document = Document::new(statements.clone());
+    let names = policy::session_names_in(&document);
+    let (iam_user, iam_account) = policy::iam_user_in(&document);
+    // What people call an IAM user is made of account and name.
+    let name = names.first().map(SessionName::as_str).unwrap_or_default();
+    let principal = iam_account.as_ref().and_then(|account| {
+        let partition = policy.summary.arn.as_str().split(':').nth(1)?;
+        let name = IamUserName::parse(name).ok()?;
+        Some(username_of(partition, account, &name))
+    });
     let user_id = statements
         .iter()
         .flat_map(|statement| &statement.conditions)
@@ -442,6 +453,9 @@ fn untagged(id: IncidentId, policy: &ArmedPolicy, statements: Vec<Statement>) ->
         .find_map(|id| UserId::parse(id.clone()).ok());
     let incident = Incident {
         user_id,
+        principal,
+        iam_user,
+        iam_account,
         session_names: names.into_iter().collect(),
         target: policy.targets.first().cloned(),
         ..Incident::of_fields(id, Home::Armed, |_| None)
@@ -576,6 +590,28 @@ mod tests {
             (&one.user_id, &one.session_names)
         );
         assert_eq!(ledger.render(), empty().with(&one).with(&two).render());
+    }
+
+    #[test]
+    fn an_iam_user_is_known_by_the_first_tag_and_by_the_document_alone() {
+        let one = Incident {
+            user_id: None,
+            iam_user: Some(IamUserId::parse("AIDA0123456789ABCDEFG").unwrap()),
+            iam_account: Some(AccountId::parse("555566667777").unwrap()),
+            principal: Some(Username::new("arn:aws:iam::555566667777:user/deploy")),
+            ..incident("q-000001", "deploy")
+        };
+        let document = empty().with(&one).render();
+        let mut first = tags(&one, Standing::Open).unwrap();
+        first.retain(|key, _| *key == first_key(&one.id));
+        for tags in [first, BTreeMap::new()] {
+            let ledger = Ledger::read(&armed(tags, &document)).unwrap();
+            let entry = ledger.entry(&one.id).unwrap();
+            assert_eq!(entry.incident.identity(), one.identity());
+            assert!(ledger.agrees() && entry.is_denied());
+            let name = entry.incident.iam_name();
+            assert_eq!(name.is_some(), !entry.tagged, "made of what is there");
+        }
     }
 
     #[test]

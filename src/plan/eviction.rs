@@ -6,8 +6,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::facts::{Assignee, Assignment, Known, TeamRequest, UserStatus, Way, Ways};
+use crate::facts::{Assignee, Assignment, IamUser, Known, TeamRequest, UserStatus, Way, Ways};
 use crate::ids::*;
+use crate::policy::document::Document;
 use crate::principal::{LONGEST_SESSION, SessionLife, longest_of};
 
 /// What somebody attests who says that no way to new sessions is left, where AWS cannot be asked.
@@ -56,7 +57,11 @@ impl Eviction {
                     request.account.starts_with(account.as_str())
                         && set.is_some_and(|set| set.name == request.role)
                 }
-                Way::Membership { .. } | Way::Entitlement(_) => false,
+                Way::Membership { .. }
+                | Way::Entitlement(_)
+                | Way::AccessKey { .. }
+                | Way::LoginProfile
+                | Way::Permissions => false,
             };
             let granted: Vec<Way> = self.steps.iter().filter(is_granted).cloned().collect();
             self.temporary.extend(granted);
@@ -85,6 +90,45 @@ pub fn each(ways: &Ways) -> Vec<Way> {
         .iter()
         .map(|entitled| Way::Entitlement(entitled.entitlement.clone()));
     assignments.chain(memberships).chain(entitlements).collect()
+}
+
+/// Each way of an IAM user that is open, in AWS's order (aws-facts §12). `denied` is whether our inline deny is on them.
+pub fn of_iam_user(user: &IamUser, denied: bool) -> Vec<Way> {
+    let active = user.keys.iter().filter(|(_, active)| **active);
+    let keys = active.map(|(key, _)| Way::AccessKey { key: key.clone() });
+    let password = user.login_profile.then_some(Way::LoginProfile);
+    let permissions = (!denied).then_some(Way::Permissions);
+    keys.chain(password).chain(permissions).collect()
+}
+
+/// Whether a way gives new sessions. What an IAM user's policies let do gives none by itself: when no session can be
+/// alive any more, it holds nobody.
+pub fn gives_sessions(way: &Way) -> bool {
+    match way {
+        Way::Assignment { .. }
+        | Way::Membership { .. }
+        | Way::Entitlement(_)
+        | Way::AccessKey { .. }
+        | Way::LoginProfile => true,
+        Way::Permissions => false,
+    }
+}
+
+/// What people type in an IAM user's account where we are not let in. Every text in it is of an alphabet that a shell takes
+/// as it is, but for the document.
+pub fn by_hand(user: &IamUserName, policy: &str, deny: &Document) -> Vec<String> {
+    let put = format!(
+        "aws iam put-user-policy --user-name {user} --policy-name {policy} --policy-document '{}'",
+        deny.minified()
+    );
+    vec![
+        format!("aws iam list-access-keys --user-name {user}"),
+        format!(
+            "aws iam update-access-key --user-name {user} --status Inactive --access-key-id <each of them>"
+        ),
+        format!("aws iam delete-login-profile --user-name {user}"),
+        put,
+    ]
 }
 
 /// The accounts that any of the ways opens.

@@ -42,9 +42,18 @@ pub(super) fn is_of(
     target: &TargetId,
     lapsing: bool,
 ) -> bool {
-    let same_person = match &principal.user_id {
-        Known::Known(id) => incident.user_id.as_ref() == Some(id),
-        Known::Unknown(_) => incident.user_id.is_none() && !principal.session_names.is_empty(),
+    let named = !principal.session_names.is_empty();
+    let same_person = match (&principal.iam_user, &principal.user_id) {
+        (Some(user), _) => {
+            incident.iam_account.as_ref() == Some(&user.account)
+                && match &user.id {
+                    Known::Known(id) => incident.iam_user.as_ref() == Some(id),
+                    Known::Unknown(_) => named,
+                }
+        }
+        (None, _) if incident.is_of_iam_user() => false,
+        (None, Known::Known(id)) => incident.user_id.as_ref() == Some(id),
+        (None, Known::Unknown(_)) => incident.user_id.is_none() && named,
     };
     // One that lets the person's new sessions through, or ends by itself, is no denial of an attacker who is back.
     let whole = incident.sessions_after.is_none() && incident.lapses.is_some() == lapsing;
@@ -171,6 +180,11 @@ pub(super) fn opened(
     let new = Incident {
         principal: Some(principal.username.clone()),
         user_id: principal.user_id.known().cloned(),
+        iam_user: principal
+            .iam_user
+            .as_ref()
+            .and_then(|user| user.id.known().cloned()),
+        iam_account: principal.iam_user.as_ref().map(|user| user.account.clone()),
         session_names: principal.session_names.clone(),
         operator: Some(facts.caller.arn.clone()),
         opened: Some(facts.asked_at),

@@ -16,6 +16,7 @@ use crate::playbook::Playbook;
 use crate::policy::document::Document;
 use crate::policy::evaluate::{Decision, Level, Request, evaluate};
 use crate::policy::{self, CURRENT_TIME, MOST_CHARACTERS, USERID};
+use crate::principal::IamPrincipal;
 
 /// SCPs that can be attached directly to one root, unit or account since May 2026 (aws-facts §0.1). A hard limit.
 pub const MOST_ATTACHED: usize = 10;
@@ -235,10 +236,21 @@ fn warnings(facts: &Facts, plan: &Plan) -> Vec<String> {
             "The username cannot be a session name ({why}), and AWS does not document what it makes of one: the user id carries the deny, and canaries cannot show it."
         ));
     }
+    if let Some(user) = &plan.principal.iam_user
+        && let Known::Unknown(why) = &user.id
+        && plan.incident.iam_user.is_none()
+    {
+        warnings.push(format!(
+            "The id of the IAM user is unknown ({why}), and their keys are named by nothing else: sessions named {} are refused, and NOT their access keys and GetSessionToken sessions. `quell evict {}` must follow at once, or contain by a finding, which has the id.",
+            user.name, plan.incident.id
+        ));
+    }
     if let Some(why) = &plan.principal.reach_unknown {
         warnings.push(format!("What the user can enter is unknown ({why}): only the accounts that are listed will be looked at, and the release waits for the longest session there is."));
     }
-    if let Known::Unknown(why) = &plan.principal.user_id {
+    if let Known::Unknown(why) = &plan.principal.user_id
+        && plan.principal.iam_user.is_none()
+    {
         warnings.push(format!(
             "There is no user id to deny ({why}): the session name carries the deny."
         ));
@@ -284,6 +296,65 @@ pub fn outside(facts: &Facts, plan: &Plan) -> Vec<AccountId> {
 
 /// What the deny does not cover, with the reason (aws-facts §2, §5, §10).
 fn not_covered(facts: &Facts, plan: &Plan) -> Vec<String> {
+    match &plan.principal.iam_user {
+        Some(user) => not_covered_of_iam_user(facts, plan, user),
+        None => not_covered_of_person(facts, plan),
+    }
+}
+
+/// Of an IAM user (aws-facts §10, §12).
+fn not_covered_of_iam_user(facts: &Facts, plan: &Plan, user: &IamPrincipal) -> Vec<String> {
+    let (IamPrincipal { account, name, id }, incident) = (user, &plan.incident.id);
+    let mut list = vec![format!(
+        "Management account {}: no service control policy applies there.",
+        facts.organization.management
+    )];
+    if !outside(facts, plan).is_empty() {
+        list.push(format!(
+            "Account {account}, which they are in: it is outside the target {}.",
+            facts.target
+        ));
+    }
+    list.push(format!(
+        "Sessions that they federate under another name than {name}: they have an aws:userid of their own, and are bound by the user's own policies alone. The inline deny of `quell evict {incident}` refuses them."
+    ));
+    list.push(format!(
+        "Roles that they have assumed before now, under another session name than {name} and without a source identity: which roles they may assume, here and in other accounts, was not looked for."
+    ));
+    list.push(format!(
+        "Their keys and their password: they work until `quell evict {incident}`, and are refused everything while the deny is attached. Signing certificates, SSH keys and service credentials are refused likewise, and left as they are."
+    ));
+    list.push(IN_OTHER_SERVICES.to_owned());
+    if !plan.principal.session_names.is_empty() {
+        list.push(format!(
+            "Others called {name}: any role session of that name is refused too, in any account: a person of Identity Center, a function, a pipeline. {}; functions and pipelines were not.",
+            compared(facts)
+        ));
+    }
+    list.extend([LEFT_BEHIND.to_owned(), NO_SCP.to_owned()]);
+    list.push(match id {
+        Known::Known(_) if plan.principal.session_names.is_empty() => "Proof: a canary cannot carry the user's id, which is all that this deny goes by. It can be attached, and not proven.".to_owned(),
+        Known::Known(_) => "Proof of the statement about the user's id: no canary can carry it. The session name's statement, in the same policy, is proven alone.".to_owned(),
+        Known::Unknown(_) => "Proof that their keys are refused: the deny does not name the user's id, which is unknown.".to_owned(),
+    });
+    list
+}
+
+const IN_OTHER_SERVICES: &str = "Other services and Regions than the canary's: it asks IAM, and AWS gives no time within which every service follows.";
+
+const LEFT_BEHIND: &str = "What was left behind: users, keys, roles, functions and instances that the attacker created act under their own names.";
+
+const NO_SCP: &str = "Service-linked roles, and principals of other organizations that your resource policies let in: no SCP reaches them.";
+
+/// Whether everybody of the directory was compared with the names.
+fn compared(facts: &Facts) -> String {
+    match &facts.directory.users.cut {
+        None => "The directory's users were compared".to_owned(),
+        Some(why) => format!("Not all of the directory's users were compared ({why})"),
+    }
+}
+
+fn not_covered_of_person(facts: &Facts, plan: &Plan) -> Vec<String> {
     let mut list = Vec::new();
     let management = &facts.organization.management;
     list.push(match (plan.principal.reaches_management, &plan.principal.reach_unknown) {
@@ -308,21 +379,17 @@ fn not_covered(facts: &Facts, plan: &Plan) -> Vec<String> {
         Known::Known(_) => list.push("Names of sessions in roles of account access manager: whoever asks for one may name it. The user id's statement refuses them all the same, and no canary can show that.".to_owned()),
         Known::Unknown(why) => list.push(format!("Roles given through account access manager, which could not be read ({why}): the deny covers their sessions, and no canary looks at their accounts.")),
     }
-    list.push("Other services and Regions than the canary's: it asks IAM, and AWS gives no time within which every service follows.".to_owned());
+    list.push(IN_OTHER_SERVICES.to_owned());
     list.push(format!("New sessions: the user can still mint them until `quell evict {}`; they are refused while the deny is attached.", plan.incident.id));
     list.push("Sessions chained into other roles before now, under another name and without the user's source identity.".to_owned());
     if facts.caller.user_id.contains(':') {
         list.push("Yourself, beyond your session's name: AWS does not tell whether it carries the user's id or source identity. If you are that user or came through a session of theirs, contain as somebody else.".to_owned());
     }
     if let Some(name) = plan.principal.session_names.first() {
-        let compared = match &facts.directory.users.cut {
-            None => "The directory's users were compared".to_owned(),
-            Some(why) => format!("Not all of the directory's users were compared ({why})"),
-        };
+        let compared = compared(facts);
         list.push(format!("Others called {name}: any role session of that name is refused too, in any account: an IAM user who switches roles, a function, a pipeline. {compared}; those were not."));
     }
-    list.push("What was left behind: users, keys, roles, functions and instances that the attacker created act under their own names.".to_owned());
-    list.push("Service-linked roles, and principals of other organizations that your resource policies let in: no SCP reaches them.".to_owned());
+    list.extend([LEFT_BEHIND.to_owned(), NO_SCP.to_owned()]);
     match (&plan.principal.user_id, plan.principal.session_names.is_empty()) {
         (Known::Known(_), false) => list.push("Proof of the UserId and SourceIdentity statements: a canary can carry neither the user's id nor, here, their source identity. The session name's statement is proven alone.".to_owned()),
         (Known::Known(_), true) => list.push("Proof: a canary cannot carry the user's id, which is all that this deny goes by. It can be attached, and not proven.".to_owned()),

@@ -261,11 +261,15 @@ fn fields(form: &[u8]) -> Map<String, Value> {
 
 /// The gate, then the operation.
 fn perform(state: &mut State, session: &Session, asked: &Asked) -> Result<Answer, Refusal> {
-    let resource = match asked.operation.as_str() {
-        "AssumeRole" => asked.text("RoleArn"),
-        _ => "*",
+    let resource = match (asked.service.as_str(), asked.text("UserName")) {
+        ("sts", _) if asked.operation == "AssumeRole" => asked.text("RoleArn").to_owned(),
+        // Users here have no path.
+        ("iam", name) if !name.is_empty() => {
+            format!("arn:aws:iam::{}:user/{name}", session.account)
+        }
+        _ => "*".to_owned(),
     };
-    gate::authorize(state, session, &asked.action(), resource, &asked.region)
+    gate::authorize(state, session, &asked.action(), &resource, &asked.region)
         .map_err(|refusal| reply::of_family(refusal, asked))?;
     match asked.service.as_str() {
         "organizations" => organizations::perform(state, session, asked).map(Answer::Json),

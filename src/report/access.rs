@@ -128,6 +128,8 @@ pub struct EvictReport {
     pub user_deleted: bool,
     /// What only people can do, in AWS's order.
     pub by_hand: Vec<ItemReport>,
+    /// What to type with credentials of an IAM user's account, where quell could not do it.
+    pub commands: Vec<String>,
 }
 
 /// The end of `quell readmit`.
@@ -190,16 +192,18 @@ pub struct WaitReport {
 }
 
 impl WayReport {
-    /// Of a way, by the names that were read with it.
-    pub fn of(way: &Way, ways: &Ways) -> Self {
-        let name = match way {
+    /// Of a way, by the names that were read with it, if any were.
+    pub fn of(way: &Way, ways: Option<&Ways>) -> Self {
+        let name = ways.and_then(|ways| match way {
             Way::Assignment { permission_set, .. } => {
                 let set = ways.permission_sets.get(permission_set);
                 set.map(|set| set.name.clone())
             }
             Way::Membership { group } => ways.group_names.get(group).cloned(),
-            Way::Entitlement(_) => None,
-        };
+            Way::Entitlement(_) | Way::AccessKey { .. } | Way::LoginProfile | Way::Permissions => {
+                None
+            }
+        });
         Self {
             way: way.clone(),
             name,
@@ -207,7 +211,7 @@ impl WayReport {
         }
     }
 
-    fn stuck((way, why): &(Way, String), ways: &Ways) -> Self {
+    fn stuck((way, why): &(Way, String), ways: Option<&Ways>) -> Self {
         Self {
             why: Some(why.clone()),
             ..Self::of(way, ways)
@@ -227,7 +231,7 @@ impl EvictionReport {
             ways: eviction
                 .steps
                 .iter()
-                .map(|way| WayReport::of(way, ways))
+                .map(|way| WayReport::of(way, Some(ways)))
                 .collect(),
             inherited: (ways.assignments.len()
                 + ways.entitlements.len()
@@ -239,6 +243,29 @@ impl EvictionReport {
             revokes_team: false,
             deletes_user: false,
             warnings: eviction.warnings.clone(),
+        }
+    }
+}
+
+impl EvictionReport {
+    /// Of an IAM user.
+    pub fn of_iam_user(
+        incident: &Incident,
+        principal: Username,
+        open: &[Way],
+        practice: Option<String>,
+    ) -> Self {
+        Self {
+            practice,
+            incident: incident.id.clone(),
+            principal,
+            ways: open.iter().map(|way| WayReport::of(way, None)).collect(),
+            inherited: 0,
+            to_be_held: Vec::new(),
+            team_requests: Vec::new(),
+            revokes_team: false,
+            deletes_user: false,
+            warnings: Vec::new(),
         }
     }
 }
@@ -267,11 +294,12 @@ impl EvictReport {
             user_disabled: None,
             user_deleted: false,
             by_hand: Vec::new(),
+            commands: Vec::new(),
         }
     }
 
     /// With what was closed and what was not.
-    pub fn with(mut self, evicted: &Evicted, ways: &Ways) -> Self {
+    pub fn with(mut self, evicted: &Evicted, ways: Option<&Ways>) -> Self {
         let each = |some: &[Way]| some.iter().map(|way| WayReport::of(way, ways)).collect();
         self.closed = each(&evicted.closed);
         self.left = each(&evicted.left);
@@ -332,7 +360,7 @@ pub fn status_for_people(status: Option<UserStatus>) -> Option<String> {
 
 impl RestoredReport {
     /// Of what was put back.
-    pub fn of(restored: &Restored, ways: &Ways) -> Self {
+    pub fn of(restored: &Restored, ways: Option<&Ways>) -> Self {
         let reopened = restored.reopened.iter();
         let stuck = restored.stuck.iter();
         Self {

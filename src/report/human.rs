@@ -60,9 +60,13 @@ pub fn practice(host: Option<&String>) -> String {
 /// The plan.
 pub fn plan(report: &PlanReport) -> String {
     let mut text = practice(report.practice.as_ref());
-    let user_id = match &report.user_id {
-        Known::Known(id) => format!("user {id}"),
-        Known::Unknown(why) => format!("no user id: {why}"),
+    let user_id = match (&report.iam_user, &report.user_id) {
+        (Some(user), _) => match &user.id {
+            Known::Known(id) => format!("IAM user {id}"),
+            Known::Unknown(why) => format!("an IAM user whose id is unknown: {why}"),
+        },
+        (None, Known::Known(id)) => format!("user {id}"),
+        (None, Known::Unknown(why)) => format!("no user id: {why}"),
     };
     let names: Vec<&str> = report
         .session_names
@@ -503,6 +507,14 @@ pub fn release(report: &ReleaseReport) -> String {
                 "  What eviction took away stays closed. To give it back, on the machine that evicted: quell release {id} --restore"
             );
         }
+        if let Some(why) = &released.user_still_denied {
+            let _ = writeln!(
+                text,
+                "  NOT done: the inline policy {} on the user refuses them still: {}",
+                id.policy_name(),
+                clean(why)
+            );
+        }
         if let Some(restored) = &released.restored {
             text.push_str(&access::restored(restored));
         }
@@ -605,7 +617,19 @@ pub fn suspect(suspect: &Suspect) -> String {
             format!("Identity Center user {session}, in a session of {role}{place}")
         }
         Suspect::RoleSession { session, role, .. } => format!("session {session} of role {role}"),
-        Suspect::IamUser { name, principal_id } => format!("IAM user {name} ({principal_id})"),
+        Suspect::IamUser {
+            name,
+            principal_id,
+            account,
+        } => {
+            let id = principal_id
+                .as_ref()
+                .map_or(String::new(), |id| format!(" ({id})"));
+            let place = account
+                .as_ref()
+                .map_or(String::new(), |account| format!(" in account {account}"));
+            format!("IAM user {name}{id}{place}")
+        }
         Suspect::Root { account } => format!(
             "root user of account {}",
             account.as_ref().map_or("unknown", AccountId::as_str)
@@ -683,6 +707,15 @@ pub fn event(event: &Event) -> Option<String> {
             ways.assignments.len(),
             ways.memberships.len(),
             ways.entitlements.len()
+        ),
+        Event::UserBackedUp { user } => format!(
+            "backed up in the journal: {} access keys, {}, {} policies",
+            user.keys.len(),
+            match user.login_profile {
+                true => "a password",
+                false => "no password",
+            },
+            user.inline.len() + user.attached.len()
         ),
         Event::Closing { .. } | Event::Reopening { .. } | Event::Holding { .. } => return None,
         Event::Closed { way, found } => {
@@ -782,6 +815,11 @@ pub fn way(way: &Way) -> String {
         }
         Way::Membership { group } => format!("membership of group {group}"),
         Way::Entitlement(entitlement) => format!("account access manager's {}", entitlement.role),
+        Way::AccessKey { key } => format!("access key {key}"),
+        Way::LoginProfile => "the password for the console (login profile)".to_owned(),
+        Way::Permissions => {
+            "what the user's policies allow (by an inline deny on the user)".to_owned()
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::cloud::{
     ChangeAccess as _, Clock as _, Cloud, Lookup, Read, Scim, Trouble, TroubleKind,
 };
 use crate::contain::{Outcome, settle};
-use crate::evict::{self, Whose};
+use crate::evict::{self, Person, Whose};
 use crate::facts::{Instance, Known, TeamRequest, Way, Ways};
 use crate::ids::*;
 use crate::incident::Incident;
@@ -51,6 +51,19 @@ pub struct Evicted {
     pub recorded: bool,
 }
 
+impl Evicted {
+    /// Nothing was closed, because it could not be written down before.
+    pub(super) fn nothing_closed(open: &[Way]) -> Self {
+        Self {
+            closed: Vec::new(),
+            stuck: Vec::new(),
+            left: open.to_vec(),
+            unread: None,
+            recorded: false,
+        }
+    }
+}
+
 /// What putting back came to.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Restored {
@@ -62,7 +75,7 @@ pub struct Restored {
 
 /// Which of the two is done to a way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Direction {
+pub(super) enum Direction {
     Close,
     Reopen,
 }
@@ -198,7 +211,6 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
     ) -> Result<Evicted, Stopped> {
         let (read, clock) = (self.cloud.read(), self.cloud.clock());
         let user = &eviction.ways.user.id;
-        let step = StepName::RecordEviction;
         let longest = eviction.session.as_ref().map(|session| session.longest);
         let learn = |incident: &mut Incident| {
             let sets = eviction.ways.permission_sets.keys().cloned();
@@ -209,20 +221,11 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
         if !eviction.steps.is_empty() {
             // Sessions may have been minted until now. And what their longest is cannot be read any more when it is done:
             // so both are written before.
-            let waiting = incident.evicted.is_some();
             learn(incident);
-            let written = self.stop_waiting(incident, policy).await?;
-            if waiting && !written {
-                // Closed, nothing would keep a release from counting from the earlier eviction: open, they do.
-                return Ok(Evicted {
-                    closed,
-                    stuck,
-                    left: eviction.steps.clone(),
-                    unread: None,
-                    recorded: false,
-                });
+            if !self.waits_no_more(incident, policy).await? {
+                return Ok(Evicted::nothing_closed(&eviction.steps));
             }
-            let whose = Whose { instance, user };
+            let whose = Whose::Directory(Person { instance, user });
             (closed, stuck) = self.walk(Direction::Close, whose, &eviction.steps).await?;
         }
         let ways = survey::ways(read, clock, instance, user).await;
@@ -231,18 +234,8 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
         let unread = ways.as_ref().and_then(unread).filter(|_| !answered_for);
         let mut recorded = true;
         if left.is_empty() && unread.is_none() {
-            let now = whole_second(clock.now());
-            self.record(Event::Evicted)?;
-            let nothing_closed = closed.is_empty();
-            let apply = |incident: &mut Incident| {
-                learn(incident);
-                match incident.evicted {
-                    Some(_) if nothing_closed => {}
-                    // Of two who evicted at once, the later.
-                    before => incident.evicted = before.max(Some(now)),
-                }
-            };
-            recorded = self.remember(incident, policy, step, apply).await?;
+            let closed = !closed.is_empty();
+            recorded = self.none_left(incident, policy, closed, learn).await?;
         }
         Ok(Evicted {
             closed,
@@ -276,12 +269,47 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
         incident: &mut Incident,
         policy: &PolicyId,
     ) -> Result<bool, Stopped> {
+        self.none_left(incident, policy, false, |_| {}).await
+    }
+
+    /// Sessions may be minted while ways are being closed, so the wait that has begun is stopped before. Where that cannot be
+    /// written, none may be closed: closed, nothing would keep a release from counting from the earlier eviction.
+    ///
+    /// # Errors
+    /// [`Stopped::Journal`].
+    pub(super) async fn waits_no_more(
+        &mut self,
+        incident: &mut Incident,
+        policy: &PolicyId,
+    ) -> Result<bool, Stopped> {
+        let waiting = incident.evicted.is_some();
+        let written = self.stop_waiting(incident, policy).await?;
+        Ok(written || !waiting)
+    }
+
+    /// Notes that no way is left, and what was learned with it; whether that is on the policy. The wait begins anew where one
+    /// was closed just now.
+    ///
+    /// # Errors
+    /// [`Stopped::Journal`].
+    pub(super) async fn none_left(
+        &mut self,
+        incident: &mut Incident,
+        policy: &PolicyId,
+        closed: bool,
+        learn: impl FnOnce(&mut Incident),
+    ) -> Result<bool, Stopped> {
         let now = whole_second(self.cloud.clock().now());
         self.record(Event::Evicted)?;
-        let step = StepName::RecordEviction;
         let apply = |incident: &mut Incident| {
-            incident.evicted.get_or_insert(now);
+            learn(incident);
+            match incident.evicted {
+                Some(_) if !closed => {}
+                // Of two who evicted at once, the later.
+                before => incident.evicted = before.max(Some(now)),
+            }
         };
+        let step = StepName::RecordEviction;
         self.remember(incident, policy, step, apply).await
     }
 
@@ -396,13 +424,13 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
         let now: Vec<Way> = now.map_err(Stopped::Read)?.iter().flat_map(each).collect();
         let is_missing = |way: &Way| !now.contains(way) && !backup.temporary.contains(way);
         let missing: Vec<Way> = each(&backup.ways).into_iter().filter(is_missing).collect();
-        let whose = Whose { instance, user };
+        let whose = Whose::Directory(Person { instance, user });
         let (reopened, stuck) = self.walk(Direction::Reopen, whose, &missing).await?;
         Ok(Restored { reopened, stuck })
     }
 
     /// Closes or reopens ways, some at a time, each recorded before and after.
-    async fn walk(
+    pub(super) async fn walk(
         &mut self,
         direction: Direction,
         whose: Whose<'_>,

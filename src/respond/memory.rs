@@ -102,6 +102,11 @@ pub async fn recalled(
             let document = described.and_then(|(_, content)| Document::parse(&content).ok());
             let names = document.iter().flat_map(policy::session_names_in);
             incident.session_names = names.collect();
+            if let Some(document) = &document
+                && !incident.is_of_iam_user()
+            {
+                (incident.iam_user, incident.iam_account) = policy::iam_user_in(document);
+            }
         }
         all.push(Remembered {
             incident,

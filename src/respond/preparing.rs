@@ -94,7 +94,7 @@ pub async fn prepare(
         Target::Id(id) => Some(id),
     });
     // Without its type: what is joined and paged through is too deep for the compiler.
-    let facts = survey::survey(read, clock, suspects, target)
+    let facts = survey::survey(read, clock, suspects, target, &playbook.verify.canary_roles)
         .boxed_local()
         .await?;
     let mut all: Vec<Prepared> = Vec::new();

@@ -41,7 +41,7 @@ async fn a_journal_of_a_newer_quell_is_left_as_it_is_and_keeps_nobody_in() {
         .quell("status")
         .await
         .expect(Exit::Done)
-        .says("has format 99, and this quell reads 2");
+        .says("has format 99, and this quell reads 3");
     practice.evict(&incident).await;
     practice.range.advance(SignedDuration::from_hours(13));
     practice
@@ -53,7 +53,7 @@ async fn a_journal_of_a_newer_quell_is_left_as_it_is_and_keeps_nobody_in() {
     assert_eq!(std::fs::read_to_string(&path).unwrap(), newer);
     let beside = practice
         .state_dir
-        .join(format!("{incident}.format-2.jsonl"));
+        .join(format!("{incident}.format-3.jsonl"));
     practice
         .quell(&format!("journal verify {}", beside.display()))
         .await

@@ -23,6 +23,8 @@ mod crashes;
 
 mod evicting;
 
+mod iam_users;
+
 mod drills;
 
 mod journals;

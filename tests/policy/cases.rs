@@ -643,8 +643,14 @@ pub(crate) fn identity() -> impl Strategy<Value = Identity> {
             of_pool(&["AIDA0123456789ABCDEFG", "AIDA0123456789ABCDEFH"], |text| IamUserId::parse(text).unwrap()),
             prop::option::of(name()),
             prop::collection::btree_set(federated(), 0..2),
+            any::<bool>(),
         )
-            .prop_map(|(user, name, federated)| Identity::IamUser { user, name, federated }),
+            .prop_map(|(user, name, federated, knows_id)| Identity::IamUser {
+                // Who has neither is nobody that a policy could name.
+                user: (knows_id || name.is_none()).then_some(user),
+                name,
+                federated,
+            }),
         1 => (
             of_pool(&["aws", "aws-cn"], |text| Partition::parse(text).unwrap()),
             account(),

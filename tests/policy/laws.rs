@@ -82,7 +82,7 @@ pub(crate) fn is_of(identity: &Identity, keys: &Keys) -> bool {
             name,
             federated: others,
         } => {
-            userid == user.as_str()
+            user.as_ref().is_some_and(|user| userid == user.as_str())
                 || name
                     .as_ref()
                     .is_some_and(|name| in_a_role(name) || sourced(name))

@@ -187,7 +187,7 @@ fn identities(args: &DraftArgs) -> Result<(Vec<Identity>, Vec<String>), Failure>
         args.iam_user
             .iter()
             .map(|IamUser(user, name)| Identity::IamUser {
-                user: user.clone(),
+                user: Some(user.clone()),
                 name: name.clone(),
                 federated: BTreeSet::new(),
             }),

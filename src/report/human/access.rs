@@ -21,7 +21,7 @@ pub fn eviction(report: &EvictionReport) -> String {
         let _ = writeln!(text, "  {}. {}", i + 1, self::way(way));
     }
     if report.ways.is_empty() {
-        text.push_str("  none: nothing is assigned to them, and they are in no group\n");
+        text.push_str("  none is open\n");
     }
     if report.inherited > 0 {
         let _ = writeln!(
@@ -131,6 +131,12 @@ pub fn evict(report: &EvictReport) -> String {
             clean(&request.account),
             clean(&request.status)
         );
+    }
+    if !report.commands.is_empty() {
+        text.push_str("\nBy hand, with credentials of the user's account\n");
+    }
+    for command in &report.commands {
+        let _ = writeln!(text, "  {}", clean(command));
     }
     text.push_str(&checklist(&report.by_hand, id));
     text.push_str("\nNext\n");
