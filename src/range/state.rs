@@ -117,7 +117,7 @@ pub struct Role {
 }
 
 /// An inline policy, of a permission set, of its role or of an IAM user.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Inline {
     /// As it came.
     pub text: String,

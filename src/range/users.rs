@@ -26,7 +26,7 @@ pub(super) const LONGEST: i64 = 129_600;
 const USUAL: i64 = 43_200;
 
 /// An IAM user.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct IamUser {
     /// `AIDA…`.
     pub id: IamUserId,

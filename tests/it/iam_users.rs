@@ -13,6 +13,7 @@ use quell::range::state::{Session, Wrong};
 use quell::range::users::IamUser;
 use serde_json::{Value, json};
 
+use crate::crashes::ways::{dies_anywhere, journals_are_as_they_were_written};
 use crate::practice::{Moment, Practice};
 
 const ARN: &str = "arn:aws:iam::555566667777:user/legacy-deploy";
@@ -646,4 +647,67 @@ async fn what_is_a_persons_of_identity_center_is_not_an_iam_users() {
         ))
         .await
         .expect(Exit::Usage);
+}
+
+/// Evicted, whatever died: every key off, no password, our one policy on the user, and one incident that says so.
+async fn is_evicted(practice: &Practice, undisturbed: &Practice, told: &str) {
+    assert_eq!(user(practice), user(undisturbed), "{told}");
+    let status = practice.quell("status --output json").await.json();
+    let incidents = status["incidents"].as_array().unwrap();
+    assert_eq!(incidents.len(), 1, "{told}: {status}");
+    assert!(incidents[0]["evicted"].is_string(), "{told}: {status}");
+    assert_eq!(status["disagreements"], json!([]), "{told}: {status}");
+    for key in stolen(practice) {
+        assert_eq!(practice.call_as(&key), 403, "{told}: {key}");
+    }
+    journals_are_as_they_were_written(practice, told).await;
+}
+
+/// Released, whatever died: nothing of ours is left, on the user or anywhere, and one key works again.
+async fn is_released(practice: &Practice, undisturbed: &Practice, told: &str) {
+    assert_eq!(practice.ours(), [], "{told}");
+    let now = user(practice);
+    assert_eq!(now, user(undisturbed), "{told}");
+    assert!(now.inline.is_empty(), "{told}: {now:?}");
+    let active = now.keys.values().filter(|active| **active).count();
+    assert_eq!(active, 1, "{told}: {now:?}");
+    journals_are_as_they_were_written(practice, told).await;
+}
+
+#[tokio::test]
+async fn an_eviction_and_a_release_that_died_anywhere_are_finished_by_the_same_command() {
+    let mut cases = 0;
+    for armed in [false, true] {
+        let practice = Practice::with(|blueprint| {
+            blueprint.extras.iam_user = true;
+            blueprint.propagation = SignedDuration::ZERO;
+        });
+        practice.few_accounts();
+        if armed {
+            practice.quell("prepare arm --yes").await.expect(Exit::Done);
+        }
+        let told = if armed { "armed" } else { "cold" };
+        let key = stolen(&practice).swap_remove(0);
+        let report = contained(&practice).await;
+        let id = report["incident"].as_str().unwrap();
+        let evict = format!("evict {id} --yes");
+        cases += dies_anywhere(&practice, (armed, told), &evict, is_evicted).await;
+        practice.quell(&evict).await.expect(Exit::Done);
+        practice.range.advance(SignedDuration::from_hours(37));
+        let release = format!("release {id} --restore-keys {key} --yes");
+        let check = async |practice: &Practice, undisturbed: &Practice, told: &str| {
+            if armed {
+                let ours = practice.ours();
+                assert_eq!(ours.len(), 1, "{told}: {ours:?}");
+                practice
+                    .quell("prepare disarm --yes")
+                    .await
+                    .expect(Exit::Done);
+                undisturbed.quell("prepare disarm --yes").await;
+            }
+            is_released(practice, undisturbed, told).await;
+        };
+        cases += dies_anywhere(&practice, (armed, told), &release, check).await;
+    }
+    assert!(cases > 40, "{cases}");
 }

@@ -149,9 +149,20 @@ impl Before {
         evicted
     }
 
-    fn told(&self) -> String {
+    async fn dies_anywhere(
+        &self,
+        line: &str,
+        is_as_it_should_be: impl AsyncFn(&Practice, &Practice, &str),
+    ) -> usize {
         let armed = if self.armed { "armed" } else { "cold" };
-        format!("{armed}, {:?}", self.has)
+        let about = format!("{armed}, {:?}", self.has);
+        dies_anywhere(
+            &self.practice,
+            (self.armed, &about),
+            line,
+            is_as_it_should_be,
+        )
+        .await
     }
 }
 
@@ -180,22 +191,23 @@ fn worth_dying_at(actions: &[String]) -> Vec<usize> {
         .collect()
 }
 
-fn ways_to_die(action: &str) -> Vec<(Moment, LastRecord)> {
-    match changes(action) {
+/// Cold and armed runs make the same calls, so each has a part of what a death can leave behind.
+fn ways_to_die(action: &str, armed: bool) -> Vec<(Moment, LastRecord)> {
+    use LastRecord::{Missing, Torn, Whole};
+    use Moment::{AfterTheCall, BeforeTheCall};
+    match (changes(action), armed) {
         // It has no record of its own: it belongs to the policy that was written before.
-        true if action == "sso:ProvisionPermissionSet" => vec![
-            (Moment::BeforeTheCall, LastRecord::Whole),
-            (Moment::AfterTheCall, LastRecord::Whole),
+        (true, _) if action == "sso:ProvisionPermissionSet" => {
+            vec![(BeforeTheCall, Whole), (AfterTheCall, Whole)]
+        }
+        (true, false) => vec![
+            (BeforeTheCall, Whole),
+            (BeforeTheCall, Missing),
+            (AfterTheCall, Torn),
         ],
-        true => vec![
-            (Moment::BeforeTheCall, LastRecord::Whole),
-            (Moment::BeforeTheCall, LastRecord::Missing),
-            (Moment::BeforeTheCall, LastRecord::Torn),
-            (Moment::AfterTheCall, LastRecord::Missing),
-            (Moment::AfterTheCall, LastRecord::Torn),
-        ],
+        (true, true) => vec![(BeforeTheCall, Torn), (AfterTheCall, Missing)],
         // Nothing is recorded of a question.
-        false => vec![(Moment::BeforeTheCall, LastRecord::Whole)],
+        (false, _) => vec![(BeforeTheCall, Whole)],
     }
 }
 
@@ -206,7 +218,7 @@ fn lose(practice: &Practice, moment: Moment, last: LastRecord) {
         (Moment::AfterTheCall, LastRecord::Torn) => {
             for (path, _) in journals(practice) {
                 let mut journal = std::fs::OpenOptions::new().append(true).open(path).unwrap();
-                journal.write_all(b"{\"format\":2,\"seq\":").unwrap();
+                journal.write_all(b"{\"format\":3,\"seq\":").unwrap();
             }
         }
         (Moment::AfterTheCall, LastRecord::Whole | LastRecord::Missing) => {}
@@ -214,24 +226,23 @@ fn lose(practice: &Practice, moment: Moment, last: LastRecord) {
 }
 
 /// Dies at each call that is worth it, types the same again, and looks at the end. The number of deaths.
-async fn dies_anywhere(
-    before: &Before,
+pub(crate) async fn dies_anywhere(
+    before: &Practice,
+    (armed, about): (bool, &str),
     line: &str,
     is_as_it_should_be: impl AsyncFn(&Practice, &Practice, &str),
 ) -> usize {
-    let undisturbed = before.practice.copy();
+    let undisturbed = before.copy();
     let actions = actions_of(&undisturbed, line).await;
     is_as_it_should_be(&undisturbed, &undisturbed, "undisturbed").await;
     let mut cases = 0;
     for call in worth_dying_at(&actions) {
         let action = &actions[call - 1];
-        for (moment, last) in ways_to_die(action) {
-            let practice = before.practice.copy();
+        for (moment, last) in ways_to_die(action, armed) {
+            let practice = before.copy();
             let died = practice.quell_until_death(line, call, moment).await;
-            let told = format!(
-                "{line}, {}: died {moment:?} {call}, {action}, record {last:?}",
-                before.told()
-            );
+            let told =
+                format!("{line}, {about}: died {moment:?} {call}, {action}, record {last:?}");
             assert!(died.is_none(), "{told}: {died:?}");
             lose(&practice, moment, last);
             let again = practice.quell(line).await;
@@ -262,7 +273,7 @@ async fn is_denied_in_order(practice: &Practice, armed: bool, told: &str) -> Val
     incidents[0].clone()
 }
 
-async fn journals_are_as_they_were_written(practice: &Practice, told: &str) {
+pub(crate) async fn journals_are_as_they_were_written(practice: &Practice, told: &str) {
     for (path, _) in journals(practice) {
         let path = path.display();
         let verified = practice.quell(&format!("journal verify {path}")).await;
@@ -416,9 +427,9 @@ async fn evictions_die(has: Has) {
         let check = async |practice: &Practice, undisturbed: &Practice, told: &str| {
             is_evicted(practice, undisturbed, &before, told).await;
         };
-        cases += dies_anywhere(&before, &before.evict(), check).await;
+        cases += before.dies_anywhere(&before.evict(), check).await;
     }
-    assert!(cases > 50, "{cases}");
+    assert!(cases > 30, "{cases}");
 }
 
 #[tokio::test]
@@ -453,10 +464,10 @@ async fn a_release_that_died_anywhere_while_giving_back_is_finished_by_the_same_
         let check = async |practice: &Practice, _: &Practice, told: &str| {
             is_released(practice, &before, told).await;
         };
-        cases += dies_anywhere(&before, &before.release(), check).await;
+        cases += before.dies_anywhere(&before.release(), check).await;
     }
     println!("a release that gives back died in {cases} ways");
-    assert!(cases > 100, "{cases}");
+    assert!(cases > 60, "{cases}");
 }
 
 #[tokio::test]
@@ -473,8 +484,8 @@ async fn an_early_return_that_died_anywhere_is_finished_by_the_same_command() {
         let check = async |practice: &Practice, undisturbed: &Practice, told: &str| {
             is_readmitted(practice, undisturbed, &before, told).await;
         };
-        cases += dies_anywhere(&before, &line, check).await;
+        cases += before.dies_anywhere(&line, check).await;
     }
     println!("an early return died in {cases} ways");
-    assert!(cases > 100, "{cases}");
+    assert!(cases > 60, "{cases}");
 }
