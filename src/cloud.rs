@@ -223,6 +223,14 @@ pub trait Read {
         table: &str,
         email: &str,
     ) -> impl Future<Output = Result<Vec<TeamRequest>, Trouble>>;
+    /// What these users and groups may ask TEAM for, by their ids, from the table of eligibilities beside this table of
+    /// requests.
+    fn team_eligibility(
+        &self,
+        instance: &Instance,
+        table: &str,
+        ids: &[String],
+    ) -> impl Future<Output = Result<Vec<TeamEligibility>, Trouble>>;
     /// The id of an IAM user, asked in their account; `None` if it has none of that name. [`TroubleKind::Denied`] where
     /// the door does not let us in, or does not let us ask.
     fn iam_user_id(

@@ -323,6 +323,33 @@ pub struct TeamRequest {
     pub ended: Option<Timestamp>,
 }
 
+impl TeamRequest {
+    /// The statuses, as TEAM spells them, of those that can still give access (aws-facts §14).
+    pub const OPEN: [&str; 4] = ["pending", "approved", "scheduled", "in progress"];
+
+    /// Whether it can still give access.
+    pub fn may_give(&self) -> bool {
+        Self::OPEN.contains(&self.status.as_str())
+    }
+}
+
+/// What somebody may ask TEAM for, as themselves or as one of a group (aws-facts §14).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TeamEligibility {
+    /// The id of the user or of the group.
+    pub id: String,
+    /// What TEAM calls them.
+    pub name: String,
+    /// `User` or `Group`.
+    pub kind: String,
+    /// The accounts and organizational units, by name.
+    pub accounts: Vec<String>,
+    /// The permission sets, by name.
+    pub permissions: Vec<String>,
+    /// Whether somebody must approve; `None` where TEAM does not say.
+    pub approval_required: Option<bool>,
+}
+
 /// What the directory says about the suspect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Directory {

@@ -883,10 +883,18 @@ mod tests {
     fn a_journal_of_another_version_is_said_to_be_one() {
         let (mut lines, _) = written();
         let (body, _) = opened(&lines[0]).unwrap();
-        let body = body.replace("\"format\":2", "\"format\":3");
+        let newer = u64::from(FORMAT) + 1;
+        let body = body.replace(
+            &format!("\"format\":{FORMAT}"),
+            &format!("\"format\":{newer}"),
+        );
         lines[0] = format!("{body}{CLOSED_BY}{}\"}}", hash(&body));
         let error = Journal::after(&lines, Vec::new()).err().unwrap();
-        assert_eq!(error, JournalError::Newer { line: 1, format: 3 });
+        let expected = JournalError::Newer {
+            line: 1,
+            format: newer,
+        };
+        assert_eq!(error, expected);
     }
 
     #[test]

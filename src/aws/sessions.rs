@@ -287,6 +287,15 @@ impl Read for Reader {
         self.query_team_requests(instance, table, email).await
     }
 
+    async fn team_eligibility(
+        &self,
+        instance: &Instance,
+        table: &str,
+        ids: &[String],
+    ) -> Result<Vec<TeamEligibility>, Trouble> {
+        self.get_team_eligibility(instance, table, ids).await
+    }
+
     async fn iam_user_id(
         &self,
         door: &Door,

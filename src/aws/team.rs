@@ -6,11 +6,12 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata as _;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Changer, Reader, trouble};
-use crate::cloud::Trouble;
-use crate::facts::{Instance, TeamRequest};
+use crate::cloud::{Trouble, TroubleKind};
+use crate::facts::{Instance, TeamEligibility, TeamRequest};
 
 /// Amplify's id of an API, which is in the names of its tables.
 const API_ID: usize = 26;
@@ -19,6 +20,8 @@ const API_ID: usize = 26;
 const REVOKED: &str = "revoked";
 
 const QUERY: &str = "dynamodb:Query";
+
+const GET: &str = "dynamodb:GetItem";
 
 impl Reader {
     pub(super) async fn list_team_tables(
@@ -60,6 +63,32 @@ impl Reader {
         }
         Ok(requests)
     }
+
+    pub(super) async fn get_team_eligibility(
+        &self,
+        instance: &Instance,
+        table: &str,
+        ids: &[String],
+    ) -> Result<Vec<TeamEligibility>, Trouble> {
+        let table = eligibility_beside(table).ok_or_else(|| Trouble {
+            operation: GET,
+            kind: TroubleKind::Refused,
+            detail: "TEAM's table of eligibilities is found by the name of its requests', which is requests-<API id>-<environment>".to_owned(),
+        })?;
+        let team = self.identity_center.team_in(instance, &table);
+        let mut found = Vec::new();
+        for id in ids {
+            let answer = team
+                .get_item()
+                .table_name(&table)
+                .key("id", AttributeValue::S(id.clone()))
+                .send()
+                .await
+                .map_err(|error| trouble::of(GET, &error))?;
+            found.extend(answer.item().map(|item| eligibility(id, item)));
+        }
+        Ok(found)
+    }
 }
 
 impl Changer {
@@ -72,12 +101,13 @@ impl Changer {
     ) -> Result<(), Trouble> {
         // `revoker` is not for the record only: without it TEAM's router looks for the revoker among its own users, by
         // a `revokerId` that we have none of, and breaks on it before it revokes anything.
-        self.identity_center
+        let mut asked = self
+            .identity_center
             .team_in(instance, table)
             .update_item()
             .table_name(table)
             .key("id", AttributeValue::S(request.to_owned()))
-            .condition_expression("attribute_exists(id)")
+            .condition_expression("#status IN (:s0, :s1, :s2, :s3, :revoked)")
             .update_expression("SET #status = :revoked, revoker = :by, revokeComment = :comment")
             // A reserved word of DynamoDB's.
             .expression_attribute_names("#status", "status")
@@ -86,11 +116,17 @@ impl Changer {
             .expression_attribute_values(
                 ":comment",
                 AttributeValue::S("Revoked by quell".to_owned()),
-            )
-            .send()
-            .await
-            .map(|_| ())
-            .map_err(|error| trouble::of("dynamodb:UpdateItem", &error))
+            );
+        for (number, status) in TeamRequest::OPEN.iter().enumerate() {
+            let status = AttributeValue::S((*status).to_owned());
+            asked = asked.expression_attribute_values(format!(":s{number}"), status);
+        }
+        match asked.send().await {
+            Ok(_) => Ok(()),
+            // It is over, and what TEAM wrote of its end stays.
+            Err(error) if error.code() == Some("ConditionalCheckFailedException") => Ok(()),
+            Err(error) => Err(trouble::of("dynamodb:UpdateItem", &error)),
+        }
     }
 }
 
@@ -105,6 +141,36 @@ fn is_teams(table: &str) -> bool {
                     .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
                 && !environment.is_empty()
         })
+}
+
+/// Amplify ends the names of all tables of an API alike.
+fn eligibility_beside(table: &str) -> Option<String> {
+    let (before, name) = match table.rsplit_once('/') {
+        Some((before, name)) => (format!("{before}/"), name),
+        None => (String::new(), table),
+    };
+    let end = name.strip_prefix("requests-")?;
+    Some(format!("{before}Eligibility-{end}"))
+}
+
+/// What is said of somebody; what is not said is left empty, because it is for people to look at.
+fn eligibility(id: &str, item: &HashMap<String, AttributeValue>) -> TeamEligibility {
+    let text = |name: &str| item.get(name).and_then(|it| it.as_s().ok()).cloned();
+    let names = |list: &str| {
+        let things = item.get(list).and_then(|it| it.as_l().ok());
+        let maps = things.into_iter().flatten();
+        let names = maps.filter_map(|it| it.as_m().ok()?.get("name")?.as_s().ok());
+        names.cloned().collect::<Vec<String>>()
+    };
+    let approval = item.get("approvalRequired");
+    TeamEligibility {
+        id: id.to_owned(),
+        name: text("name").unwrap_or_else(|| id.to_owned()),
+        kind: text("type").unwrap_or_default(),
+        accounts: [names("accounts"), names("ous")].concat(),
+        permissions: names("permissions"),
+        approval_required: approval.and_then(|it| it.as_bool().ok()).copied(),
+    }
 }
 
 fn team_request(item: &HashMap<String, AttributeValue>) -> Result<TeamRequest, Trouble> {
@@ -154,6 +220,20 @@ mod tests {
             ("requests", false),
         ] {
             assert_eq!(is_teams(table), is, "{table}");
+        }
+    }
+
+    #[test]
+    fn the_table_of_eligibilities_is_beside_that_of_the_requests() {
+        for (requests, expected) in [
+            ("requests-abc-main", Some("Eligibility-abc-main")),
+            (
+                "arn:aws:dynamodb:us-east-1:111122223333:table/requests-abc-main",
+                Some("arn:aws:dynamodb:us-east-1:111122223333:table/Eligibility-abc-main"),
+            ),
+            ("my-requests", None),
+        ] {
+            assert_eq!(eligibility_beside(requests).as_deref(), expected);
         }
     }
 

@@ -379,7 +379,6 @@ fn approve<C: Cloud>(
         word: principal.username.as_str(),
         name: "the username",
         purpose: format!("to deny it everything under {}", plan.target),
-        verb: "contain",
         practice: world.practice().is_some(),
     };
     let typed = word.typed(ui)?;

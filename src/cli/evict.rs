@@ -14,13 +14,14 @@ use crate::cli::ui::{NoAnswer, Ui};
 use crate::cli::word::Word;
 use crate::cli::{Common, Outside, do_or_say, given, open_journal};
 use crate::cloud::{Clock as _, Cloud, Read as _, Scim, Secret};
-use crate::facts::{Caller, Instance, TeamRequest};
+use crate::facts::{Caller, Instance, TeamEligibility, TeamRequest};
 use crate::ids::*;
 use crate::incident::Incident;
 use crate::journal::file::JournalFile;
 use crate::journal::{Event, Journal, Purpose};
 use crate::plan::eviction::{self, Eviction, NO_WAY_LEFT};
 use crate::playbook::Playbook;
+use crate::release::RESECURED;
 use crate::report::access::{EvictReport, EvictionReport, status_for_people};
 use crate::report::human;
 use crate::respond::evicting;
@@ -157,7 +158,9 @@ pub async fn evict<O: Outside>(
     };
     for item in asked.attest {
         let known = |listed: &crate::playbook::ByHand| listed.item == *item;
-        if item.as_str() != NO_WAY_LEFT && !playbook.by_hand.iter().any(known) {
+        // What a release asks after can be noted under every playbook.
+        let asked_after = item.as_str() == NO_WAY_LEFT || RESECURED.contains(&item.as_str());
+        if !asked_after && !playbook.by_hand.iter().any(known) {
             let items: Vec<&str> = playbook
                 .by_hand
                 .iter()
@@ -237,7 +240,7 @@ struct Prepared {
     eviction: Option<Eviction>,
     /// Permission sets to be held in the management account.
     hold: Vec<PermissionSetArn>,
-    team: Option<(String, Vec<TeamRequest>)>,
+    team: Option<Team>,
 }
 
 async fn prepare<C: Cloud>(
@@ -299,7 +302,6 @@ async fn prepare<C: Cloud>(
     let team = team(asked, incident, &instance, &ways, world, ui).await;
     let granted = team.as_ref().map(|team| team.given.clone());
     let granted = granted.unwrap_or_default();
-    let team = team.map(|team| (team.table, team.grants));
     // It is for a warning, and keeps nothing open.
     let last = survey::last_ones(read, &instance, &ways).await;
     let last = last.unwrap_or_else(|trouble| {
@@ -341,7 +343,15 @@ async fn team<C: Cloud>(
     let table = match named {
         Some(table) => Some(table.clone()),
         None => match read.team_tables(instance).await {
-            Ok(tables) => tables.into_iter().next(),
+            Ok(tables) => {
+                if let [_, _, ..] = tables.as_slice() {
+                    ui.say(&format!(
+                        "note: TEAM seems to be here more than once ({}). The first is asked; name another with `--team-table`.",
+                        human::clean(&tables.join(", "))
+                    ));
+                }
+                tables.into_iter().next()
+            }
             Err(trouble) => {
                 ui.say(&format!(
                     "note: whether this account has TEAM is not known ({}). If it has one elsewhere, name its table: `--team-table`.",
@@ -365,9 +375,18 @@ async fn team<C: Cloud>(
         .iter()
         .filter(|request| has_given(request))
         .cloned();
+    let eligible = evicting::team_eligibility(read, instance, &table, ways).await;
+    let eligible = eligible.unwrap_or_else(|trouble| {
+        ui.say(&format!(
+            "note: what they may ask TEAM for cannot be read ({}). See it in TEAM, under Eligibility policy.",
+            human::clean(&trouble.to_string())
+        ));
+        Vec::new()
+    });
     Some(Team {
+        eligible,
         given: given.collect(),
-        grants: requests.into_iter().filter(evicting::may_give).collect(),
+        grants: requests.into_iter().filter(TeamRequest::may_give).collect(),
         table,
     })
 }
@@ -379,6 +398,8 @@ struct Team {
     grants: Vec<TeamRequest>,
     /// Those that have given it for a time: also one that was revoked a minute ago, whose assignment may still stand.
     given: Vec<TeamRequest>,
+    /// What they may ask for again.
+    eligible: Vec<TeamEligibility>,
 }
 
 /// Whether a request has given access.
@@ -476,6 +497,7 @@ fn shown<C: Cloud>(
     EvictionReport {
         to_be_held: prepared.hold.iter().map(name).collect(),
         team_requests: grants_of(prepared),
+        team_eligibility: eligibility_of(prepared),
         revokes_team: asked.what.revoke_team,
         deletes_user: asked.delete_user,
         ..EvictionReport::of(incident, eviction, world.practice())
@@ -483,8 +505,21 @@ fn shown<C: Cloud>(
 }
 
 fn grants_of(prepared: &Prepared) -> Vec<TeamRequest> {
-    let grants = prepared.team.iter().flat_map(|(_, grants)| grants);
+    let grants = prepared.team.iter().flat_map(|team| &team.grants);
     grants.cloned().collect()
+}
+
+fn eligibility_of(prepared: &Prepared) -> Vec<TeamEligibility> {
+    let eligible = prepared.team.iter().flat_map(|team| &team.eligible);
+    eligible.cloned().collect()
+}
+
+/// What they may ask TEAM for when they are out of their groups.
+fn still_eligible(prepared: &Prepared) -> Vec<TeamEligibility> {
+    let user = prepared.eviction.as_ref().map(|it| &it.ways.user.id);
+    let own = |eligible: &TeamEligibility| user.is_some_and(|id| id.as_str() == eligible.id);
+    let all = eligibility_of(prepared).into_iter();
+    all.filter(own).collect()
 }
 
 /// Everything, in AWS's order: TEAM first, which looks at the person's groups before it revokes (aws-facts §14); then the
@@ -503,7 +538,7 @@ async fn carry_out<C: Cloud, S: crate::journal::Store>(
     if let Some(eviction) = &prepared.eviction {
         response.back_up(eviction)?;
     }
-    if let Some((table, _)) = &prepared.team {
+    if let Some(Team { table, .. }) = &prepared.team {
         incident.team_table = Some(table.clone());
         if asked.what.revoke_team {
             grants = response
@@ -571,6 +606,7 @@ async fn carry_out<C: Cloud, S: crate::journal::Store>(
     Ok(EvictReport {
         not_recorded: !recorded,
         team_requests: grants,
+        team_eligibility: still_eligible(prepared),
         undone: (asked.delete_user && !user_deleted)
             || (asked.what.revoke_team && !grants_left.is_empty()),
         user_deleted,
@@ -595,7 +631,6 @@ fn approve<C: Cloud>(
         word,
         name,
         purpose: "to close these ways".to_owned(),
-        verb: "evict",
         practice: world.practice().is_some(),
     };
     word.confirmed(asked.yes, ui)

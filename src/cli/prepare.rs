@@ -81,7 +81,6 @@ async fn arm<O: Outside>(
             word: target.as_str(),
             name: "the target's id",
             purpose: "to attach it there".to_owned(),
-            verb: "prepare arm",
             practice: world.practice().is_some(),
         };
         word.confirmed(args.yes, ui)?;
@@ -136,7 +135,6 @@ async fn disarm<O: Outside>(
             word: ARMED_POLICY,
             name: "its name",
             purpose: purpose.to_owned(),
-            verb: "prepare disarm",
             practice: world.practice().is_some(),
         };
         word.confirmed(args.yes, ui)?;

@@ -125,7 +125,6 @@ pub async fn readmit<O: Outside>(
         word: id.as_str(),
         name: "the incident's id",
         purpose: format!("to let {whom} work again in fresh sessions"),
-        verb: "readmit",
         practice: world.practice().is_some(),
     };
     word.confirmed(args.yes, ui)?;

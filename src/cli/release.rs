@@ -589,7 +589,6 @@ fn approve_by_id<C: Cloud>(
         word: id.as_str(),
         name: "the incident's id",
         purpose: what.to_owned(),
-        verb: "release",
         practice: world.practice().is_some(),
     };
     word.confirmed(args.yes, ui)

@@ -12,8 +12,6 @@ pub(super) struct Word<'a> {
     pub(super) name: &'a str,
     /// What typing it does: `to close these ways`.
     pub(super) purpose: String,
-    /// The verb, for the hint to a script.
-    pub(super) verb: &'static str,
     /// Whether something that is not AWS answers.
     pub(super) practice: bool,
 }
@@ -38,10 +36,7 @@ impl Word<'_> {
                     self.name
                 ),
             )
-            .hint(format!(
-                "In a script, say that you mean it: `quell {} … --yes`.",
-                self.verb
-            )),
+            .hint("In a script, say that you mean it: the same command with `--yes`."),
             NoAnswer::Interrupted => {
                 Failure::new(Exit::Interrupted, "interrupted before the approval")
             }

@@ -19,7 +19,7 @@ use crate::range::wire::{Asked, Refusal, unsupported};
 /// here, too.
 const PAGE: usize = 10;
 
-/// The tables that TEAM has beside that of its requests; nothing is in them here.
+/// The tables that TEAM has beside that of its requests; nothing is in most of them here.
 const OTHERS: [&str; 4] = ["Approvers", "Eligibility", "Settings", "sessions"];
 
 /// Answers one operation.
@@ -52,7 +52,13 @@ pub(super) fn perform(
             "KeySchema": [{ "AttributeName": "id", "KeyType": "HASH" }],
         }})),
         "GetItem" => {
-            let item = team.items.get(key(asked)?).filter(|_| requests);
+            let items = match name {
+                _ if requests => Some(&team.items),
+                name if name.starts_with("Eligibility") => Some(&team.eligible),
+                _ => None,
+            };
+            let id = key(asked)?;
+            let item = items.and_then(|items| items.get(id));
             Ok(item.map_or_else(|| json!({}), |item| json!({ "Item": item })))
         }
         "Query" => {

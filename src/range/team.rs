@@ -30,6 +30,8 @@ pub struct Team {
     pub table: String,
     /// The requests, by id.
     pub items: BTreeMap<String, Item>,
+    /// Who may ask for what, by the id of the user or group.
+    pub eligible: BTreeMap<String, Item>,
 }
 
 impl Team {
@@ -76,6 +78,28 @@ pub struct Wanted<'a> {
     pub hours: i64,
     /// `scheduled`, `in progress`, `ended` and so on.
     pub status: &'a str,
+}
+
+/// An item of the table of eligibilities, as TEAM writes it.
+pub fn eligible(name: &str, kind: &str, accounts: &[&str], permissions: &[&str]) -> Item {
+    let list = |names: &[&str]| {
+        let maps = names
+            .iter()
+            .map(|name| json!({ "M": { "name": { "S": name }, "id": { "S": name } } }));
+        json!({ "L": maps.collect::<Vec<_>>() })
+    };
+    let mut item = Item::new();
+    for (attribute, value) in [
+        ("name", json!({ "S": name })),
+        ("type", json!({ "S": kind })),
+        ("accounts", list(accounts)),
+        ("ous", list(&[])),
+        ("permissions", list(permissions)),
+        ("approvalRequired", json!({ "BOOL": true })),
+    ] {
+        item.insert(attribute.to_owned(), value);
+    }
+    item
 }
 
 impl State {

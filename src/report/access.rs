@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::facts::{TeamRequest, UserStatus, Way, Ways};
+use crate::facts::{TeamEligibility, TeamRequest, UserStatus, Way, Ways};
 use crate::ids::*;
 use crate::incident::Incident;
 use crate::plan::eviction::Eviction;
@@ -34,6 +34,8 @@ pub struct EvictionReport {
     pub to_be_held: Vec<String>,
     /// TEAM's requests that can still give access.
     pub team_requests: Vec<TeamRequest>,
+    /// What they may ask TEAM for, as themselves or as one of a group.
+    pub team_eligibility: Vec<TeamEligibility>,
     /// Whether they are to be revoked.
     pub revokes_team: bool,
     /// Whether the user is to be deleted, which cannot be undone.
@@ -120,6 +122,8 @@ pub struct EvictReport {
     pub not_held: Vec<NotHeldReport>,
     /// TEAM's requests that can still give access.
     pub team_requests: Vec<TeamRequest>,
+    /// What they may ask TEAM for still.
+    pub team_eligibility: Vec<TeamEligibility>,
     /// Whether something else that was asked for is not done: the user deleted, TEAM's requests revoked.
     pub undone: bool,
     /// Whether SCIM has disabled the user; `null` where it was not asked to.
@@ -240,6 +244,7 @@ impl EvictionReport {
             .saturating_sub(own),
             to_be_held: Vec::new(),
             team_requests: Vec::new(),
+            team_eligibility: Vec::new(),
             revokes_team: false,
             deletes_user: false,
             warnings: eviction.warnings.clone(),
@@ -263,6 +268,7 @@ impl EvictionReport {
             inherited: 0,
             to_be_held: Vec::new(),
             team_requests: Vec::new(),
+            team_eligibility: Vec::new(),
             revokes_team: false,
             deletes_user: false,
             warnings: Vec::new(),
@@ -290,6 +296,7 @@ impl EvictReport {
             held_by: incident.held_by.clone(),
             not_held: Vec::new(),
             team_requests: Vec::new(),
+            team_eligibility: Vec::new(),
             undone: false,
             user_disabled: None,
             user_deleted: false,

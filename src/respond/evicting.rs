@@ -12,7 +12,7 @@ use crate::cloud::{
 };
 use crate::contain::{Outcome, settle};
 use crate::evict::{self, Person, Whose};
-use crate::facts::{Instance, Known, TeamRequest, Way, Ways};
+use crate::facts::{Instance, Known, TeamEligibility, TeamRequest, Way, Ways};
 use crate::ids::*;
 use crate::incident::Incident;
 use crate::journal::{Backup, Deed, Event, Store};
@@ -152,7 +152,7 @@ pub async fn meanwhile<C: Cloud>(cloud: &C, incident: &Incident) -> Meanwhile {
         open: Known::Known(ways.iter().flat_map(each).collect()),
         unread,
         permission_sets: survey::permission_sets(read, &instance, sets).await,
-        grants: grants.into_iter().filter(may_give).collect(),
+        grants: grants.into_iter().filter(TeamRequest::may_give).collect(),
     }
 }
 
@@ -190,9 +190,22 @@ pub async fn team_requests(
     Ok(requests)
 }
 
-/// Whether a request can still give access, by its status as TEAM spells it (aws-facts §14).
-pub fn may_give(request: &TeamRequest) -> bool {
-    ["pending", "approved", "scheduled", "in progress"].contains(&request.status.as_str())
+/// What the user may ask TEAM for, as themselves or as one of a group.
+///
+/// # Errors
+/// [`Trouble`], when the table cannot be read.
+pub async fn team_eligibility(
+    read: &impl Read,
+    instance: &Instance,
+    table: &str,
+    ways: &Ways,
+) -> Result<Vec<TeamEligibility>, Trouble> {
+    let groups = ways.memberships.keys().map(GroupId::to_string);
+    let ids: Vec<String> = [ways.user.id.to_string()]
+        .into_iter()
+        .chain(groups)
+        .collect();
+    read.team_eligibility(instance, table, &ids).await
 }
 
 impl<C: Cloud, S: Store> Response<'_, C, S> {

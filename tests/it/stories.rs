@@ -6,7 +6,7 @@ use quell::cli::exit::Exit;
 use quell::ids::*;
 use quell::range::build::HERO;
 use quell::range::clock::{Ended, Sync, What};
-use quell::range::state::{Assignment, State};
+use quell::range::state::{Assignment, State, Wrong};
 use serde_json::Value;
 
 use crate::practice::Practice;
@@ -394,9 +394,12 @@ async fn a_request_that_team_has_scheduled_closes_the_gate_until_it_is_revoked()
         .await
         .expect(Exit::Done)
         .says("scheduled")
-        .says("no automatic release while it is");
+        .says("As group developers they may ask TEAM for PowerUserAccess in dev; somebody must approve.")
+        .says("no automatic release while it is")
+        .says("As user test-user they may ask TEAM for AdministratorAccess, ReadOnlyAccess in sandbox; somebody must approve. Take it away in TEAM");
     practice.range.advance(SignedDuration::from_hours(2));
     refused(&practice, &id, "TEAM may give access again").await;
+    practice.goes_wrong("dynamodb:UpdateItem", 1, Wrong::LoseAnswer);
     practice
         .quell(&format!("evict {id} --yes --revoke-team"))
         .await

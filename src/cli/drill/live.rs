@@ -159,7 +159,6 @@ fn approve(
         word: whom.as_str(),
         name: "the username",
         purpose: format!("to deny it everything under {} for a while", plan.target),
-        verb: "drill --live",
         practice,
     };
     Ok(Approval::typed(plan, &word.typed(ui)?, now)?)

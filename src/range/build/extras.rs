@@ -11,7 +11,7 @@ use crate::range::access::{Entitlement, entitle};
 use crate::range::build::{Blueprint, act, open};
 use crate::range::directory::roles::{new_role_id, session_of};
 use crate::range::state::{Actor, Assignment, Role, State};
-use crate::range::team::{Team, Wanted};
+use crate::range::team::{self, Item, Team, Wanted};
 use crate::range::users::{self, IamUser};
 use crate::range::wire::uuid;
 
@@ -198,6 +198,7 @@ fn team(state: &mut State, hero: &UserId) -> Result<(), NotAnId> {
         region: state.directory.region.clone(),
         table: "requests-abcdefghijklmnopqrstuvwxyz-main".to_owned(),
         items: BTreeMap::new(),
+        eligible: eligible(state, hero),
     });
     let mut users = state.directory.users.iter();
     let other = users.find(|(_, user)| user.username == "bob@example.com");
@@ -228,6 +229,23 @@ fn team(state: &mut State, hero: &UserId) -> Result<(), NotAnId> {
         });
     }
     Ok(())
+}
+
+/// Whom TEAM lets ask: the hero, and a group of theirs.
+fn eligible(state: &State, hero: &UserId) -> BTreeMap<String, Item> {
+    let mut groups = state.directory.groups.iter();
+    let group = groups.find(|(_, name)| *name == "developers");
+    let user = state.directory.users.get(hero);
+    let user = user.map(|user| {
+        let roles = ["AdministratorAccess", "ReadOnlyAccess"];
+        let item = team::eligible(&user.username, "User", &["sandbox"], &roles);
+        (hero.to_string(), item)
+    });
+    let group = group.map(|(id, name)| {
+        let item = team::eligible(name, "Group", &["dev"], &["PowerUserAccess"]);
+        (id.to_string(), item)
+    });
+    user.into_iter().chain(group).collect()
 }
 
 /// Account access manager, and what it gives the hero.

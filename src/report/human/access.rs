@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::facts::Way;
+use crate::facts::{TeamEligibility, Way};
 use crate::ids::*;
 use crate::plan::eviction::NO_WAY_LEFT;
 use crate::report::access::*;
@@ -51,6 +51,9 @@ pub fn eviction(report: &EvictionReport) -> String {
             clean(&request.account),
             clean(&request.status)
         );
+    }
+    for eligible in &report.team_eligibility {
+        let _ = writeln!(text, "  {}", may_ask(eligible));
     }
     if report.deletes_user {
         let _ = writeln!(
@@ -130,6 +133,13 @@ pub fn evict(report: &EvictReport) -> String {
             clean(&request.role),
             clean(&request.account),
             clean(&request.status)
+        );
+    }
+    for eligible in &report.team_eligibility {
+        let _ = writeln!(
+            text,
+            "  TEAM      {} Take it away in TEAM, under Eligibility policy.",
+            may_ask(eligible)
         );
     }
     if !report.commands.is_empty() {
@@ -277,4 +287,25 @@ fn named(principal: Option<&Username>) -> String {
 
 fn shown(shown: bool) -> &'static str {
     if shown { "shown" } else { "NOT SHOWN" }
+}
+
+/// What somebody may ask TEAM for: a sentence.
+fn may_ask(eligible: &TeamEligibility) -> String {
+    let listed = |names: &[String]| match names {
+        [] => "nothing that TEAM names".to_owned(),
+        names => clean(&names.join(", ")),
+    };
+    let approval = match eligible.approval_required {
+        Some(true) => "somebody must approve",
+        Some(false) => "NOBODY must approve",
+        None => "whether somebody must approve is not said",
+    };
+    let kind = eligible.kind.to_lowercase();
+    format!(
+        "As {} {} they may ask TEAM for {} in {}; {approval}.",
+        clean(&kind),
+        clean(&eligible.name),
+        listed(&eligible.permissions),
+        listed(&eligible.accounts)
+    )
 }
