@@ -138,6 +138,8 @@ pub trait Read {
         &self,
         unit: &TargetId,
     ) -> impl Future<Output = Result<Vec<AccountId>, Trouble>>;
+    /// Every account of the organization that is in use.
+    fn active_accounts(&self) -> impl Future<Output = Result<Vec<AccountId>, Trouble>>;
     /// The Identity Center instances that we can see, in every Region.
     fn instances(&self) -> impl Future<Output = Result<Vec<Instance>, Trouble>>;
     /// The user with exactly this username or e-mail address; `None` if there is none.
@@ -498,12 +500,14 @@ pub enum Probed {
 pub trait Canaries {
     /// A session that can be asked as.
     type Session;
-    /// `sts:AssumeRole` for 900 s with a session policy that allows the probe only.
+    /// `sts:AssumeRole` for 900 s with a session policy that allows the probe only. A source identity can be set where the
+    /// role's trust policy allows `sts:SetSourceIdentity`.
     fn mint(
         &self,
         account: &AccountId,
         role: &RoleName,
         session: &SessionName,
+        source_identity: Option<&SessionName>,
     ) -> impl Future<Output = Result<Self::Session, MintError>>;
     /// Asks something that a policy can refuse (`iam:ListAccountAliases`; never `sts:GetCallerIdentity`, which AWS
     /// answers despite any deny).

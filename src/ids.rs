@@ -237,6 +237,11 @@ impl IncidentId {
         SessionName(format!("quell-control-{self}"))
     }
 
+    /// The session name of the canary that carries a source identity of the suspect's, and nothing else of theirs.
+    pub fn source_name(&self) -> SessionName {
+        SessionName(format!("quell-source-{self}"))
+    }
+
     /// The incident that a policy name belongs to, if it is one of ours.
     pub fn of_policy_name(name: &str) -> Option<Self> {
         name.strip_prefix("quell-")

@@ -11,6 +11,13 @@ pub struct Rate {
     pub burst: u32,
 }
 
+/// STS's for all of an account's sessions and keys in a Region together, from its page of quotas ("IAM and AWS STS quotas").
+pub const STS: Rate = Rate {
+    row: "sts",
+    per_second: 600,
+    burst: 600,
+};
+
 /// The rate of an operation, as `x-amz-target` names it; `None` where AWS publishes none.
 pub fn published(target: &str) -> Option<Rate> {
     let (service, operation) = target.split_once('.')?;

@@ -170,6 +170,8 @@ pub struct ContainReport {
     pub proven_ms: Option<i64>,
     /// Account by account.
     pub accounts: Vec<AccountReport>,
+    /// How long they took to refuse; `null` if none did.
+    pub enforcement: Option<Enforcement>,
     /// The management account, if the principal can enter it: NOT CONTAINED THERE.
     pub not_contained_in: Option<AccountId>,
     /// Member accounts that the principal can enter and that are not under the target.
@@ -201,8 +203,42 @@ pub struct AccountReport {
     pub first_refusal_ms: Option<i64>,
     /// From the first question to the last call that was allowed.
     pub last_allowed_ms: Option<i64>,
+    /// Whether a canary with the suspect's source identity showed the same.
+    pub source_identity: bool,
     /// Why it could not be asked, or what else refused.
     pub detail: Option<String>,
+}
+
+/// How long it took until accounts refused, over those that did: from the first question on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Enforcement {
+    /// Half of them had by then, in milliseconds.
+    pub p50_ms: i64,
+    /// 95 of a hundred had.
+    pub p95_ms: i64,
+    /// All of them had.
+    pub max_ms: i64,
+}
+
+impl Enforcement {
+    /// Of accounts; `None` if none has refused.
+    pub fn of(accounts: &[AccountReport]) -> Option<Self> {
+        let mut after: Vec<i64> = accounts
+            .iter()
+            .filter_map(|account| account.first_refusal_ms)
+            .collect();
+        after.sort_unstable();
+        // The nearest rank: a value that was seen, never one between two.
+        let rank = |percent: usize| {
+            let rank = (after.len() * percent).div_ceil(100);
+            after.get(rank.saturating_sub(1)).copied()
+        };
+        Some(Self {
+            p50_ms: rank(50)?,
+            p95_ms: rank(95)?,
+            max_ms: rank(100)?,
+        })
+    }
 }
 
 /// The end of `quell verify`.
@@ -220,6 +256,8 @@ pub struct VerifyReport {
     pub complete: bool,
     /// Account by account.
     pub accounts: Vec<AccountReport>,
+    /// How long they took to refuse; `null` if none did.
+    pub enforcement: Option<Enforcement>,
     /// The management account is in reach, and not contained.
     pub reaches_management: bool,
     /// Before this a release is refused; `null` until proven.
@@ -652,6 +690,7 @@ impl ContainReport {
             state: stage(proof),
             accepted_ms: millis(accepted.at.duration_since(approved_at)),
             proven_ms: proven.then(|| millis(proof.ended.duration_since(approved_at))),
+            enforcement: Enforcement::of(&accounts(proof)),
             accounts: accounts(proof),
             not_contained_in: incident
                 .is_free_in_management()
@@ -679,6 +718,7 @@ impl VerifyReport {
             incident: incident.id.clone(),
             state: stage(&proved.proof),
             complete: true,
+            enforcement: Enforcement::of(&accounts(&proved.proof)),
             accounts: accounts(&proved.proof),
             reaches_management: incident.is_free_in_management(),
             release_not_before: incident.release_not_before(),
@@ -788,6 +828,7 @@ pub fn accounts(proof: &Proof) -> Vec<AccountReport> {
         role: account.role.clone(),
         first_refusal_ms: since(account.first_refusal),
         last_allowed_ms: since(account.last_allowed),
+        source_identity: account.source_identity,
         detail: account.detail.clone(),
     };
     proof.accounts.iter().map(one).collect()

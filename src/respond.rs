@@ -18,7 +18,7 @@ pub mod readmitting;
 
 mod preparing;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 
@@ -35,12 +35,16 @@ use crate::plan::{Step, StepName};
 use crate::playbook::Playbook;
 use crate::respond::holding::NotHeld;
 use crate::respond::memory::Remembered;
-use crate::verify::{AccountProof, Aim, Overall, Proof, Proving, Question};
+use crate::verify::rounds::{self, Told};
+use crate::verify::{AccountProof, Aim, Overall, Proof, Question};
 
 pub use preparing::{Asked, NotPrepared, Prepared, Stale, look_again, prepare};
 
 /// Nobody watches a silent screen for a quarter of an hour.
 const TELL_EVERY: SignedDuration = SignedDuration::from_secs(10);
+
+/// Of more accounts than these nobody reads a line each; those that are not as hoped have one all the same.
+const FEW_ACCOUNTS: usize = 30;
 
 /// What the canaries are asked about an incident.
 pub fn question(
@@ -54,11 +58,22 @@ pub fn question(
         policies: [policy.clone()].into(),
         names: incident.session_names.clone(),
         accounts: incident.accounts.clone(),
+        beside: BTreeSet::new(),
         roles: playbook.verify.canary_roles.clone(),
         timeout: playbook.verify.timeout,
         every: playbook.verify.every,
         in_a_row: playbook.verify.in_a_row,
         aim,
+    }
+}
+
+fn looked(account: &AccountProof, began: Timestamp) -> Event {
+    Event::Looked {
+        account: account.id.clone(),
+        verdict: account.verdict.word().to_owned(),
+        first_refusal: account
+            .first_refusal
+            .map(|moment| moment.duration_since(began)),
     }
 }
 
@@ -483,41 +498,33 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
     /// # Errors
     /// [`Stopped::Journal`], when the outcome could not be recorded.
     pub async fn look(&mut self, question: &Question) -> Result<Proof, Stopped> {
-        let (canaries, clock) = (self.cloud.canaries(), self.cloud.clock());
-        (self.watch)(&Event::Asking {
-            accounts: question.accounts.len(),
-        });
-        let mut proving = Proving::begin(question, clock.now());
-        let mut told = clock.now();
-        loop {
-            let settled = proving.round(canaries, clock).await;
-            for account in &settled {
-                self.looked(account, proving.began())?;
-            }
-            if proving.is_over(clock.now()) {
-                break;
-            }
-            if clock.now().duration_since(told) >= TELL_EVERY {
-                told = clock.now();
-                let (settled, of, left) = proving.progress(told);
-                (self.watch)(&Event::Looking { settled, of, left });
-            }
-            clock.sleep(question.every).await;
-        }
-        for account in proving.open() {
-            self.looked(account, proving.began())?;
-        }
-        Ok(proving.end(clock.now()))
-    }
-
-    fn looked(&mut self, account: &AccountProof, began: Timestamp) -> Result<(), Stopped> {
-        self.record(Event::Looked {
-            account: account.id.clone(),
-            verdict: account.verdict.word().to_owned(),
-            first_refusal: account
-                .first_refusal
-                .map(|moment| moment.duration_since(began)),
-        })
+        let cloud = self.cloud;
+        let clock = cloud.clock();
+        let accounts = question.accounts.union(&question.beside).count();
+        (self.watch)(&Event::Asking { accounts });
+        let mut told_at = clock.now();
+        rounds::prove(
+            question,
+            cloud.canaries(),
+            clock,
+            |began, told| match told {
+                Told::Settled(account) => {
+                    let event = looked(account, began);
+                    if accounts > FEW_ACCOUNTS && account.verdict == question.aim.hoped() {
+                        return Ok(self.journal.record(clock.now(), event)?);
+                    }
+                    self.record(event)
+                }
+                Told::Waiting { settled, of, left } => {
+                    if clock.now().duration_since(told_at) >= TELL_EVERY {
+                        told_at = clock.now();
+                        (self.watch)(&Event::Looking { settled, of, left });
+                    }
+                    Ok(())
+                }
+            },
+        )
+        .await
     }
 
     fn record(&mut self, event: Event) -> Result<(), Stopped> {

@@ -5,22 +5,20 @@
 //! fine (R4).
 //!
 //! "Attached" is not "enforced" (R13): AWS gives no time within which an SCP takes effect, so the question is asked in
-//! rounds ([`Proving`]) until every account has settled or the time is up. In a round every open account is asked at once: first
+//! rounds ([`rounds::prove`]) until every account has settled or the time is up. In a round every open account is asked at once: first
 //! as the control, then under each name of the suspect. An account is proven when the names were refused several rounds
 //! in a row by our policy while the control was allowed each time; the control of the next round is the "after" of this
 //! one, and a last one closes the row.
 
+pub mod rounds;
+
 use std::collections::BTreeSet;
 
-use futures_util::stream::{self, StreamExt as _};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::cloud::{Canaries, Clock, MintError, Probed};
 use crate::ids::*;
-
-/// Accounts asked at the same time.
-const AT_ONCE: usize = 16;
 
 /// What is to be proven.
 #[derive(Debug, Clone)]
@@ -30,10 +28,13 @@ pub struct Question {
     /// The policies of ours that refuse, or did until they were taken away: more than one where several incidents deny
     /// the same person, because AWS names one of them only.
     pub policies: BTreeSet<PolicyArn>,
-    /// The suspect's session names.
+    /// The suspect's session names, each of which may be a source identity of theirs, too.
     pub names: BTreeSet<SessionName>,
-    /// Where.
+    /// Where the suspect can be: each of these must show what is hoped for.
     pub accounts: BTreeSet<AccountId>,
+    /// Where else to look. One that shows the opposite is a failure; one that cannot be asked keeps nothing open, unless
+    /// there is nowhere that must show it.
+    pub beside: BTreeSet<AccountId>,
     /// Roles to enter with, in the order they are tried.
     pub roles: Vec<RoleName>,
     /// When to stop asking.
@@ -112,8 +113,14 @@ pub struct AccountProof {
     pub first_refusal: Option<Timestamp>,
     /// The last call that was allowed under a name of the suspect.
     pub last_allowed: Option<Timestamp>,
+    /// Whether a canary with the suspect's source identity was asked, too. Where the role's trust policy does not allow
+    /// `sts:SetSourceIdentity` there is none, and the session names show what they show.
+    pub source_identity: bool,
     /// Why it could not be asked, or what else refused.
     pub detail: Option<String>,
+    /// Whether it need not be asked again.
+    #[serde(skip)]
+    pub settled: bool,
 }
 
 /// What all the accounts together show.
@@ -153,92 +160,26 @@ enum Seen {
 /// The canaries of one account.
 struct Watch<S> {
     id: AccountId,
-    sessions: Option<(S, Vec<S>, RoleName)>,
+    sessions: Option<Sessions<S>>,
     in_a_row: u32,
-    settled: bool,
     proof: AccountProof,
 }
 
-/// A proof in the making: the driver runs the rounds and records what settles.
-pub struct Proving<S> {
-    question: Question,
-    watches: Vec<Watch<S>>,
-    began: Timestamp,
-}
-
-impl<S> Proving<S> {
-    /// Before the first round.
-    pub fn begin(question: &Question, now: Timestamp) -> Self {
-        Self {
-            watches: question.accounts.iter().map(Watch::new).collect(),
-            question: question.clone(),
-            began: now,
-        }
-    }
-
-    /// When it began.
-    pub fn began(&self) -> Timestamp {
-        self.began
-    }
-
-    /// Asks every open account once; the accounts that settled by it.
-    pub async fn round<C: Canaries<Session = S>>(
-        &mut self,
-        canaries: &C,
-        clock: &impl Clock,
-    ) -> Vec<AccountProof> {
-        let question = &self.question;
-        let open = self.watches.iter_mut().filter(|watch| !watch.settled);
-        let asked = stream::iter(open).map(|watch| async move {
-            watch.round(canaries, clock, question).await;
-            watch.settled.then(|| watch.proof.clone())
-        });
-        asked
-            .buffer_unordered(AT_ONCE)
-            .filter_map(std::future::ready)
-            .collect()
-            .await
-    }
-
-    /// Whether there is nothing left to ask, or no time to ask it in.
-    pub fn is_over(&self, now: Timestamp) -> bool {
-        let spent = now.duration_since(self.began);
-        self.watches.iter().all(|watch| watch.settled)
-            || spent + self.question.every > self.question.timeout
-    }
-
-    /// How many accounts have settled, of how many, and how long the others may still take.
-    pub fn progress(&self, now: Timestamp) -> (usize, usize, SignedDuration) {
-        let left = self.question.timeout - now.duration_since(self.began);
-        (
-            self.watches.len() - self.open().count(),
-            self.watches.len(),
-            left.max(SignedDuration::ZERO),
-        )
-    }
-
-    /// The accounts that have not settled.
-    pub fn open(&self) -> impl Iterator<Item = &AccountProof> {
-        self.watches
-            .iter()
-            .filter(|watch| !watch.settled)
-            .map(|watch| &watch.proof)
-    }
-
-    /// What it came to.
-    pub fn end(self, now: Timestamp) -> Proof {
-        let accounts: Vec<AccountProof> =
-            self.watches.into_iter().map(|watch| watch.proof).collect();
-        Proof {
-            overall: overall(self.question.aim, &accounts),
-            accounts,
-            began: self.began,
-            ended: now,
-        }
-    }
+/// Those sessions.
+struct Sessions<S> {
+    control: S,
+    suspects: Vec<S>,
+    role: RoleName,
+    /// Whether one of them carries the source identity.
+    source_identity: bool,
 }
 
 impl Aim {
+    /// The verdict that is hoped for.
+    pub fn hoped(self) -> Verdict {
+        self.verdicts().0
+    }
+
     /// The verdict that is hoped for, and its opposite.
     fn verdicts(self) -> (Verdict, Verdict) {
         match self {
@@ -248,11 +189,14 @@ impl Aim {
     }
 }
 
-fn overall(aim: Aim, accounts: &[AccountProof]) -> Overall {
-    let (hoped, opposite) = aim.verdicts();
+fn overall(question: &Question, accounts: &[AccountProof]) -> Overall {
+    let (hoped, opposite) = question.aim.verdicts();
+    let anywhere = question.accounts.is_empty();
+    let must = |account: &&AccountProof| anywhere || question.accounts.contains(&account.id);
+    let shows = |account: &AccountProof| account.verdict == hoped;
     if accounts.iter().any(|account| account.verdict == opposite) {
         Overall::Opposite
-    } else if !accounts.is_empty() && accounts.iter().all(|account| account.verdict == hoped) {
+    } else if !accounts.is_empty() && accounts.iter().filter(must).all(shows) {
         Overall::Shown
     } else {
         Overall::Open
@@ -267,13 +211,14 @@ impl<S> Watch<S> {
             role: None,
             first_refusal: None,
             last_allowed: None,
+            source_identity: false,
             detail: Some("no answer yet".to_owned()),
+            settled: false,
         };
         Self {
             id: id.clone(),
             sessions: None,
             in_a_row: 0,
-            settled: false,
             proof,
         }
     }
@@ -287,7 +232,7 @@ impl<S> Watch<S> {
         let (verdict, detail) = match self.look(canaries, question).await {
             Seen::Shows(verdict, detail) => (verdict, detail),
             Seen::NoWay(why) => {
-                self.settled = true;
+                self.proof.settled = true;
                 (Verdict::CouldNotAsk, Some(why))
             }
         };
@@ -304,7 +249,7 @@ impl<S> Watch<S> {
             Verdict::RefusedByOther => self.proof.first_refusal = None,
             Verdict::NotSettled | Verdict::ControlRefused | Verdict::CouldNotAsk => {}
         }
-        let (hoped, _) = question.aim.verdicts();
+        let hoped = question.aim.hoped();
         self.in_a_row = if verdict == hoped {
             self.in_a_row + 1
         } else {
@@ -315,8 +260,8 @@ impl<S> Watch<S> {
             Aim::Refused => question.in_a_row.saturating_add(1),
             Aim::Allowed => question.in_a_row,
         };
-        self.settled |= self.in_a_row >= enough;
-        self.proof.verdict = if verdict == hoped && !self.settled {
+        self.proof.settled |= self.in_a_row >= enough;
+        self.proof.verdict = if verdict == hoped && !self.proof.settled {
             Verdict::NotSettled
         } else {
             verdict
@@ -331,9 +276,10 @@ impl<S> Watch<S> {
         }
         if self.sessions.is_none() {
             match mint(canaries, &self.id, question).await {
-                Ok((control, suspects, role)) => {
-                    self.proof.role = Some(role.clone());
-                    self.sessions = Some((control, suspects, role));
+                Ok(sessions) => {
+                    self.proof.role = Some(sessions.role.clone());
+                    self.proof.source_identity = sessions.source_identity;
+                    self.sessions = Some(sessions);
                 }
                 Err(MintError::NoWay(why)) => return Seen::NoWay(why),
                 Err(MintError::Trouble(trouble)) => {
@@ -341,7 +287,10 @@ impl<S> Watch<S> {
                 }
             }
         }
-        let Some((control, suspects, _)) = &self.sessions else {
+        let Some(Sessions {
+            control, suspects, ..
+        }) = &self.sessions
+        else {
             return Seen::Shows(Verdict::CouldNotAsk, None);
         };
         let control = canaries.probe(control).await;
@@ -462,30 +411,55 @@ fn table(
     }
 }
 
-/// The control and one session for each name, with the first role that lets us in.
+/// The control, one session for each name and one for each name as source identity, with the first role that lets us in.
 async fn mint<C: Canaries>(
     canaries: &C,
     account: &AccountId,
     question: &Question,
-) -> Result<(C::Session, Vec<C::Session>, RoleName), MintError> {
+) -> Result<Sessions<C::Session>, MintError> {
     let mut reasons = Vec::new();
     for role in &question.roles {
-        match canaries
-            .mint(account, role, &question.incident.control_name())
-            .await
-        {
+        let control = &question.incident.control_name();
+        match canaries.mint(account, role, control, None).await {
             Ok(control) => {
                 let mut suspects = Vec::new();
                 for name in &question.names {
-                    suspects.push(canaries.mint(account, role, name).await?);
+                    suspects.push(canaries.mint(account, role, name, None).await?);
                 }
-                return Ok((control, suspects, role.clone()));
+                let sourced = with_source(canaries, account, role, question).await?;
+                let source_identity = sourced.is_some();
+                suspects.extend(sourced.into_iter().flatten());
+                return Ok(Sessions {
+                    control,
+                    suspects,
+                    role: role.clone(),
+                    source_identity,
+                });
             }
             Err(MintError::NoWay(why)) => reasons.push(why),
             Err(trouble @ MintError::Trouble(_)) => return Err(trouble),
         }
     }
     Err(MintError::NoWay(reasons.join("; ")))
+}
+
+/// Sessions of a neutral name with each source identity of the suspect's; `None` where the role does not let it be set.
+async fn with_source<C: Canaries>(
+    canaries: &C,
+    account: &AccountId,
+    role: &RoleName,
+    question: &Question,
+) -> Result<Option<Vec<C::Session>>, MintError> {
+    let neutral = &question.incident.source_name();
+    let mut sessions = Vec::new();
+    for source in &question.names {
+        match canaries.mint(account, role, neutral, Some(source)).await {
+            Ok(session) => sessions.push(session),
+            Err(MintError::NoWay(_)) => return Ok(None),
+            Err(trouble @ MintError::Trouble(_)) => return Err(trouble),
+        }
+    }
+    Ok(Some(sessions))
 }
 
 #[cfg(test)]
@@ -568,6 +542,40 @@ mod tests {
         }
     }
 
+    /// A question about these accounts, and others beside them.
+    fn asked(accounts: &[&str]) -> Question {
+        let accounts = accounts.iter().map(|id| AccountId::parse(*id).unwrap());
+        Question {
+            incident: IncidentId::from_bytes([1, 2, 3]),
+            policies: BTreeSet::new(),
+            names: BTreeSet::new(),
+            accounts: accounts.collect(),
+            beside: BTreeSet::new(),
+            roles: Vec::new(),
+            timeout: SignedDuration::from_mins(15),
+            every: SignedDuration::from_secs(2),
+            in_a_row: 3,
+            aim: Aim::Refused,
+        }
+    }
+
+    #[test]
+    fn whoever_is_only_looked_at_beside_spoils_a_proof_and_does_not_make_one() {
+        let account = |id: &str, verdict| AccountProof {
+            id: AccountId::parse(id).unwrap(),
+            verdict,
+            ..Watch::<()>::new(&AccountId::parse(id).unwrap()).proof
+        };
+        let of = |beside| {
+            let must = account("111122223333", Verdict::RefusedByUs);
+            let accounts = [must, account("222233334444", beside)];
+            overall(&asked(&["111122223333"]), &accounts)
+        };
+        assert_eq!(of(Verdict::RefusedByUs), Overall::Shown);
+        assert_eq!(of(Verdict::CouldNotAsk), Overall::Shown);
+        assert_eq!(of(Verdict::Allowed), Overall::Opposite);
+    }
+
     #[test]
     fn together_they_show_it_only_when_every_account_does() {
         let account = |verdict| AccountProof {
@@ -576,13 +584,13 @@ mod tests {
             role: None,
             first_refusal: None,
             last_allowed: None,
+            source_identity: false,
             detail: None,
+            settled: true,
         };
         let of = |verdicts: &[Verdict]| {
-            overall(
-                Aim::Refused,
-                &verdicts.iter().copied().map(account).collect::<Vec<_>>(),
-            )
+            let accounts: Vec<AccountProof> = verdicts.iter().copied().map(account).collect();
+            overall(&asked(&[]), &accounts)
         };
         assert_eq!(of(&[]), Overall::Open);
         assert_eq!(of(&[Verdict::RefusedByUs]), Overall::Shown);

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_organizations::types::{OrganizationFeatureSet, PolicyType, PolicyTypeStatus, Tag};
+use aws_sdk_organizations::types::{
+    AccountState, OrganizationFeatureSet, PolicyType, PolicyTypeStatus, Tag,
+};
 
 use super::{Changer, Reader, trouble};
 use crate::cloud::{Change, CreateError, NewPolicy, OrganizationError, Trouble};
@@ -85,6 +87,24 @@ impl Reader {
             }
         }
         Ok(policies)
+    }
+
+    pub(super) async fn list_accounts(&self) -> Result<Vec<AccountId>, Trouble> {
+        const CALL: &str = "organizations:ListAccounts";
+        let mut pages = self.organizations.list_accounts().into_paginator().send();
+        let mut accounts = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| trouble::of(CALL, &error))?;
+            for account in page.accounts() {
+                // `State` came beside `Status`, which goes away in 2026; not said is in use.
+                let state = account.state().map(AccountState::as_str);
+                if matches!(state, None | Some("ACTIVE")) {
+                    let id = account.id();
+                    accounts.push(trouble::field(CALL, "Id", id, AccountId::parse)?);
+                }
+            }
+        }
+        Ok(accounts)
     }
 
     pub(super) async fn list_policies_for_target(

@@ -53,6 +53,7 @@ pub(super) async fn assume(
     sts: &aws_sdk_sts::Client,
     role: &str,
     session: &SessionName,
+    source_identity: Option<&SessionName>,
     only: impl Into<String>,
 ) -> Result<Credentials, Trouble> {
     const CALL: &str = "sts:AssumeRole";
@@ -60,6 +61,7 @@ pub(super) async fn assume(
         .assume_role()
         .role_arn(role)
         .role_session_name(session.as_str())
+        .set_source_identity(source_identity.map(SessionName::to_string))
         .duration_seconds(SECONDS)
         .policy(only)
         .send()
@@ -85,10 +87,11 @@ impl Canaries for Sessions {
         account: &AccountId,
         role: &RoleName,
         session: &SessionName,
+        source_identity: Option<&SessionName>,
     ) -> Result<Credentials, MintError> {
         const PROBE: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"iam:ListAccountAliases","Resource":"*"}]}"#;
         let arn = format!("arn:{}:iam::{account}:role/{role}", self.partition);
-        let minted = assume(&self.sts, &arn, session, PROBE).await;
+        let minted = assume(&self.sts, &arn, session, source_identity, PROBE).await;
         minted.map_err(|trouble| match trouble.kind {
             TroubleKind::Denied | TroubleKind::Refused => {
                 MintError::NoWay(format!("cannot assume {arn}: {}", trouble.detail))
@@ -190,6 +193,10 @@ impl Read for Reader {
 
     async fn accounts_under(&self, unit: &TargetId) -> Result<Vec<AccountId>, Trouble> {
         self.accounts_below(unit).await
+    }
+
+    async fn active_accounts(&self) -> Result<Vec<AccountId>, Trouble> {
+        self.list_accounts().await
     }
 
     async fn instances(&self) -> Result<Vec<Instance>, Trouble> {

@@ -64,7 +64,7 @@ impl Users {
             unknown: Vec::new(),
         }]);
         let arn = format!("arn:{}:iam::{account}:role/{role}", self.partition);
-        let credentials = assume(&self.sts, &arn, session, only.minified()).await;
+        let credentials = assume(&self.sts, &arn, session, None, only.minified()).await;
         let credentials = credentials.map_err(|trouble| match trouble.kind {
             // What STS refuses of one role, it may allow of the next.
             TroubleKind::Denied | TroubleKind::Refused => Trouble {

@@ -184,10 +184,20 @@ impl HttpClient for Watched {
 impl WatchedConnector {
     /// Our turn, where we have to wait for it.
     fn wait(&self, request: &HttpRequest) -> Option<Sleep> {
-        let rate = rates::published(request.headers().get("x-amz-target")?)?;
+        let rate = match request.headers().get("x-amz-target") {
+            Some(target) => rates::published(target)?,
+            // STS's protocol names the operation in the body.
+            None => is_sts(request.uri()).then_some(rates::STS)?,
+        };
         let wait = self.pace.take(rate, self.time.as_ref()?.now());
         (!wait.is_zero()).then(|| self.sleep.as_ref().map(|sleep| sleep.sleep(wait)))?
     }
+}
+
+/// Whether a request goes to STS, in any partition and Region.
+fn is_sts(uri: &str) -> bool {
+    let host = uri.split_once("://").map_or(uri, |(_, rest)| rest);
+    host.starts_with("sts.")
 }
 
 impl HttpConnector for WatchedConnector {

@@ -80,6 +80,9 @@ pub struct ContainArgs {
     /// Close the ways to new sessions, too, once the deny is attached: the same as `quell evict` afterwards
     #[arg(long)]
     evict: bool,
+    /// Look in every account of the organization, too, once the deny is attached
+    #[arg(long)]
+    all_accounts: bool,
     #[command(flatten)]
     what: evict::What,
     #[command(flatten)]
@@ -223,9 +226,10 @@ pub async fn contain<O: Outside>(
             Err(failure) => return Err(failure),
         }
     }
-    let verifying = contained
-        .into_iter()
-        .map(|one| one.verify(&playbook, &world, outside, ui, several));
+    let verifying = contained.into_iter().map(|one| {
+        let everywhere = args.all_accounts;
+        one.verify(&playbook, &world, outside, ui, several, everywhere)
+    });
     let (mut reports, mut exits) = (Vec::new(), Vec::new());
     for verified in join_all(verifying).await {
         match verified {

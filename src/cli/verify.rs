@@ -10,12 +10,12 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::Ui;
 use crate::cli::{Common, Outside, do_or_say, given, open_journal};
-use crate::cloud::{Cloud as _, Read as _};
+use crate::cloud::{Cloud, Read as _};
 use crate::ids::{AccountId, IncidentId};
 use crate::journal::{Event, Purpose};
 use crate::report::{VerifyReport, human};
 use crate::respond::{self, Response};
-use crate::verify::Aim;
+use crate::verify::{Aim, Question};
 
 /// What `quell verify` takes.
 #[derive(Debug, Args)]
@@ -25,6 +25,9 @@ pub struct VerifyArgs {
     /// Look in this account instead of those that the user can enter (repeatable); shows more, proves nothing
     #[arg(long, value_name = "ID")]
     account: Vec<AccountId>,
+    /// Look in every account of the organization, too, not only in those that the user can enter
+    #[arg(long, conflicts_with = "account")]
+    all_accounts: bool,
     /// Use this playbook's waits and roles instead of those that come with quell
     #[arg(long, value_name = "FILE")]
     playbook: Option<PathBuf>,
@@ -72,6 +75,9 @@ pub async fn verify<O: Outside>(
     if !chosen.is_empty() {
         question.accounts = chosen;
     }
+    if args.all_accounts {
+        look_everywhere(&mut question, &world, ui).await;
+    }
     let mut journal = open_journal(common, &args.incident, ui)?;
     let watch = |event: &Event| ui.event(event, None);
     let report = do_or_say(outside, &mut journal, &args.incident, async |journal| {
@@ -94,4 +100,24 @@ pub async fn verify<O: Outside>(
         report.reaches_management,
         !report.proof_not_recorded,
     ))
+}
+
+/// Every other account of the organization, beside those that must show it. Where they cannot be listed that is said, and
+/// keeps nothing from being shown.
+pub(super) async fn look_everywhere<C: Cloud>(question: &mut Question, world: &C, ui: &Ui<'_>) {
+    let read = world.read();
+    let organization = read.organization().await.map_err(|error| error.to_string());
+    let accounts = read.active_accounts().await;
+    match (organization, accounts.map_err(|error| error.to_string())) {
+        (Ok(organization), Ok(accounts)) => {
+            let others = accounts.into_iter().filter(|account| {
+                *account != organization.management && !question.accounts.contains(account)
+            });
+            question.beside = others.collect();
+        }
+        (Err(why), _) | (_, Err(why)) => ui.say(&format!(
+            "note: the organization's accounts cannot be listed ({}): only those that the user can enter are asked.",
+            human::clean(&why)
+        )),
+    }
 }

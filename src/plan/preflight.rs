@@ -391,9 +391,9 @@ fn not_covered_of_person(facts: &Facts, plan: &Plan) -> Vec<String> {
     }
     list.extend([LEFT_BEHIND.to_owned(), NO_SCP.to_owned()]);
     match (&plan.principal.user_id, plan.principal.session_names.is_empty()) {
-        (Known::Known(_), false) => list.push("Proof of the UserId and SourceIdentity statements: a canary can carry neither the user's id nor, here, their source identity. The session name's statement is proven alone.".to_owned()),
+        (Known::Known(_), false) => list.push("Proof of the UserId statement, because a canary cannot carry the user's id; and of the SourceIdentity statement where the canary role's trust policy does not allow sts:SetSourceIdentity (AWS's own OrganizationAccountAccessRole does not).".to_owned()),
         (Known::Known(_), true) => list.push("Proof: a canary cannot carry the user's id, which is all that this deny goes by. It can be attached, and not proven.".to_owned()),
-        (Known::Unknown(_), _) => list.push("Proof of the SourceIdentity statement: a canary does not carry the user's source identity here. The session name's statement is proven alone.".to_owned()),
+        (Known::Unknown(_), _) => list.push("Proof of the SourceIdentity statement where the canary role's trust policy does not allow sts:SetSourceIdentity (AWS's own OrganizationAccountAccessRole does not).".to_owned()),
     }
     list
 }

@@ -85,6 +85,20 @@ fn assume(state: &mut State, caller: &Session, asked: &Asked) -> Result<String, 
     let role = role
         .filter(|role| role.trusts.contains(&caller.account))
         .ok_or_else(denied)?;
+    // The trust policy that AWS writes allows `sts:AssumeRole` and nothing else, and a source identity takes another right,
+    // also where the caller brings it along.
+    if role_name == "OrganizationAccountAccessRole"
+        && (source.is_some() || caller.source_identity.is_some())
+    {
+        return Err(Refusal::new(
+            403,
+            "AccessDenied",
+            &format!(
+                "User: {} is not authorized to perform: sts:SetSourceIdentity on resource: {arn}",
+                caller.arn
+            ),
+        ));
+    }
     // A source identity, once set, stays for the whole chain.
     if let (Some(set), Some(new)) = (&caller.source_identity, &source)
         && set != new.as_str()

@@ -5,6 +5,7 @@
 
 pub mod access;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use jiff::SignedDuration;
@@ -274,13 +275,9 @@ pub fn verify(report: &VerifyReport) -> String {
         Stage::Accepted | Stage::NotAttached | Stage::Released if !report.complete => {
             writeln!(
                 text,
-                "Incident {id}: only some accounts were looked at, which proves nothing of the others."
+                "Incident {id}: only some accounts were looked at, or the policy is not attached, which proves nothing."
             )
         }
-        Stage::Accepted | Stage::NotAttached | Stage::Released if !report.complete => writeln!(
-            text,
-            "Incident {id}: this look at some accounts, or at a policy that is not attached, proves nothing."
-        ),
         Stage::Accepted | Stage::NotAttached | Stage::Released => {
             writeln!(text, "Incident {id}: NOT PROVEN.")
         }
@@ -843,12 +840,28 @@ pub fn checklist(items: &[ByHand]) -> String {
     text
 }
 
+/// More accounts than these are counted, and not listed.
+const FEW_ACCOUNTS: usize = 30;
+
 fn accounts(accounts: &[AccountReport]) -> String {
     let mut text = "\nAccounts\n".to_owned();
     if accounts.is_empty() {
         text.push_str("  none could be looked at: the principal reaches no member account that the deny covers\n");
     }
+    let many = accounts.len() > FEW_ACCOUNTS;
+    let mut same: BTreeMap<&str, usize> = BTreeMap::new();
     for account in accounts {
+        *same.entry(account.says).or_default() += 1;
+    }
+    if many {
+        for (says, how_many) in &same {
+            let _ = writeln!(text, "  {how_many} accounts: {says}");
+        }
+    }
+    let told = |account: &&AccountReport| {
+        !many || same.get(account.says).is_some_and(|it| *it <= FEW_ACCOUNTS)
+    };
+    for account in accounts.iter().filter(told) {
         let _ = write!(text, "  {}  {}", account.id, account.says);
         if let Some(after) = account.first_refusal_ms {
             let _ = write!(text, ", first refusal after {}", ms(Some(after)));
@@ -857,6 +870,24 @@ fn accounts(accounts: &[AccountReport]) -> String {
             let _ = write!(text, " ({})", clean(detail));
         }
         text.push('\n');
+    }
+    if let Some(took) = Enforcement::of(accounts).filter(|_| accounts.len() > 1) {
+        let _ = writeln!(
+            text,
+            "  first refusals: half of them after {}, 95 of 100 after {}, the last after {}",
+            ms(Some(took.p50_ms)),
+            ms(Some(took.p95_ms)),
+            ms(Some(took.max_ms))
+        );
+    }
+    let asked: Vec<&AccountReport> = accounts.iter().filter(|it| it.role.is_some()).collect();
+    let without = asked.iter().filter(|it| !it.source_identity).count();
+    if without > 0 {
+        let _ = writeln!(
+            text,
+            "  in {without} of {} the canary role does not let a source identity be set (sts:SetSourceIdentity): the name alone is shown",
+            asked.len()
+        );
     }
     text
 }

@@ -155,7 +155,7 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
             };
             let mut why = String::new();
             for role in &playbook.verify.canary_roles {
-                match canaries.mint(account, role, name).await {
+                match canaries.mint(account, role, name, None).await {
                     Ok(session) => return (account.clone(), Ok(session)),
                     Err(error) => why = error.to_string(),
                 }

@@ -176,6 +176,129 @@ async fn the_canary_asks_what_a_policy_can_refuse_under_the_users_name_and_a_neu
     });
 }
 
+/// The deny as it is, without the statements whose Sid ends so.
+fn without(practice: &Practice, sid: &str) {
+    practice.range.with(|state| {
+        let ours = state.policies.values_mut();
+        for policy in ours.filter(|policy| policy.name.starts_with("quell-")) {
+            let mut document: serde_json::Value = serde_json::from_str(&policy.content).unwrap();
+            let statements = document["Statement"].as_array_mut().unwrap();
+            let before = statements.len();
+            statements.retain(|it| !it["Sid"].as_str().unwrap().ends_with(sid));
+            assert_eq!(statements.len(), before - 1);
+            policy.content = document.to_string();
+            policy.document = Arc::new(Document::parse(&policy.content).unwrap());
+        }
+        state.settle();
+    });
+}
+
+#[tokio::test]
+async fn a_neutral_name_with_the_users_source_identity_is_refused_too_or_it_is_not_proven() {
+    let practice = Practice::new();
+    let report = practice
+        .quell("contain test-user --yes --output json")
+        .await
+        .expect(Exit::Done)
+        .json();
+    for account in report["accounts"].as_array().unwrap() {
+        assert_eq!(account["source_identity"], true, "{account}");
+    }
+    let incident = practice.incident().await;
+    practice.range.with(|state| {
+        let source = format!(":quell-source-{incident}");
+        let sourced = state.sessions.values();
+        let sourced: Vec<_> = sourced.filter(|it| it.user_id.ends_with(&source)).collect();
+        assert_eq!(sourced.len(), 12);
+        for session in sourced {
+            assert_eq!(session.source_identity.as_deref(), Some("test-user"));
+        }
+    });
+    // Somebody takes that statement out: the name alone is refused now.
+    without(&practice, "SourceIdentity");
+    let report = practice
+        .quell(&format!(
+            "verify {incident} --verify-timeout 30s --output json"
+        ))
+        .await
+        .expect(Exit::GettingThrough)
+        .json();
+    assert_eq!(report["accounts"][0]["verdict"], "allowed");
+}
+
+#[tokio::test]
+async fn where_no_source_identity_can_be_set_the_name_is_shown_and_the_rest_is_said() {
+    let practice = Practice::new();
+    let role = "--canary-role OrganizationAccountAccessRole";
+    practice
+        .quell(&format!("contain test-user --yes {role}"))
+        .await
+        .expect(Exit::Done)
+        .says("in 12 of 12 the canary role does not let a source identity be set");
+    let incident = practice.incident().await;
+    without(&practice, "SourceIdentity");
+    practice
+        .quell(&format!("verify {incident} {role}"))
+        .await
+        .expect(Exit::Done);
+}
+
+#[tokio::test]
+async fn every_account_is_looked_at_on_request_and_one_that_cannot_be_asked_keeps_nothing_open() {
+    let practice = Practice::new();
+    practice.few_accounts();
+    let lost = AccountId::parse("888899990000").unwrap();
+    practice.range.with(|state| {
+        let lost = state.accounts.get_mut(&lost).unwrap();
+        lost.roles.retain(|name, _| name.starts_with("AWSReserved"));
+    });
+    let few = practice
+        .quell("contain test-user --yes --output json")
+        .await
+        .expect(Exit::Done)
+        .json();
+    let incident = practice.incident().await;
+    let all = practice
+        .quell(&format!("verify {incident} --all-accounts --output json"))
+        .await
+        .expect(Exit::Done)
+        .json();
+    let count = |report: &serde_json::Value| report["accounts"].as_array().unwrap().len();
+    assert!(count(&few) < 6, "{few}");
+    assert_eq!(count(&all), 12, "all but the management account: {all}");
+    let lost = all["accounts"].as_array().unwrap().iter();
+    let lost: Vec<_> = lost.filter(|it| it["verdict"] != "refused_by_us").collect();
+    assert_eq!(lost.len(), 1, "{all}");
+    assert_eq!(lost[0]["id"], "888899990000");
+    let took = &all["enforcement"];
+    assert!(took["p50_ms"].as_i64() <= took["max_ms"].as_i64() && took["p50_ms"].is_i64());
+}
+
+#[tokio::test]
+async fn where_the_deny_has_not_come_yet_looking_everywhere_finds_it() {
+    let practice = Practice::new();
+    practice.few_accounts();
+    let late = AccountId::parse("777788889999").unwrap();
+    practice.range.with(|state| {
+        state.accounts.get_mut(&late).unwrap().delay = jiff::SignedDuration::from_hours(9);
+    });
+    let contain = "contain test-user --yes --all-accounts --verify-timeout 1m --output json";
+    let report = practice
+        .quell(contain)
+        .await
+        .expect(Exit::GettingThrough)
+        .json();
+    let accounts = report["accounts"].as_array().unwrap().iter();
+    let allowed: Vec<_> = accounts.filter(|it| it["verdict"] == "allowed").collect();
+    assert_eq!(allowed.len(), 1, "{report}");
+    assert_eq!(allowed[0]["id"], late.as_str());
+    let incident = practice.incident().await;
+    practice
+        .quell(&format!("verify {incident}"))
+        .await
+        .expect(Exit::Done);
+}
+
 #[tokio::test]
 async fn a_deny_that_somebody_detached_is_noticed() {
     let practice = Practice::new();

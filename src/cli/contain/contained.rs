@@ -4,6 +4,7 @@ use crate::cli::contain::exit_of;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::Ui;
+use crate::cli::verify::look_everywhere;
 use crate::cli::{Common, Outside, do_or_say, open_journal};
 use crate::cloud::{Clock as _, Cloud as _};
 use crate::journal::file::JournalFile;
@@ -74,6 +75,7 @@ impl<'a> Contained<'a> {
         outside: &O,
         ui: &Ui<'_>,
         several: bool,
+        everywhere: bool,
     ) -> Result<(ContainReport, Exit), (Plan, Failure)> {
         let Self {
             prepared,
@@ -84,9 +86,12 @@ impl<'a> Contained<'a> {
         let plan = &approved.plan;
         let watch = watch(ui, plan, several);
         let mut remembered = plan.incident.clone();
+        let arn = &accepted.policy.arn;
+        let mut question = respond::question(&remembered, arn, playbook, Aim::Refused);
+        if everywhere {
+            look_everywhere(&mut question, world, ui).await;
+        }
         let proved = do_or_say(outside, &mut journal, &plan.incident.id, async |journal| {
-            let arn = &accepted.policy.arn;
-            let question = respond::question(&remembered, arn, playbook, Aim::Refused);
             Response::new(world, journal, &watch)
                 .verify(&mut remembered, &accepted.policy.id, &question)
                 .await
