@@ -34,6 +34,8 @@ pub mod state;
 
 pub mod team;
 
+pub mod trails;
+
 pub mod users;
 
 pub mod wire;
