@@ -193,6 +193,14 @@ impl Incident {
         policy::draft_within(&self.id, [&self.identity()], &bounds)
     }
 
+    /// The deny as if nothing bounded it: of whom it is.
+    ///
+    /// # Errors
+    /// As [`Self::deny`].
+    pub fn unbounded(&self) -> Result<Document, NothingToDeny> {
+        policy::draft(&self.id, [&self.identity()])
+    }
+
     /// The policy's description, for people who meet it in the console.
     pub fn description(&self) -> String {
         let whom = self

@@ -15,9 +15,8 @@ pub struct Rate {
     pub by_account: bool,
 }
 
-/// `x-amz-target` of CloudTrail's `LookupEvents`.
-pub const LOOKUP_EVENTS: &str =
-    "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.LookupEvents";
+/// `x-amz-target` of CloudTrail's `LookupEvents`, as Rust's SDK has it; others write a namespace before it.
+pub const LOOKUP_EVENTS: &str = "CloudTrail_20131101.LookupEvents";
 
 impl Rate {
     /// Takes one request out of a bucket of the burst, which the rate flows into; whether there was none. `since` is when
@@ -36,7 +35,7 @@ impl Rate {
 
 /// The rate of an operation, as `x-amz-target` names it; `None` where AWS publishes none.
 pub fn published(target: &str) -> Option<Rate> {
-    if target == LOOKUP_EVENTS {
+    if target.ends_with(LOOKUP_EVENTS) {
         return Some(Rate {
             row: "LookupEvents",
             per_second: 2,

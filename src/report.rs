@@ -7,6 +7,8 @@ pub mod access;
 
 pub mod human;
 
+pub mod trails;
+
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
@@ -226,6 +228,8 @@ pub struct VerifyReport {
     pub release_not_before: Option<Timestamp>,
     /// Set when the proof could not be written on the policy.
     pub proof_not_recorded: bool,
+    /// What the principal's own calls show, where CloudTrail was asked.
+    pub cloudtrail: Option<trails::CloudtrailReport>,
 }
 
 /// The end of `quell prepare arm` and `quell prepare disarm`.
@@ -683,6 +687,7 @@ impl VerifyReport {
             reaches_management: incident.is_free_in_management(),
             release_not_before: incident.release_not_before(),
             proof_not_recorded: !proved.recorded,
+            cloudtrail: None,
         }
     }
 

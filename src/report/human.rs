@@ -5,6 +5,8 @@
 
 pub mod access;
 
+pub mod trails;
+
 use std::fmt::Write as _;
 
 use jiff::SignedDuration;
@@ -286,6 +288,9 @@ pub fn verify(report: &VerifyReport) -> String {
         }
     };
     text.push_str(&accounts(&report.accounts));
+    if let Some(cloudtrail) = &report.cloudtrail {
+        text.push_str(&trails::cloudtrail(cloudtrail));
+    }
     if report.proof_not_recorded {
         let _ = writeln!(
             text,
