@@ -601,6 +601,8 @@ impl PlanReport {
                 | crate::plan::StepName::RecordProof
                 | crate::plan::StepName::RecordEviction
                 | crate::plan::StepName::NarrowDeny
+                | crate::plan::StepName::RecordChained
+                | crate::plan::StepName::DenyChained
                 | crate::plan::StepName::UpdatePolicy
                 | crate::plan::StepName::TagPolicy
                 | crate::plan::StepName::AlignPolicy

@@ -164,6 +164,15 @@ pub fn names_of(incident: &Incident) -> Vec<RecordedBy> {
     names.into_iter().map(RecordedBy::Username).collect()
 }
 
+/// The names among them.
+pub fn as_names(by: &[RecordedBy]) -> Vec<String> {
+    let name = |by: &RecordedBy| match by {
+        RecordedBy::Username(name) => Some(name.clone()),
+        RecordedBy::AccessKey(_) => None,
+    };
+    by.iter().filter_map(name).collect()
+}
+
 /// What is asked of an incident's principal in each of the accounts that they can enter.
 pub fn questions_about(
     incident: &Incident,

@@ -653,6 +653,8 @@ pub fn event(event: &Event) -> Option<String> {
             StepName::RecordProof => "writing the proof on the policy…".to_owned(),
             StepName::RecordEviction => "writing that on the policy…".to_owned(),
             StepName::NarrowDeny => "narrowing the deny to older sessions…".to_owned(),
+            StepName::RecordChained => "writing on the policy whom they became…".to_owned(),
+            StepName::DenyChained => "denying whom they became, too…".to_owned(),
             StepName::DetachPolicy => "detaching the policy…".to_owned(),
             StepName::DeletePolicy => "deleting it…".to_owned(),
             StepName::UpdatePolicy => "writing the deny into the armed policy…".to_owned(),
@@ -676,6 +678,10 @@ pub fn event(event: &Event) -> Option<String> {
                 StepName::AttachPolicy => format!("ACCEPTED: {policy} is attached{found}"),
                 StepName::RecordProof => "the proof is written on the policy".to_owned(),
                 StepName::RecordEviction => "written on the policy".to_owned(),
+                StepName::RecordChained => "written on the policy".to_owned(),
+                StepName::DenyChained => {
+                    format!("ACCEPTED: {policy} denies whom they became, too{found}")
+                }
                 StepName::NarrowDeny => {
                     format!("NARROWED: {policy} refuses older sessions only{found}")
                 }
@@ -779,6 +785,10 @@ pub fn event(event: &Event) -> Option<String> {
             "  {settled} of {of} accounts settled; asking for {} more at most…",
             duration(*left)
         ),
+        Event::Chained { sessions } => {
+            let sessions: Vec<&str> = sessions.iter().map(SessionUserId::as_str).collect();
+            format!("to be denied, too: {}", sessions.join(", "))
+        }
         Event::Proven => "PROVEN: refused everywhere we looked".to_owned(),
         Event::Released => "released".to_owned(),
     };

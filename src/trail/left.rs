@@ -348,7 +348,7 @@ pub fn kind_of(call: &Call) -> Option<Kind> {
         None => call.name == **name,
     };
     let rows = CALLS.iter().filter(|(_, of, _)| *of == service);
-    let mut found = rows.filter(|(_, _, names)| names.iter().any(|name| is_it(name)));
+    let mut found = rows.filter(|(_, _, names)| names.iter().any(&is_it));
     found.next().map(|(kind, _, _)| *kind)
 }
 

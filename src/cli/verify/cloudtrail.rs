@@ -8,7 +8,7 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::Ui;
 use crate::cloud::{Clock as _, Cloud, RecordedBy};
-use crate::facts::Caller;
+use crate::facts::{Caller, Organization};
 use crate::ids::{AccountId, PolicyArn, Region};
 use crate::incident::Incident;
 use crate::playbook::Playbook;
@@ -40,6 +40,19 @@ impl TrailArgs {
     }
 }
 
+/// The Regions that are asked: Identity Center's among the usual ones.
+pub async fn asked_by<C: Cloud>(
+    world: &C,
+    organization: &Organization,
+    operator: &Caller,
+    args: &TrailArgs,
+) -> Vec<Region> {
+    let instance = survey::instance(world.read(), organization).await.ok();
+    let home = instance.and_then(|instance| instance.primary_region);
+    let home: Vec<&Region> = home.iter().collect();
+    args.regions(operator, &home)
+}
+
 /// What the records have of the incident's principal since it was opened.
 pub(super) async fn evidence<C: Cloud>(
     world: &C,
@@ -51,12 +64,9 @@ pub(super) async fn evidence<C: Cloud>(
 ) -> Result<CloudtrailReport, Failure> {
     let (read, now) = (world.read(), world.clock().now());
     let organization = survey::organization(read).await?;
-    let instance = survey::instance(read, &organization).await.ok();
-    let region = instance.and_then(|instance| instance.primary_region);
-    let others: Vec<&Region> = region.iter().collect();
     let places = Places {
         own: operator.account.clone(),
-        regions: args.regions(operator, &others),
+        regions: asked_by(world, &organization, operator, args).await,
         roles: playbook.verify.canary_roles.clone(),
         session: incident.id.control_name(),
         from: incident.opened.unwrap_or(now),
@@ -75,13 +85,9 @@ pub(super) async fn evidence<C: Cloud>(
     let others = others_that_deny(read, &question).await;
     let mut policies = BTreeSet::from([ours.clone()]);
     policies.extend(others.into_iter().map(|known| known.policy.arn));
-    let names = by.iter().filter_map(|by| match by {
-        RecordedBy::Username(name) => Some(name.clone()),
-        RecordedBy::AccessKey(_) => None,
-    });
     let told = ReadReport::of(&gathered, &places, world.clock().now());
     let roles = &playbook.verify.canary_roles;
-    let names = names.collect();
+    let names = trace::as_names(&by);
     Ok(CloudtrailReport::of(
         incident, &policies, roles, names, &gathered, told,
     )?)

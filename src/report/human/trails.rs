@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::report::human::{clean, second, wrapped};
+use crate::report::human::{clean, practice, second, wrapped};
 use crate::report::trails::*;
 
 /// Calls that are shown; the rest is counted, and in the JSON.
@@ -127,6 +127,157 @@ pub fn calls(calls: &[CallReport], indent: &str) -> String {
         let _ = writeln!(
             text,
             "{indent}and {more} more: `--output json` has them all"
+        );
+    }
+    text
+}
+
+/// Whom the principal became, and what they left behind.
+pub fn trace(report: &TraceReport) -> String {
+    let mut text = practice(report.practice.as_ref());
+    let id = &report.incident;
+    let whom = report
+        .principal
+        .as_ref()
+        .map_or("the principal", |name| name.as_str());
+    let chained = report
+        .sessions
+        .iter()
+        .filter(|session| session.by.is_some())
+        .count();
+    let _ = match (chained, report.is_getting_through()) {
+        (0, _) => writeln!(
+            text,
+            "Incident {id}: {} became nobody else, as far as the records tell.",
+            clean(whom)
+        ),
+        (_, true) => writeln!(
+            text,
+            "Incident {id}: {} became others, and some of them are NOT DENIED.",
+            clean(whom)
+        ),
+        (_, false) => writeln!(
+            text,
+            "Incident {id}: {} became others; all of them have ended or are denied.",
+            clean(whom)
+        ),
+    };
+    text.push_str("\nWho became whom\n");
+    text.push_str(&tree(&report.sessions));
+    if report.cut {
+        text.push_str("  NOT FOLLOWED: there are more sessions than are followed at once\n");
+    }
+    if report.names.is_empty() {
+        text.push_str("  NOT LOOKED UP: no session can have the principal's name, and CloudTrail is asked by name.\n");
+    }
+    text.push_str(&read(&report.read));
+    text.push_str(&left_behind(&report.left_behind));
+    if !report.denied_now.is_empty() {
+        let _ = writeln!(
+            text,
+            "\nDenied now, each by its whole aws:userid; whoever else has that name in that role is refused, too:"
+        );
+        for session in &report.denied_now {
+            let _ = writeln!(text, "  {session}");
+        }
+        let _ = writeln!(
+            text,
+            "  No canary can show it: run `quell trace {id}` again in some minutes, which shows them refused."
+        );
+    }
+    if let Some(until) = report
+        .release_not_before
+        .filter(|_| report.chained_at.is_some())
+    {
+        let _ = writeln!(
+            text,
+            "  The release counts from then: not before {}.",
+            second(until)
+        );
+    }
+    if !report.offered.is_empty() {
+        let _ = writeln!(
+            text,
+            "\nNext\n  quell trace {id} --deny-chained    # deny them, too"
+        );
+    }
+    text
+}
+
+/// Everybody who was reached, each under whoever became them first.
+fn tree(sessions: &[SessionReport]) -> String {
+    let mut text = String::new();
+    if sessions.is_empty() {
+        text.push_str("  no record of theirs was found\n");
+    }
+    for session in sessions {
+        let indent = "  ".repeat(session.depth + 1);
+        let until = match session.until {
+            Some(until) => format!(", until {} at the latest", second(until)),
+            None => String::new(),
+        };
+        let times = match session.times {
+            0 | 1 => String::new(),
+            many => format!(", {many} times"),
+        };
+        let _ = writeln!(
+            text,
+            "{indent}{}  {}",
+            clean(&session.userid),
+            session.fate.says()
+        );
+        let _ = writeln!(
+            text,
+            "{indent}  {}, since {}{until}{times}",
+            clean(&session.arn),
+            second(session.since)
+        );
+        if session.juggled {
+            let _ = writeln!(
+                text,
+                "{indent}  ROLE JUGGLING: made again by whom it made, so it lives for as long as nobody refuses"
+            );
+        }
+        let last = [
+            ("allowed", session.last_allowed),
+            ("refused", session.last_refused),
+        ];
+        let last = last
+            .into_iter()
+            .filter_map(|(how, at)| Some(format!("last {how} {}", second(at?))));
+        let last: Vec<String> = last.collect();
+        if !last.is_empty() {
+            let _ = writeln!(text, "{indent}  {}", last.join(", "));
+        }
+    }
+    text
+}
+
+/// What may have been left behind.
+fn left_behind(left: &[LeftReport]) -> String {
+    let mut text = String::new();
+    if left.is_empty() {
+        return text;
+    }
+    text.push_str("\nLeft behind, perhaps: look at each\n");
+    let mut account = None;
+    for one in left {
+        if account != Some(&one.call.account) {
+            account = Some(&one.call.account);
+            let _ = writeln!(text, "  account {}", one.call.account);
+        }
+        let about = match one.about.as_str() {
+            "" => String::new(),
+            about => format!(" ({})", clean(about)),
+        };
+        let _ = writeln!(
+            text,
+            "    {}: {} {}{about}, {} in {}",
+            one.kind.says(),
+            second(one.call.at),
+            clean(&one.call.event),
+            clean(one.call.arn.rsplit('/').next().unwrap_or_default()),
+            clean(&one.call.region)
         );
     }
     text
