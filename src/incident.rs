@@ -77,6 +77,12 @@ const SET_TAGS: usize = 3;
 /// The most characters of a tag's value.
 const MOST_VALUE: usize = 256;
 
+/// The field of accounts, numbered likewise.
+const ACCOUNTS: &str = "accounts";
+
+/// The field of how many more there are.
+const ACCOUNTS_LEFT_OUT: &str = "accounts-left-out";
+
 /// Account ids are written this many to a tag, and into at most [`ACCOUNT_TAGS`] of the 50 tags that a policy may have.
 const ACCOUNTS_IN_A_TAG: usize = 18;
 
@@ -262,11 +268,22 @@ impl Incident {
             ("format".to_owned(), FORMAT.to_owned()),
             ("incident".to_owned(), self.id.to_string()),
         ];
+        // Whom they became is named by nothing else, and accounts that do not fit are counted.
+        let room = ACCOUNT_TAGS.saturating_sub(self.chained.len());
         own.into_iter()
-            .chain(self.fields(ACCOUNT_TAGS))
+            .chain(self.fields(room))
             .map(|(key, value)| (format!("{PREFIX}{key}"), encode(&value, MOST_VALUE, PLAIN)))
             .chain(self.chained_tags(PREFIX))
             .collect()
+    }
+
+    /// The keys of tags of accounts that are there and have no place any more.
+    pub fn outgrown(&self, there: &BTreeMap<String, String>) -> Vec<String> {
+        let tags = self.tags();
+        let prefix = format!("{PREFIX}{ACCOUNTS}");
+        let keys = there.keys().filter(|key| key.starts_with(&prefix));
+        let outgrown = keys.filter(|key| self.home == Home::Own && !tags.contains_key(*key));
+        outgrown.cloned().collect()
     }
 
     /// A tag for each session that the principal became.
@@ -365,11 +382,11 @@ impl Incident {
             .take(most_accounts)
             .enumerate()
         {
-            put(&numbered("accounts", i), Some(some.join("/")));
+            put(&numbered(ACCOUNTS, i), Some(some.join("/")));
         }
         let fit = ACCOUNTS_IN_A_TAG * most_accounts;
         let left_out = accounts.len().saturating_sub(fit) + self.accounts_left_out;
-        put("accounts-left-out", Some(left_out.to_string()));
+        put(ACCOUNTS_LEFT_OUT, Some(left_out.to_string()));
         fields
     }
 
@@ -409,12 +426,12 @@ impl Incident {
             operator: get("operator"),
             opened: get("opened").and_then(|moment| moment.parse().ok()),
             target: get("target").and_then(|id| TargetId::parse(id).ok()),
-            accounts: all("accounts")
+            accounts: all(ACCOUNTS)
                 .iter()
                 .flat_map(|some| some.split([' ', '/']))
                 .filter_map(|id| AccountId::parse(id).ok())
                 .collect(),
-            accounts_left_out: get("accounts-left-out")
+            accounts_left_out: get(ACCOUNTS_LEFT_OUT)
                 .and_then(|n| n.parse().ok())
                 .unwrap_or(0),
             reaches_management: get("reaches-management").as_deref() == Some("true"),
@@ -719,9 +736,20 @@ mod tests {
         let recalled = Incident::recall(&policy(&many)).unwrap();
         assert_eq!(
             (recalled.accounts.len(), recalled.accounts_left_out),
-            (360, 40)
+            (306, 94)
         );
         assert!(many.tags().len() <= 50);
+        // Nobody whom they became takes a place, unless there is one.
+        let there = Incident {
+            chained: BTreeSet::new(),
+            ..many.clone()
+        };
+        assert_eq!(
+            Incident::recall(&policy(&there)).unwrap().accounts.len(),
+            360
+        );
+        assert_eq!(many.outgrown(&there.tags()).len(), 3);
+        assert!(there.outgrown(&there.tags()).is_empty());
     }
 
     #[test]

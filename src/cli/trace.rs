@@ -207,7 +207,9 @@ impl Traced<'_> {
             return Err(Failure::refused(&refusals));
         }
         let there = world.read().tags(&self.policy.id).await?;
-        let keys: BTreeSet<String> = there.into_keys().chain(with.tags().into_keys()).collect();
+        let outgrown = with.outgrown(&there);
+        let keys = there.into_keys().filter(|key| !outgrown.contains(key));
+        let keys: BTreeSet<String> = keys.chain(with.tags().into_keys()).collect();
         if with.chained.len() > MOST_CHAINED || keys.len() > MOST_TAGS {
             return Err(self.too_many(&with));
         }

@@ -47,6 +47,13 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
             tags.remove(&armed::first_key(&incident.id));
         }
         let step = StepName::RecordChained;
+        let outgrown = incident.outgrown(&there);
+        if !outgrown.is_empty() {
+            // Both do not fit, and what is written next says how many accounts are left out.
+            self.record(Event::Started { step })?;
+            let outcome = contain::untag(read, change, clock, policy, &outgrown).await;
+            self.settled(step, outcome, policy)?;
+        }
         self.record(Event::Started { step })?;
         let outcome = contain::tag(read, change, clock, policy, &tags).await;
         self.settled(step, outcome, policy)?;
