@@ -26,6 +26,8 @@ mod scim;
 
 mod sessions;
 
+mod trails;
+
 mod users;
 
 mod pace;
@@ -46,6 +48,7 @@ use jiff::Timestamp;
 use crate::cloud::{Clock, Cloud, ConnectError, Trouble, TroubleKind};
 use crate::ids::*;
 use identitycenter::IdentityCenter;
+use trails::Trails;
 use users::Users;
 
 pub use sessions::Sessions;
@@ -66,6 +69,7 @@ pub struct Reader {
     identity_center: IdentityCenter,
     guardduty: aws_sdk_guardduty::Client,
     sts: aws_sdk_sts::Client,
+    trails: Trails,
     users: Users,
 }
 
@@ -133,6 +137,7 @@ impl<K: Clock> Aws<K> {
                 identity_center: identity_center.clone(),
                 guardduty: aws_sdk_guardduty::Client::new(&config),
                 sts: aws_sdk_sts::Client::new(&config),
+                trails: Trails::new(&config),
                 users: users.clone(),
                 config: config.clone(),
             },

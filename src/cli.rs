@@ -16,6 +16,8 @@ pub mod contain;
 
 pub mod verify;
 
+pub mod trace;
+
 pub mod status;
 
 pub mod evict;
@@ -125,6 +127,8 @@ enum Verb {
     Contain(contain::ContainArgs),
     /// Prove with canary sessions that a deny holds
     Verify(verify::VerifyArgs),
+    /// Find in CloudTrail whom a user became by assuming roles, and what they left behind; deny the former, too
+    Trace(trace::TraceArgs),
     /// List the incidents that AWS remembers, or one
     Status(status::StatusArgs),
     /// Close the ways to new sessions: assignments, groups, account access manager; note what only people can do
@@ -339,6 +343,7 @@ async fn dispatch<O: Outside>(
                 .await
         }
         Verb::Verify(args) => verify::verify(args, common, outside, ui).await,
+        Verb::Trace(args) => trace::trace(args, common, outside, ui).await,
         Verb::Status(args) => status::status(args, common, outside, ui).await,
         Verb::Evict(args) => evict::evict(args, common, outside, ui).boxed_local().await,
         Verb::Readmit(args) => {

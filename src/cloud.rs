@@ -106,6 +106,24 @@ pub struct Door {
     pub session: SessionName,
 }
 
+/// By what records of calls are looked up: AWS takes one attribute at a time.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RecordedBy {
+    /// The access key that signed.
+    AccessKey(AccessKeyId),
+    /// The name of the session or the user who called.
+    Username(String),
+}
+
+/// Records of calls.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Recorded {
+    /// Each as JSON text for [`crate::trail::read`], newest first. Untrusted.
+    pub events: Vec<String>,
+    /// Whether those are all.
+    pub whole: bool,
+}
+
 /// Reading. Nothing here changes anything anywhere.
 pub trait Read {
     /// Who we are.
@@ -253,6 +271,16 @@ pub trait Read {
         user: &IamUserName,
         policy: &str,
     ) -> impl Future<Output = Result<Option<String>, Trouble>>;
+    /// What CloudTrail has recorded in an account and Region since a moment, at most so many pages of 50; in our own account
+    /// without a door. [`TroubleKind::Denied`] where the door does not let us in, or does not let us ask.
+    fn recorded(
+        &self,
+        door: Option<&Door>,
+        region: &Region,
+        by: &RecordedBy,
+        from: Timestamp,
+        pages: usize,
+    ) -> impl Future<Output = Result<Recorded, Trouble>>;
     /// The detectors of our account and Region.
     fn detectors(&self) -> impl Future<Output = Result<Vec<DetectorId>, Trouble>>;
     /// A finding as JSON text for [`crate::signal::read`]; `None` if the detector has no such finding.

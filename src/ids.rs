@@ -160,6 +160,9 @@ ids! {
     FederatedName: "a federated user's name", "2 to 32 of the characters A-Z a-z 0-9 _ + = , . @ -",
         |s| (2..=32).contains(&s.len()) && s.bytes().all(nameable);
 
+    /// The `aws:userid` of one session: `AROA…:<name>` of a role's, `<account>:<name>` of a `GetFederationToken` user's.
+    SessionUserId: "a session's aws:userid", "AROA…:<session name> or <account>:<federated name>", is_session_user_id;
+
     /// An AWS partition, the second part of every ARN: `aws`, `aws-cn`, `aws-us-gov`.
     Partition: "a partition", "aws, or aws- and letters as in aws-us-gov",
         |s| s == "aws" || tail(s, "aws-", 2, 16, |b| b.is_ascii_lowercase() || b == b'-');
@@ -185,6 +188,21 @@ ids! {
 
     /// One containment, from plan to release: `q-` and six hex digits, carried by everything it touches.
     IncidentId: "an incident id", "q- and six hex digits, as in q-7f3a9c", |s| tail(s, "q-", 6, 6, hex_digit);
+}
+
+impl SessionUserId {
+    /// The session's name.
+    pub fn name(&self) -> &str {
+        self.0.split_once(':').map_or("", |(_, name)| name)
+    }
+}
+
+fn is_session_user_id(text: &str) -> bool {
+    let role = |id: &str, name: &str| RoleId::parse(id).is_ok() && SessionName::parse(name).is_ok();
+    let federated =
+        |id: &str, name: &str| AccountId::parse(id).is_ok() && FederatedName::parse(name).is_ok();
+    text.split_once(':')
+        .is_some_and(|(id, name)| role(id, name) || federated(id, name))
 }
 
 impl TargetId {

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 
 use crate::facts::TaggedPolicy;
 use crate::ids::*;
@@ -45,6 +46,16 @@ const SESSIONS_AFTER: &str = "sessions-after";
 /// The field of the moment when the deny ends by itself.
 const LAPSES: &str = "lapses";
 
+/// The field of the moment when whom the principal became was denied, too.
+const CHAINED_AT: &str = "chained-at";
+
+/// What the tag of a session begins with that the principal became; a part of the session's hash follows, so that writers
+/// who know of different ones never write the same tag.
+const CHAINED: &str = "chained-";
+
+/// At most so many sessions that the principal became are denied by an incident: each takes a tag of the 50.
+pub const MOST_CHAINED: usize = 12;
+
 /// The field of permission sets, numbered from the second on.
 const PERMISSION_SETS: &str = "permission-sets";
 
@@ -65,6 +76,12 @@ const SET_TAGS: usize = 3;
 
 /// The most characters of a tag's value.
 const MOST_VALUE: usize = 256;
+
+/// The field of accounts, numbered likewise.
+const ACCOUNTS: &str = "accounts";
+
+/// The field of how many more there are.
+const ACCOUNTS_LEFT_OUT: &str = "accounts-left-out";
 
 /// Account ids are written this many to a tag, and into at most [`ACCOUNT_TAGS`] of the 50 tags that a policy may have.
 const ACCOUNTS_IN_A_TAG: usize = 18;
@@ -141,6 +158,10 @@ pub struct Incident {
     pub sessions_after: Option<Timestamp>,
     /// When the deny ends by itself, of one that does (R20b).
     pub lapses: Option<Timestamp>,
+    /// Sessions under other names that the principal became by assuming roles, and that the deny names one by one.
+    pub chained: BTreeSet<SessionUserId>,
+    /// When the last of them was denied: until then others can have been made with it.
+    pub chained_at: Option<Timestamp>,
 }
 
 impl Incident {
@@ -149,10 +170,18 @@ impl Incident {
     /// it goes.
     pub fn release_not_before(&self) -> Option<Timestamp> {
         let wait = self.longest_session?.checked_add(self.margin?)?;
-        self.clock_began()?.checked_add(wait).ok()
+        self.wait_began()?.checked_add(wait).ok()
     }
 
-    /// When the wait for the release began: proven and evicted.
+    /// When the wait for the release began: when the clock did, or when the last session was denied that the principal
+    /// became under another name, because until then such a one could make others.
+    pub fn wait_began(&self) -> Option<Timestamp> {
+        let began = self.clock_began()?;
+        Some(self.chained_at.map_or(began, |at| at.max(began)))
+    }
+
+    /// Since when every session that has one of the principal's names is refused, and no new one can be had: proven and
+    /// evicted.
     pub fn clock_began(&self) -> Option<Timestamp> {
         Some(self.proven?.max(self.evicted?))
     }
@@ -190,7 +219,21 @@ impl Incident {
             issued_before: self.sessions_after,
             until: self.lapses,
         };
-        policy::draft_within(&self.id, [&self.identity()], &bounds)
+        policy::draft_within(&self.id, &self.identities(), &bounds)
+    }
+
+    /// The deny as if nothing bounded it: of whom it is.
+    ///
+    /// # Errors
+    /// As [`Self::deny`].
+    pub fn unbounded(&self) -> Result<Document, NothingToDeny> {
+        policy::draft(&self.id, &self.identities())
+    }
+
+    /// The principal, and whom they became.
+    fn identities(&self) -> Vec<Identity> {
+        let chained = self.chained.iter().filter_map(Identity::of_session);
+        std::iter::once(self.identity()).chain(chained).collect()
     }
 
     /// The policy's description, for people who meet it in the console.
@@ -225,10 +268,34 @@ impl Incident {
             ("format".to_owned(), FORMAT.to_owned()),
             ("incident".to_owned(), self.id.to_string()),
         ];
+        // Whom they became is named by nothing else, and accounts that do not fit are counted.
+        let room = ACCOUNT_TAGS.saturating_sub(self.chained.len());
         own.into_iter()
-            .chain(self.fields(ACCOUNT_TAGS))
+            .chain(self.fields(room))
             .map(|(key, value)| (format!("{PREFIX}{key}"), encode(&value, MOST_VALUE, PLAIN)))
+            .chain(self.chained_tags(PREFIX))
             .collect()
+    }
+
+    /// The keys of tags of accounts that are there and have no place any more.
+    pub fn outgrown(&self, there: &BTreeMap<String, String>) -> Vec<String> {
+        let tags = self.tags();
+        let prefix = format!("{PREFIX}{ACCOUNTS}");
+        let keys = there.keys().filter(|key| key.starts_with(&prefix));
+        let outgrown = keys.filter(|key| self.home == Home::Own && !tags.contains_key(*key));
+        outgrown.cloned().collect()
+    }
+
+    /// A tag for each session that the principal became.
+    fn chained_tags(&self, prefix: &str) -> Vec<(String, String)> {
+        let chained = self.chained.iter();
+        let tag = |session: &SessionUserId| {
+            let hash = hex::encode(Sha256::digest(session.as_str()));
+            let short = hash.get(..8).unwrap_or(&hash);
+            let value = encode(session.as_str(), MOST_VALUE, PLAIN);
+            (format!("{prefix}{CHAINED}{short}"), value)
+        };
+        chained.map(tag).collect()
     }
 
     /// What is remembered, by name and in this order: first whom it denies, and at most so many fields of accounts.
@@ -279,6 +346,7 @@ impl Incident {
         }
         put(SESSIONS_AFTER, self.sessions_after.map(|at| at.to_string()));
         put(LAPSES, self.lapses.map(|at| at.to_string()));
+        put(CHAINED_AT, self.chained_at.map(|at| at.to_string()));
         let mut sets_left_out = self.permission_sets_left_out;
         for (key, sets, most) in [
             (PERMISSION_SETS, &self.permission_sets, SET_TAGS),
@@ -314,21 +382,27 @@ impl Incident {
             .take(most_accounts)
             .enumerate()
         {
-            put(&numbered("accounts", i), Some(some.join("/")));
+            put(&numbered(ACCOUNTS, i), Some(some.join("/")));
         }
         let fit = ACCOUNTS_IN_A_TAG * most_accounts;
         let left_out = accounts.len().saturating_sub(fit) + self.accounts_left_out;
-        put("accounts-left-out", Some(left_out.to_string()));
+        put(ACCOUNTS_LEFT_OUT, Some(left_out.to_string()));
         fields
     }
 
     /// What AWS remembers; `None` if the policy is not an incident's own.
     pub fn recall(policy: &TaggedPolicy) -> Option<Self> {
         let id = IncidentId::of_policy_name(&policy.summary.name)?;
-        let get = |key: &str| policy.tags.get(&format!("{PREFIX}{key}"));
-        Some(Self::of_fields(id, Home::Own, |key| {
-            get(key).map(|value| decode(value))
-        }))
+        Some(Self::of_own_tags(id, &policy.tags))
+    }
+
+    /// An incident as the tags of its own policy have it.
+    fn of_own_tags(id: IncidentId, tags: &BTreeMap<String, String>) -> Self {
+        let get = |key: &str| tags.get(&format!("{PREFIX}{key}"));
+        Self {
+            chained: chained_in(tags, PREFIX),
+            ..Self::of_fields(id, Home::Own, |key| get(key).map(|value| decode(value)))
+        }
     }
 
     /// An incident from its fields, any of which may be missing or damaged.
@@ -352,12 +426,12 @@ impl Incident {
             operator: get("operator"),
             opened: get("opened").and_then(|moment| moment.parse().ok()),
             target: get("target").and_then(|id| TargetId::parse(id).ok()),
-            accounts: all("accounts")
+            accounts: all(ACCOUNTS)
                 .iter()
                 .flat_map(|some| some.split([' ', '/']))
                 .filter_map(|id| AccountId::parse(id).ok())
                 .collect(),
-            accounts_left_out: get("accounts-left-out")
+            accounts_left_out: get(ACCOUNTS_LEFT_OUT)
                 .and_then(|n| n.parse().ok())
                 .unwrap_or(0),
             reaches_management: get("reaches-management").as_deref() == Some("true"),
@@ -387,6 +461,8 @@ impl Incident {
             held: get("held").and_then(|moment| moment.parse().ok()),
             sessions_after: get(SESSIONS_AFTER).and_then(|moment| moment.parse().ok()),
             lapses: get(LAPSES).and_then(|moment| moment.parse().ok()),
+            chained: BTreeSet::new(),
+            chained_at: get(CHAINED_AT).and_then(|moment| moment.parse().ok()),
         }
     }
 
@@ -394,10 +470,7 @@ impl Incident {
     pub fn of_tags(incident: &Self, tags: &BTreeMap<String, String>) -> Self {
         let id = incident.id.clone();
         match incident.home {
-            Home::Own => {
-                let get = |key: &str| tags.get(&format!("{PREFIX}{key}"));
-                Self::of_fields(id, Home::Own, |key| get(key).map(|value| decode(value)))
-            }
+            Home::Own => Self::of_own_tags(id, tags),
             Home::Armed => armed::of_tags(id, tags),
         }
     }
@@ -417,6 +490,8 @@ impl Incident {
         now.in_management
             .extend(there.in_management.iter().cloned());
         now.held_by.extend(there.held_by.iter().cloned());
+        now.chained.extend(there.chained.iter().cloned());
+        now.chained_at = self.chained_at.max(there.chained_at);
         now.longest_session = self.longest_session.max(there.longest_session);
         now.reaches_management |= there.reaches_management;
         now.entitled_in_management |= there.entitled_in_management;
@@ -472,6 +547,16 @@ fn sets_in(written: &str) -> Vec<PermissionSetArn> {
     };
     ids.split('/')
         .filter_map(|id| PermissionSetArn::parse(format!("{kind}/{instance}/{id}")).ok())
+        .collect()
+}
+
+/// The sessions that the principal became, from the tags of this prefix.
+fn chained_in(tags: &BTreeMap<String, String>, prefix: &str) -> BTreeSet<SessionUserId> {
+    let own = format!("{prefix}{CHAINED}");
+    // The field of the moment begins alike.
+    let values = tags.iter().filter(|(key, _)| key.starts_with(&own));
+    values
+        .filter_map(|(_, value)| SessionUserId::parse(decode(value)).ok())
         .collect()
 }
 
@@ -571,6 +656,15 @@ mod tests {
             held: Some("2026-11-22T03:04:00Z".parse().unwrap()),
             sessions_after: Some("2026-11-22T04:00:00Z".parse().unwrap()),
             lapses: Some("2026-11-22T05:00:00Z".parse().unwrap()),
+            chained: [
+                "AROA0123456789ABCDEFG:nightly-report",
+                "AROA0123456789ABCDEFG:a=b,c",
+                "111122223333:ci-runner",
+            ]
+            .into_iter()
+            .map(|id| SessionUserId::parse(id).unwrap())
+            .collect(),
+            chained_at: Some("2026-11-22T03:03:00Z".parse().unwrap()),
         }
     }
 
@@ -642,9 +736,20 @@ mod tests {
         let recalled = Incident::recall(&policy(&many)).unwrap();
         assert_eq!(
             (recalled.accounts.len(), recalled.accounts_left_out),
-            (360, 40)
+            (306, 94)
         );
         assert!(many.tags().len() <= 50);
+        // Nobody whom they became takes a place, unless there is one.
+        let there = Incident {
+            chained: BTreeSet::new(),
+            ..many.clone()
+        };
+        assert_eq!(
+            Incident::recall(&policy(&there)).unwrap().accounts.len(),
+            360
+        );
+        assert_eq!(many.outgrown(&there.tags()).len(), 3);
+        assert!(there.outgrown(&there.tags()).is_empty());
     }
 
     #[test]
@@ -663,6 +768,12 @@ mod tests {
     #[test]
     fn the_clock_starts_with_proof_and_eviction() {
         let mut incident = incident();
+        assert_eq!(
+            incident.release_not_before(),
+            Some("2026-11-22T11:33:00Z".parse().unwrap()),
+            "counted from the moment when the last chained session was denied"
+        );
+        incident.chained_at = None;
         assert_eq!(
             incident.release_not_before(),
             Some("2026-11-22T11:32:00Z".parse().unwrap()),

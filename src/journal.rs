@@ -227,6 +227,11 @@ pub enum Event {
         /// The moment.
         sessions_after: Timestamp,
     },
+    /// Sessions that the principal became are about to be denied, too.
+    Chained {
+        /// Which.
+        sessions: BTreeSet<SessionUserId>,
+    },
     /// Refused everywhere we looked.
     Proven,
     /// The deny is gone.
@@ -266,6 +271,8 @@ pub enum Purpose {
     Evict,
     /// To let the person's new sessions through.
     Readmit,
+    /// To deny whom the principal became.
+    Trace,
 }
 
 /// What is done to the armed policy.
@@ -449,6 +456,8 @@ impl State {
                     | StepName::RecordProof
                     | StepName::RecordEviction
                     | StepName::NarrowDeny
+                    | StepName::RecordChained
+                    | StepName::DenyChained
                     | StepName::DeletePolicy
                     | StepName::TagPolicy
                     | StepName::AlignPolicy
@@ -521,6 +530,7 @@ impl State {
             | Event::Holding { denies: false, .. }
             | Event::Evicted
             | Event::Readmitted { .. }
+            | Event::Chained { .. }
             | Event::Looked { .. }
             | Event::Asking { .. }
             | Event::Looking { .. } => {}

@@ -54,6 +54,8 @@ pub mod policy;
 
 pub mod incident;
 
+pub mod trail;
+
 pub mod plan;
 
 // — doing it —
@@ -63,6 +65,8 @@ pub mod journal;
 pub mod contain;
 
 pub mod verify;
+
+pub mod trace;
 
 pub mod evict;
 

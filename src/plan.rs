@@ -127,6 +127,10 @@ pub enum StepName {
     RecordEviction,
     /// `organizations:UpdatePolicy`: the deny is narrowed to sessions issued before a moment.
     NarrowDeny,
+    /// `organizations:TagResource`: whom the principal became is written on the policy.
+    RecordChained,
+    /// `organizations:UpdatePolicy`: whom the principal became is denied, too.
+    DenyChained,
     /// `organizations:DetachPolicy`.
     DetachPolicy,
     /// `organizations:DeletePolicy`.
@@ -159,6 +163,8 @@ impl StepName {
             | StepName::RecordProof
             | StepName::RecordEviction
             | StepName::NarrowDeny
+            | StepName::RecordChained
+            | StepName::DenyChained
             | StepName::UpdatePolicy
             | StepName::TagPolicy
             | StepName::AlignPolicy => false,

@@ -416,6 +416,27 @@ pub fn iam_user_in(document: &Document) -> (Option<IamUserId>, Option<AccountId>
     )
 }
 
+/// The whole `aws:userid`s of sessions that a deny of ours refuses, read back likewise.
+pub fn session_user_ids_in(document: &Document) -> BTreeSet<SessionUserId> {
+    let conditions = document
+        .statements
+        .iter()
+        .flat_map(|statement| &statement.conditions);
+    conditions
+        .filter(|it| it.key.eq_ignore_ascii_case(USERID) && it.operator == "StringEquals")
+        .flat_map(|condition| &condition.values)
+        .filter_map(|value| SessionUserId::parse(value.as_str()).ok())
+        .collect()
+}
+
+/// The statements of a document that are of an incident: whose Sids name it.
+pub fn of_incident(document: &Document, incident: &IncidentId) -> Document {
+    let own = format!("Quell{}", incident.sid_part());
+    let is_own = |it: &&Statement| it.sid.as_ref().is_some_and(|sid| sid.starts_with(&own));
+    let statements = document.statements.iter().filter(is_own);
+    Document::new(statements.cloned().collect())
+}
+
 /// What is put on an IAM user themselves: it names nobody, because it is about whoever has it.
 pub fn on_the_user(incident: &IncidentId) -> Document {
     Document::new(vec![Statement {

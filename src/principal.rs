@@ -124,6 +124,27 @@ pub struct FederatedUser {
     pub name: FederatedName,
 }
 
+impl Identity {
+    /// The one session that has this `aws:userid`, and whoever else takes its name in that role.
+    pub fn of_session(userid: &SessionUserId) -> Option<Self> {
+        let (of, name) = userid.as_str().split_once(':')?;
+        let federated = || {
+            Some(Self::FederatedUser(FederatedUser {
+                account: AccountId::parse(of).ok()?,
+                name: FederatedName::parse(name).ok()?,
+            }))
+        };
+        let Ok(role) = RoleId::parse(of) else {
+            return federated();
+        };
+        Some(Self::RoleSession {
+            role,
+            session: SessionName::parse(name).ok()?,
+            source_identity: None,
+        })
+    }
+}
+
 /// How long the longest session lives that could exist, and how we know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SessionLife {

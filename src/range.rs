@@ -34,6 +34,8 @@ pub mod state;
 
 pub mod team;
 
+pub mod trails;
+
 pub mod users;
 
 pub mod wire;
@@ -89,9 +91,17 @@ impl Call {
             .action
             .split_once(':')
             .map_or("", |(_, operation)| operation);
-        !["Get", "List", "Describe", "AssumeRole", "Query", "Scan"]
-            .iter()
-            .any(|prefix| operation.starts_with(prefix))
+        ![
+            "Get",
+            "List",
+            "Describe",
+            "Lookup",
+            "AssumeRole",
+            "Query",
+            "Scan",
+        ]
+        .iter()
+        .any(|prefix| operation.starts_with(prefix))
     }
 }
 

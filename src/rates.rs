@@ -1,5 +1,7 @@
 //! The rates that AWS publishes (aws-facts §8, §9): so many requests a second, and so many at once after a pause.
 
+use jiff::Timestamp;
+
 /// A row of a published table: operations that share one allowance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
@@ -9,6 +11,26 @@ pub struct Rate {
     pub per_second: u32,
     /// Requests at once.
     pub burst: u32,
+    /// Whether each account has it in each Region for itself, and not the organization once.
+    pub by_account: bool,
+}
+
+/// `x-amz-target` of CloudTrail's `LookupEvents`, as Rust's SDK has it; others write a namespace before it.
+pub const LOOKUP_EVENTS: &str = "CloudTrail_20131101.LookupEvents";
+
+impl Rate {
+    /// Takes one request out of a bucket of the burst, which the rate flows into; whether there was none. `since` is when
+    /// the bucket held what is `left`.
+    pub fn is_spent(&self, since: &mut Timestamp, left: &mut f64, now: Timestamp) -> bool {
+        let flown = now.duration_since(*since).as_secs_f64() * f64::from(self.per_second);
+        *left = (*left + flown).min(f64::from(self.burst));
+        *since = now;
+        let spent = *left < 1.0;
+        if !spent {
+            *left -= 1.0;
+        }
+        spent
+    }
 }
 
 /// STS's for all of an account's sessions and keys in a Region together, from its page of quotas ("IAM and AWS STS quotas").
@@ -16,16 +38,26 @@ pub const STS: Rate = Rate {
     row: "sts",
     per_second: 600,
     burst: 600,
+    by_account: false,
 };
 
 /// The rate of an operation, as `x-amz-target` names it; `None` where AWS publishes none.
 pub fn published(target: &str) -> Option<Rate> {
+    if target.ends_with(LOOKUP_EVENTS) {
+        return Some(Rate {
+            row: "LookupEvents",
+            per_second: 2,
+            burst: 2,
+            by_account: true,
+        });
+    }
     let (service, operation) = target.split_once('.')?;
     let rate = |row, per_second, burst| {
         Some(Rate {
             row,
             per_second,
             burst,
+            by_account: false,
         })
     };
     match (service, operation) {

@@ -167,7 +167,7 @@ impl Closed {
 
 /// How long the deny must stay, by everything that is known now; `None` where the clock does not run.
 pub fn wait(incident: &Incident, meanwhile: &Meanwhile) -> Option<Wait> {
-    let (began, margin) = (incident.clock_began()?, incident.margin?);
+    let (began, margin) = (incident.wait_began()?, incident.margin?);
     let then = incident.longest_session?;
     let now = if incident.is_of_iam_user() {
         Some(SessionLife {

@@ -7,6 +7,8 @@ pub mod access;
 
 pub mod human;
 
+pub mod trails;
+
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
@@ -264,6 +266,8 @@ pub struct VerifyReport {
     pub release_not_before: Option<Timestamp>,
     /// Set when the proof could not be written on the policy.
     pub proof_not_recorded: bool,
+    /// What the principal's own calls show, where CloudTrail was asked.
+    pub cloudtrail: Option<trails::CloudtrailReport>,
 }
 
 /// The end of `quell prepare arm` and `quell prepare disarm`.
@@ -635,6 +639,8 @@ impl PlanReport {
                 | crate::plan::StepName::RecordProof
                 | crate::plan::StepName::RecordEviction
                 | crate::plan::StepName::NarrowDeny
+                | crate::plan::StepName::RecordChained
+                | crate::plan::StepName::DenyChained
                 | crate::plan::StepName::UpdatePolicy
                 | crate::plan::StepName::TagPolicy
                 | crate::plan::StepName::AlignPolicy
@@ -723,6 +729,7 @@ impl VerifyReport {
             reaches_management: incident.is_free_in_management(),
             release_not_before: incident.release_not_before(),
             proof_not_recorded: !proved.recorded,
+            cloudtrail: None,
         }
     }
 

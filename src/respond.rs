@@ -6,6 +6,8 @@
 
 pub mod armed;
 
+pub mod chaining;
+
 pub mod memory;
 
 pub mod evicting;

@@ -1,6 +1,7 @@
 //! No call leaves faster than AWS publishes that it takes them: being throttled costs more than waiting.
 //!
-//! One allowance for each row of the published tables, shared by all our clients, the SDK's own second tries included.
+//! One allowance for each row of the published tables, shared by all our clients, the SDK's own second tries included;
+//! where AWS gives each account its own in each Region, one for each session and Region.
 //! Written here and not taken from a crate because its clock is the world's: on the range it is virtual.
 
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ const SHARE: (u32, u32) = (4, 5);
 
 /// Who has called when.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Pace(Arc<Mutex<BTreeMap<&'static str, Queue>>>);
+pub(super) struct Pace(Arc<Mutex<BTreeMap<(&'static str, String), Queue>>>);
 
 /// One row's queue.
 #[derive(Debug)]
@@ -26,12 +27,14 @@ struct Queue {
 }
 
 impl Pace {
-    /// Takes a place in the row's queue: how long to wait for it.
-    pub(super) fn take(&self, rate: Rate, now: SystemTime) -> Duration {
+    /// Takes a place in the row's queue: how long to wait for it. `whose` is whose allowance it is, where that is not
+    /// everybody's.
+    pub(super) fn take(&self, rate: Rate, whose: &str, now: SystemTime) -> Duration {
         let mut rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (ours, of) = SHARE;
         let between = Duration::from_secs(1) * of / (rate.per_second * ours).max(1);
-        let queue = rows.entry(rate.row).or_insert(Queue {
+        let whose = if rate.by_account { whose } else { "" };
+        let queue = rows.entry((rate.row, whose.to_owned())).or_insert(Queue {
             next: now,
             asked: now,
         });
@@ -53,16 +56,21 @@ mod tests {
         row: "x",
         per_second: 4,
         burst: 3,
+        by_account: false,
     };
 
     #[test]
     fn a_burst_goes_at_once_and_then_each_waits_its_turn() {
         let (pace, now) = (Pace::default(), SystemTime::UNIX_EPOCH);
-        let waits: Vec<u128> = (0..6).map(|_| pace.take(RATE, now).as_millis()).collect();
+        let waits: Vec<u128> = (0..6)
+            .map(|_| pace.take(RATE, "", now).as_millis())
+            .collect();
         assert_eq!(waits, [0, 0, 0, 312, 625, 937]);
         // Seconds later the burst is there again.
         let later = now + Duration::from_secs(9);
-        let waits: Vec<u128> = (0..4).map(|_| pace.take(RATE, later).as_millis()).collect();
+        let waits: Vec<u128> = (0..4)
+            .map(|_| pace.take(RATE, "", later).as_millis())
+            .collect();
         assert_eq!(waits, [0, 0, 0, 312]);
     }
 
@@ -73,7 +81,7 @@ mod tests {
         let mut now = Duration::from_secs(1000);
         for i in 0..200_u64 {
             now += Duration::from_millis(i * 37 % 150);
-            at.push(now + pace.take(RATE, SystemTime::UNIX_EPOCH + now));
+            at.push(now + pace.take(RATE, "", SystemTime::UNIX_EPOCH + now));
         }
         at.sort();
         for (i, from) in at.iter().enumerate() {
@@ -88,16 +96,28 @@ mod tests {
     }
 
     #[test]
+    fn what_each_account_has_for_itself_nobody_else_takes() {
+        let own = Rate {
+            by_account: true,
+            ..RATE
+        };
+        let (pace, now) = (Pace::default(), SystemTime::UNIX_EPOCH);
+        let last = |whose: &str| (0..5).map(|_| pace.take(own, whose, now)).max();
+        assert_eq!(last("one"), last("another"));
+        assert!(last("one") > last("a third"));
+    }
+
+    #[test]
     fn a_clock_that_is_set_back_makes_nobody_wait_for_it() {
         let (pace, now) = (
             Pace::default(),
             SystemTime::UNIX_EPOCH + Duration::from_secs(9999),
         );
         for _ in 0..5 {
-            pace.take(RATE, now);
+            pace.take(RATE, "", now);
         }
         assert_eq!(
-            pace.take(RATE, now - Duration::from_secs(3600)),
+            pace.take(RATE, "", now - Duration::from_secs(3600)),
             Duration::ZERO
         );
     }

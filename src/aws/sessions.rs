@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata as _;
+use jiff::Timestamp;
 
 use super::{Reader, trouble};
 use crate::cloud::{
-    Canaries, Door, Lookup, MintError, OrganizationError, Probed, Read, Trouble, TroubleKind,
+    Canaries, Door, Lookup, MintError, OrganizationError, Probed, Read, Recorded, RecordedBy,
+    Trouble, TroubleKind,
 };
 use crate::facts::*;
 use crate::ids::*;
+use crate::trail;
 
 /// The shortest that STS gives, long enough for a verification.
 const SECONDS: i32 = 900;
@@ -79,6 +82,31 @@ pub(super) async fn assume(
     ))
 }
 
+/// A session behind a door, that may do what this policy allows and nothing else. [`TroubleKind::Denied`] where the door
+/// does not let us in: what STS refuses of one role, it may allow of the next.
+pub(super) async fn enter(
+    sts: &aws_sdk_sts::Client,
+    partition: &str,
+    door: &Door,
+    only: impl Into<String>,
+) -> Result<Credentials, Trouble> {
+    let arn = format!("arn:{partition}:iam::{}:role/{}", door.account, door.role);
+    let entered = assume(sts, &arn, &door.session, None, only).await;
+    entered.map_err(|trouble| match trouble.kind {
+        TroubleKind::Denied | TroubleKind::Refused => Trouble {
+            kind: TroubleKind::Denied,
+            detail: format!("cannot assume {arn}: {}", trouble.detail),
+            ..trouble
+        },
+        TroubleKind::Credentials
+        | TroubleKind::Expired
+        | TroubleKind::Throttled
+        | TroubleKind::Busy
+        | TroubleKind::Unreachable
+        | TroubleKind::Unreadable => trouble,
+    })
+}
+
 impl Canaries for Sessions {
     type Session = Credentials;
 
@@ -135,13 +163,9 @@ impl Canaries for Sessions {
     }
 }
 
-/// What a refusal says of its reason (aws-facts §6): `… with an explicit deny in a service control policy`, and since
-/// January 2026 the policy's ARN after it, followed by whatever AWS appends next.
+/// What a refusal says of its reason.
 fn refusal(message: &str) -> Probed {
-    let by_scp = message.contains("explicit deny in a service control policy");
-    let policy = message
-        .split(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '(' | ')' | ','))
-        .find_map(|word| PolicyArn::parse(word.trim_end_matches(['.', ';', ':'])).ok());
+    let (policy, by_scp) = trail::refuser(message);
     Probed::Refused { policy, by_scp }
 }
 
@@ -322,6 +346,17 @@ impl Read for Reader {
         policy: &str,
     ) -> Result<Option<String>, Trouble> {
         self.users.policy(door, user, policy).await
+    }
+
+    async fn recorded(
+        &self,
+        door: Option<&Door>,
+        region: &Region,
+        by: &RecordedBy,
+        from: Timestamp,
+        pages: usize,
+    ) -> Result<Recorded, Trouble> {
+        self.trails.look_up(door, region, by, from, pages).await
     }
 
     async fn detectors(&self) -> Result<Vec<DetectorId>, Trouble> {

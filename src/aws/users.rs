@@ -15,9 +15,9 @@ use aws_sdk_iam::types::StatusType;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-use super::sessions::{assume, partition_of};
+use super::sessions::{enter, partition_of};
 use super::{Changer, trouble};
-use crate::cloud::{ChangeUser, Door, Trouble, TroubleKind};
+use crate::cloud::{ChangeUser, Door, Trouble};
 use crate::facts::IamUser;
 use crate::ids::*;
 use crate::policy::document::{Document, Effect, Statement, Words};
@@ -48,11 +48,7 @@ impl Users {
         user: &IamUserName,
         actions: [&str; N],
     ) -> Result<Client, Trouble> {
-        let Door {
-            account,
-            role,
-            session,
-        } = door;
+        let account = &door.account;
         let users = format!("arn:{}:iam::{account}:user", self.partition);
         let only = Document::new(vec![Statement {
             sid: None,
@@ -63,22 +59,7 @@ impl Users {
             conditions: Vec::new(),
             unknown: Vec::new(),
         }]);
-        let arn = format!("arn:{}:iam::{account}:role/{role}", self.partition);
-        let credentials = assume(&self.sts, &arn, session, None, only.minified()).await;
-        let credentials = credentials.map_err(|trouble| match trouble.kind {
-            // What STS refuses of one role, it may allow of the next.
-            TroubleKind::Denied | TroubleKind::Refused => Trouble {
-                kind: TroubleKind::Denied,
-                detail: format!("cannot assume {arn}: {}", trouble.detail),
-                ..trouble
-            },
-            TroubleKind::Credentials
-            | TroubleKind::Expired
-            | TroubleKind::Throttled
-            | TroubleKind::Busy
-            | TroubleKind::Unreachable
-            | TroubleKind::Unreadable => trouble,
-        })?;
+        let credentials = enter(&self.sts, self.partition, door, only.minified()).await?;
         let config = self.iam.config().to_builder();
         Ok(Client::from_conf(
             config.credentials_provider(credentials).build(),

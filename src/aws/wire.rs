@@ -189,7 +189,10 @@ impl WatchedConnector {
             // STS's protocol names the operation in the body.
             None => is_sts(request.uri()).then_some(rates::STS)?,
         };
-        let wait = self.pace.take(rate, self.time.as_ref()?.now());
+        let scope = request.headers().get("authorization").unwrap_or_default();
+        let wait = self
+            .pace
+            .take(rate, whose(scope), self.time.as_ref()?.now());
         (!wait.is_zero()).then(|| self.sleep.as_ref().map(|sleep| sleep.sleep(wait)))?
     }
 }
@@ -198,6 +201,14 @@ impl WatchedConnector {
 fn is_sts(uri: &str) -> bool {
     let host = uri.split_once("://").map_or(uri, |(_, rest)| rest);
     host.starts_with("sts.")
+}
+
+/// The access key, day and Region of a signature: `ASIA…/20261122/eu-west-1`. A session is in one account.
+fn whose(authorization: &str) -> &str {
+    let credential = authorization.split("Credential=").nth(1);
+    let scope = credential.and_then(|rest| rest.split(',').next());
+    let service = scope.and_then(|scope| scope.trim_end_matches("/aws4_request").rsplit_once('/'));
+    service.map_or("", |(scope, _)| scope)
 }
 
 impl HttpConnector for WatchedConnector {

@@ -85,7 +85,10 @@ impl Failure {
             }
             self.hints
                 .push(format!("See what AWS has: `quell status {incident}`."));
-            if matches!(state.purpose, Some(Purpose::Evict | Purpose::Readmit)) {
+            if matches!(
+                state.purpose,
+                Some(Purpose::Evict | Purpose::Readmit | Purpose::Trace)
+            ) {
                 self.hints.push(
                     "Go on: type the same command again; it takes up what is there.".to_owned(),
                 );
@@ -270,6 +273,12 @@ fn changed(state: &State) -> String {
                 StepName::RecordProof => "the proof was written on the policy".to_owned(),
                 StepName::RecordEviction => {
                     "what eviction came to was written on the policy".to_owned()
+                }
+                StepName::RecordChained => {
+                    "whom the principal became was written on the policy".to_owned()
+                }
+                StepName::DenyChained => {
+                    format!("{policy} was made to deny whom the principal became")
                 }
                 StepName::NarrowDeny => {
                     format!("the deny of {policy} was narrowed to older sessions")

@@ -1,5 +1,7 @@
 //! `quell verify`.
 
+pub mod cloudtrail;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -9,6 +11,7 @@ use crate::cli::contain::{CanaryArgs, exit_of, playbook};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::Ui;
+use crate::cli::verify::cloudtrail::TrailArgs;
 use crate::cli::{Common, Outside, do_or_say, given, open_journal};
 use crate::cloud::{Cloud, Read as _};
 use crate::ids::{AccountId, IncidentId};
@@ -33,6 +36,11 @@ pub struct VerifyArgs {
     playbook: Option<PathBuf>,
     #[command(flatten)]
     canary: CanaryArgs,
+    /// Look also at the user's real calls since the deny, in CloudTrail's records
+    #[arg(long)]
+    cloudtrail: bool,
+    #[command(flatten)]
+    trail: TrailArgs,
 }
 
 /// `quell verify`: asks the canaries, and on the first proof writes it on the policy.
@@ -42,6 +50,13 @@ pub async fn verify<O: Outside>(
     outside: &O,
     ui: &Ui<'_>,
 ) -> Result<Exit, Failure> {
+    if !args.cloudtrail && !args.trail.regions.is_empty() {
+        let hint = format!(
+            "Ask it: `quell verify {} --cloudtrail --regions …`.",
+            args.incident
+        );
+        return Err(Failure::usage("--regions is about CloudTrail, which is not asked").hint(hint));
+    }
     let playbook = args.canary.over(playbook(args.playbook.as_ref())?);
     let world = common.connect(outside).await?;
     let operator = world.read().caller().await?;
@@ -80,7 +95,7 @@ pub async fn verify<O: Outside>(
     }
     let mut journal = open_journal(common, &args.incident, ui)?;
     let watch = |event: &Event| ui.event(event, None);
-    let report = do_or_say(outside, &mut journal, &args.incident, async |journal| {
+    let mut report = do_or_say(outside, &mut journal, &args.incident, async |journal| {
         let mut response = Response::new(&world, journal, &watch);
         response.take_up(&incident, Purpose::Verify, &operator.arn, None)?;
         Ok(if complete {
@@ -94,12 +109,20 @@ pub async fn verify<O: Outside>(
         })
     })
     .await?;
-    ui.result(&report, human::verify);
-    Ok(exit_of(
+    let mut exit = exit_of(
         report.state,
         report.reaches_management,
         !report.proof_not_recorded,
-    ))
+    );
+    if args.cloudtrail {
+        let asked = (&args.trail, &operator);
+        let shown =
+            cloudtrail::evidence(&world, &incident, &policy.arn, &playbook, asked, ui).await?;
+        exit = cloudtrail::exit(exit, &shown);
+        report.cloudtrail = Some(shown);
+    }
+    ui.result(&report, human::verify);
+    Ok(exit)
 }
 
 /// Every other account of the organization, beside those that must show it. Where they cannot be listed that is said, and

@@ -26,7 +26,7 @@ use crate::facts::ArmedPolicy;
 use crate::ids::*;
 use crate::incident::{
     FORMAT, Home, IAM_ACCOUNT, IAM_USER, Incident, LAPSES, MOST_VALUE, PLAIN, PREFIX,
-    RELEASE_NOT_BEFORE, SESSION_NAME, SESSIONS_AFTER, decode, encode,
+    RELEASE_NOT_BEFORE, SESSION_NAME, SESSIONS_AFTER, chained_in, decode, encode,
 };
 use crate::policy::document::{Condition, Document, DocumentError, Effect, Statement, Words};
 use crate::policy::{self, MOST_CHARACTERS, TOKEN_ISSUE_TIME, USER_ID, USERID};
@@ -86,7 +86,11 @@ impl Entry {
     /// Whether the document denies it: all of it, while it is open; and any of it, once it is not to be denied any more.
     pub fn is_denied(&self) -> bool {
         let whole = match self.standing {
-            Standing::Open => self.wanted() == self.statements || self.is_denied_before(),
+            Standing::Open => {
+                self.wanted() == self.statements
+                    || self.is_denied_before()
+                    || self.is_denied_alone()
+            }
             Standing::Leaving | Standing::Released => true,
         };
         whole && !self.statements.is_empty()
@@ -105,12 +109,27 @@ impl Entry {
             .find_map(|condition| condition.values.first()?.parse().ok());
         let as_it_stands = Incident {
             sessions_after: moment,
+            chained: self.chained_in_document(),
             ..self.incident.clone()
         };
         let deny = as_it_stands.deny();
         let began = self.incident.clock_began();
         deny.is_ok_and(|deny| deny.statements == self.statements)
             && moment.is_none_or(|moment| began.is_some_and(|began| began <= moment))
+    }
+
+    /// Whether the document denies the principal, and only some of whom they became. Those were never part of a proof.
+    fn is_denied_alone(&self) -> bool {
+        let as_it_stands = Incident {
+            chained: self.chained_in_document(),
+            ..self.incident.clone()
+        };
+        let deny = as_it_stands.deny();
+        deny.is_ok_and(|deny| deny.statements == self.statements)
+    }
+
+    fn chained_in_document(&self) -> BTreeSet<SessionUserId> {
+        policy::session_user_ids_in(&Document::new(self.statements.clone()))
     }
 
     /// Whether anything of it is in the document.
@@ -305,6 +324,22 @@ impl Ledger {
         Ok(())
     }
 
+    /// Whether this incident fits as it is.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn fits(&self, incident: &Incident) -> Result<(), Full> {
+        let with = self.with(incident);
+        let characters = with.render().characters();
+        if with.keys.len() > MOST_TAGS {
+            return Err(Full::Tags(self.keys.len()));
+        }
+        if characters > MOST_CHARACTERS {
+            return Err(Full::Characters(characters));
+        }
+        Ok(())
+    }
+
     /// Tags that nobody needs any more: the rest of released incidents', and what was released an hour ago.
     pub fn outworn(&self, now: Timestamp) -> Vec<String> {
         let is_outworn = |key: &&String| {
@@ -360,7 +395,8 @@ pub fn tags(incident: &Incident, standing: Standing) -> Option<BTreeMap<String, 
     }
     values.push(last);
     let keys = (1..).map(|number| key_of(&incident.id, number));
-    Some(keys.zip(values).collect())
+    let chained = incident.chained_tags(&chained_prefix(&incident.id));
+    Some(keys.zip(values).chain(chained).collect())
 }
 
 /// The one tag of an incident that was released.
@@ -385,6 +421,12 @@ fn key_of(id: &IncidentId, number: usize) -> String {
         1 => format!("{PREFIX}{id}"),
         _ => format!("{PREFIX}{id}:{number}"),
     }
+}
+
+/// What the tags begin with that have whom the principal became: apart from the others, so that nobody who writes down a
+/// proof takes one away.
+fn chained_prefix(id: &IncidentId) -> String {
+    format!("{PREFIX}{id}:")
 }
 
 /// The incident that a tag belongs to, and whether it is one of the further ones.
@@ -426,7 +468,10 @@ fn tagged(id: IncidentId, tags: &BTreeMap<String, String>, statements: Vec<State
     let get = |key: &str| fields.get(key).cloned();
     Entry {
         released: get("at").and_then(|moment| moment.parse().ok()),
-        incident: Incident::of_fields(id, Home::Armed, get),
+        incident: Incident {
+            chained: chained_in(tags, &chained_prefix(&id)),
+            ..Incident::of_fields(id, Home::Armed, get)
+        },
         standing,
         tagged: true,
         statements,
@@ -458,6 +503,7 @@ fn untagged(id: IncidentId, policy: &ArmedPolicy, statements: Vec<Statement>) ->
         iam_account,
         session_names: names.into_iter().collect(),
         target: policy.targets.first().cloned(),
+        chained: policy::session_user_ids_in(&document),
         ..Incident::of_fields(id, Home::Armed, |_| None)
     };
     Entry {

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::facts::{Facts, Known, ScpType};
 use crate::ids::*;
@@ -14,9 +14,9 @@ use crate::plan::collision::{collisions, may_be_spelled};
 use crate::plan::{Plan, Step};
 use crate::playbook::Playbook;
 use crate::policy::document::Document;
-use crate::policy::evaluate::{Decision, Level, Request, evaluate};
+use crate::policy::evaluate::{Decision, Level, Request, Verdict, evaluate};
 use crate::policy::{self, CURRENT_TIME, MOST_CHARACTERS, USERID};
-use crate::principal::IamPrincipal;
+use crate::principal::{IamPrincipal, Identity};
 
 /// SCPs that can be attached directly to one root, unit or account since May 2026 (aws-facts §0.1). A hard limit.
 pub const MOST_ATTACHED: usize = 10;
@@ -168,44 +168,78 @@ pub fn check(facts: &Facts, plan: &Plan, playbook: &Playbook, before: &[Plan]) -
 
 /// The theorem of R3 on the very document: every session of the suspect is refused, and nobody whom we must spare.
 fn proofs(facts: &Facts, plan: &Plan, playbook: &Playbook) -> Vec<Refusal> {
-    let full = Document::allow_all();
-    let name = plan.incident.policy_name();
-    let ask = |document: &Document, keys: Vec<(&str, String)>| {
+    let theorem = Theorem {
+        incident: &plan.incident.id,
+        target: Some(&plan.target),
+        whole: &plan.whole,
+        own: &plan.document,
+        operator: &facts.caller.user_id,
+        at: plan.surveyed_at,
+    };
+    theorem.refusals(&[plan.principal.identity()], playbook)
+}
+
+/// What R3 is about: a document, and whom it must refuse and spare.
+#[derive(Debug, Clone, Copy)]
+pub struct Theorem<'a> {
+    /// The incident.
+    pub incident: &'a IncidentId,
+    /// Where it is attached.
+    pub target: Option<&'a TargetId>,
+    /// The whole document as it will be.
+    pub whole: &'a Document,
+    /// The incident's part of it.
+    pub own: &'a Document,
+    /// The operator's `aws:userid`.
+    pub operator: &'a str,
+    /// At which moment.
+    pub at: Timestamp,
+}
+
+impl Theorem<'_> {
+    /// Where it does not hold: sessions of these identities that are not refused, and whoever is hit beside them.
+    pub fn refusals(&self, identities: &[Identity], playbook: &Playbook) -> Vec<Refusal> {
+        let neutral = self.incident.control_name();
+        let is_let_through = |keys: &policy::SessionKeys| {
+            let now = (CURRENT_TIME, self.at.to_string());
+            let keys = keys.iter().cloned().chain([now]).collect();
+            self.ask(self.whole, keys).decision != Decision::ExplicitDeny
+        };
+        let sessions = identities.iter();
+        let sessions = sessions.flat_map(|identity| policy::sessions_of(identity, &neutral));
+        let not_denied = sessions.filter(|(_, keys)| is_let_through(keys));
+        let mut refusals: Vec<Refusal> = not_denied
+            .map(|(session, _)| Refusal::NotDenied(session))
+            .collect();
+        let mut must_spare = |who: Bystander, userid: String| {
+            // By this deny: whom another incident of the armed policy denies is not this one's doing.
+            let verdict = self.ask(self.own, vec![(USERID, userid.clone())]);
+            if verdict.decision != Decision::Allow {
+                refusals.push(Refusal::HitsSomebodyElse {
+                    who,
+                    userid,
+                    by: verdict.because,
+                });
+            }
+        };
+        must_spare(Bystander::Operator, self.operator.to_owned());
+        for userid in &playbook.break_glass {
+            must_spare(Bystander::BreakGlass, userid.clone());
+        }
+        let control = format!("AROAQUELLPREFLIGHT000:{neutral}");
+        must_spare(Bystander::Control, control);
+        refusals
+    }
+
+    fn ask(&self, document: &Document, keys: Vec<(&str, String)>) -> Verdict {
+        let full = Document::allow_all();
+        let name = self.incident.policy_name();
         let levels = [Level {
-            name: plan.target.to_string(),
+            name: self.target.map(TargetId::to_string).unwrap_or_default(),
             policies: vec![("FullAWSAccess", &full), (&name, document)],
         }];
         evaluate(&Request::new("iam:ListAccountAliases", "*", keys), &levels)
-    };
-    let neutral = plan.incident.id.control_name();
-    let control = format!("AROAQUELLPREFLIGHT000:{neutral}");
-
-    let mut refusals: Vec<Refusal> = policy::sessions_of(&plan.principal.identity(), &neutral)
-        .into_iter()
-        .filter(|(_, keys)| {
-            let now = (CURRENT_TIME, plan.surveyed_at.to_string());
-            let keys = keys.iter().cloned().chain([now]).collect();
-            ask(&plan.whole, keys).decision != Decision::ExplicitDeny
-        })
-        .map(|(session, _)| Refusal::NotDenied(session))
-        .collect();
-    let mut must_spare = |who: Bystander, userid: String| {
-        // By this deny: whom another incident of the armed policy denies is not this one's doing.
-        let verdict = ask(&plan.document, vec![(USERID, userid.clone())]);
-        if verdict.decision != Decision::Allow {
-            refusals.push(Refusal::HitsSomebodyElse {
-                who,
-                userid,
-                by: verdict.because,
-            });
-        }
-    };
-    must_spare(Bystander::Operator, facts.caller.user_id.clone());
-    for userid in &playbook.break_glass {
-        must_spare(Bystander::BreakGlass, userid.clone());
     }
-    must_spare(Bystander::Control, control);
-    refusals
 }
 
 fn warnings(facts: &Facts, plan: &Plan) -> Vec<String> {

@@ -603,6 +603,7 @@ fn act(state: &mut State, blueprint: &Blueprint, name: String, attacker: bool, k
         renews: !attacker,
         portal: None,
         held: BTreeMap::new(),
+        chain: None,
     });
 }
 

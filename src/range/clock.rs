@@ -13,10 +13,14 @@ use crate::range::directory::orders;
 use crate::range::portal::Way;
 use crate::range::state::{Assignment, Session, State};
 use crate::range::team::Does;
+use crate::range::trails;
 use crate::range::wire;
 
 /// How long an actor waits after a call that was not answered.
 const WHEN_REFUSED: SignedDuration = SignedDuration::from_mins(3);
+
+/// A session that somebody keeps alive by chaining is given up for the next so long before it ends.
+const BEFORE_THE_END: SignedDuration = SignedDuration::from_mins(20);
 
 /// What can be arranged to happen by itself.
 #[derive(Debug, Clone)]
@@ -67,6 +71,18 @@ pub struct Actor {
     pub portal: Option<String>,
     /// The sessions they got at the portal, one for each way: access keys.
     pub held: BTreeMap<Way, String>,
+    /// The roles that they go through, if they chain.
+    pub chain: Option<Chain>,
+}
+
+/// How somebody chains: each role is assumed with the session of the one before, and the first with the actor's own. After
+/// the last comes the first again, for an hour each time, for as long as nobody refuses (aws-facts §2).
+#[derive(Debug, Clone, Default)]
+pub struct Chain {
+    /// Role ARNs and the names that the sessions get.
+    pub hops: Vec<(String, String)>,
+    /// How many roles were assumed so far.
+    pub done: usize,
 }
 
 /// How one call of an actor ended.
@@ -195,11 +211,16 @@ impl State {
         if actor.renews {
             self.renew(&actor.key);
         }
+        let actor = match actor.chain.clone() {
+            Some(chain) => self.chained(actor, chain),
+            None => actor,
+        };
         let held = match &actor.portal {
             Some(token) => self.at_the_portal(token, actor.held),
             None => BTreeMap::new(),
         };
-        let own = (!actor.key.is_empty()).then_some(&actor.key);
+        let (key, chain) = (actor.key, actor.chain);
+        let own = (!key.is_empty()).then_some(&key);
         let mut allowed = false;
         for key in own.into_iter().chain(held.values()) {
             let ended = self.call_as(key);
@@ -223,6 +244,7 @@ impl State {
         if let Some(actor) = self.actors.get_mut(i) {
             actor.next = self.now + wait;
             actor.held = held;
+            (actor.key, actor.chain) = (key, chain);
         }
     }
 
@@ -269,6 +291,39 @@ impl State {
             }
         }
         held
+    }
+
+    /// Whoever chains, with the session that they go on with: the chain's last once it was gone through, and then a
+    /// fresh one of the next role before each ends.
+    fn chained(&mut self, mut actor: Actor, mut chain: Chain) -> Actor {
+        loop {
+            let ends = self.sessions.get(&actor.key).and_then(|it| it.expires);
+            let ends_soon = ends.is_some_and(|end| end < self.now + BEFORE_THE_END);
+            let begun = chain.done >= chain.hops.len();
+            let place = chain.done.checked_rem(chain.hops.len());
+            let hop = place.and_then(|place| chain.hops.get(place));
+            let next = match hop {
+                Some((role, name)) if !begun || ends_soon => self.assume_as(&actor.key, role, name),
+                Some(_) | None => None,
+            };
+            let Some(next) = next else {
+                actor.chain = Some(chain);
+                return actor;
+            };
+            chain.done += 1;
+            actor.key = next;
+        }
+    }
+
+    /// Assumes a role with a session, over the wire; the new session's access key, if it was given.
+    fn assume_as(&mut self, key: &str, role: &str, name: &str) -> Option<String> {
+        let session = self.sessions.get(key);
+        let token = session.and_then(|session| session.token.clone());
+        let request = wire::assuming(key, token.as_deref(), role, name);
+        let answer = wire::answer(self, &request)?;
+        self.calls.pop();
+        let text = String::from_utf8_lossy(answer.body()).into_owned();
+        trails::given_in(&text).map(str::to_owned)
     }
 
     /// One call with one session.

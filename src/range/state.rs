@@ -13,6 +13,7 @@ use crate::range::access::Access;
 pub use crate::range::clock::{Actor, Ended, Sighting, What};
 use crate::range::directory::orders::Order;
 use crate::range::team::Team;
+use crate::range::trails::Trails;
 use crate::range::users::IamUser;
 use crate::rates;
 
@@ -58,6 +59,8 @@ pub struct State {
     pub sessions: BTreeMap<String, Session>,
     /// Every call that arrived, but for the actors'.
     pub calls: Vec<Call>,
+    /// CloudTrail's records of every account.
+    pub trails: Trails,
     /// Whether AWS's published rates are kept.
     pub throttles: bool,
     /// What is left of each allowance, and when that was so.
@@ -313,6 +316,7 @@ impl State {
             detectors: BTreeMap::new(),
             sessions: BTreeMap::new(),
             calls: Vec::new(),
+            trails: Trails::new(seed),
             throttles: false,
             allowances: BTreeMap::new(),
             mishaps: Vec::new(),
@@ -343,19 +347,14 @@ impl State {
     /// Whether this call comes too fast: each row of the published tables is a bucket of its burst, which its rate flows
     /// into.
     pub fn is_too_fast(&mut self, target: &str) -> bool {
-        let Some(rate) = rates::published(target).filter(|_| self.throttles) else {
+        // What each account has of its own is counted where the account is known.
+        let shared = rates::published(target).filter(|rate| !rate.by_account);
+        let Some(rate) = shared.filter(|_| self.throttles) else {
             return false;
         };
         let (burst, now) = (f64::from(rate.burst), self.now);
         let (since, left) = self.allowances.entry(rate.row).or_insert((now, burst));
-        let flown = now.duration_since(*since).as_secs_f64() * f64::from(rate.per_second);
-        *left = (*left + flown).min(burst);
-        *since = now;
-        if *left < 1.0 {
-            return true;
-        }
-        *left -= 1.0;
-        false
+        rate.is_spent(since, left, now)
     }
 
     /// Forgets every earlier moment: what is attached now has always been.

@@ -17,8 +17,11 @@ use serde_json::{Map, Value, json};
 
 use crate::range::state::{Session, State, Wrong};
 use crate::range::{
-    Call, access, directory, dynamo, gate, guardduty, identity, organizations, portal, scim,
+    Call, access, directory, dynamo, gate, guardduty, identity, organizations, portal, scim, trails,
 };
+
+/// The header that says where a call comes from.
+const ADDRESS: &str = "x-forwarded-for";
 
 /// Calls that are remembered: a range that is served for a week must not eat the machine.
 const MOST_CALLS: usize = 100_000;
@@ -53,6 +56,21 @@ impl Asked {
             .get(name)
             .and_then(Value::as_str)
             .unwrap_or_default()
+    }
+
+    /// The parameters as CloudTrail writes them down: names begin with a small letter, and nothing secret is kept.
+    pub fn recorded(&self) -> Map<String, Value> {
+        let small = |name: &str| {
+            let mut letters = name.chars();
+            let first = letters.next().map(|first| first.to_ascii_lowercase());
+            first.into_iter().chain(letters).collect::<String>()
+        };
+        let unsaid = ["Action", "Version", "Content", "PolicyDocument"];
+        let parameters = self.parameters.iter();
+        parameters
+            .filter(|(name, _)| !unsaid.contains(&name.as_str()))
+            .map(|(name, value)| (small(name), value.clone()))
+            .collect()
     }
 
     /// `organizations:AttachPolicy`, as policies write it.
@@ -137,9 +155,16 @@ pub fn answer(state: &mut State, request: &http::Request<Bytes>) -> Option<http:
             } else if provider.is_some() {
                 scim::perform(state, key, &asked).map(Answer::Json)
             } else {
+                let address = header(ADDRESS).unwrap_or(trails::OPERATORS_ADDRESS);
                 gate::authenticate(state, key, header("x-amz-security-token"))
                     .map_err(|refusal| reply::of_family(refusal, &asked))
-                    .and_then(|session| perform(state, &session, &asked))
+                    .and_then(|session| {
+                        let result = perform(state, &session, &asked);
+                        let answered = result.as_ref().map_or(Value::Null, Answer::recorded);
+                        let refused = result.as_ref().err();
+                        state.observe(session, key, &asked, address, &answered, refused);
+                        result
+                    })
             }
         }
     };
@@ -277,6 +302,7 @@ fn perform(state: &mut State, session: &Session, asked: &Asked) -> Result<Answer
         "identitystore" => directory::store(state, session, asked).map(Answer::Json),
         "guardduty" => guardduty::perform(state, asked).map(Answer::Json),
         "account-access" => access::perform(state, session, asked).map(Answer::Json),
+        "cloudtrail" => trails::perform(state, session, asked).map(Answer::Json),
         "dynamodb" => dynamo::perform(state, session, asked).map(Answer::Json),
         "sts" => identity::sts(state, session, asked).map(Answer::Xml),
         "iam" => identity::iam(state, session, asked).map(Answer::Xml),
@@ -288,14 +314,32 @@ fn perform(state: &mut State, session: &Session, asked: &Asked) -> Result<Answer
 
 /// The call that actors make: something that a policy can refuse, of whichever service.
 pub fn as_actor(key: &str, token: Option<&str>) -> http::Request<Bytes> {
+    let builder = signed("GET", key, token, "s3");
+    builder.body(Bytes::new()).unwrap_or_default()
+}
+
+/// The call of an actor who assumes a role.
+pub fn assuming(key: &str, token: Option<&str>, role: &str, name: &str) -> http::Request<Bytes> {
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    form.extend_pairs([("Action", "AssumeRole"), ("Version", "2011-06-15")]);
+    form.extend_pairs([("RoleArn", role), ("RoleSessionName", name)]);
+    let builder = signed("POST", key, token, "sts");
+    builder.body(Bytes::from(form.finish())).unwrap_or_default()
+}
+
+fn signed(method: &str, key: &str, token: Option<&str>, service: &str) -> http::request::Builder {
     let authorization = format!(
-        "AWS4-HMAC-SHA256 Credential={key}/20261122/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
+        "AWS4-HMAC-SHA256 Credential={key}/20261122/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0"
     );
-    let mut builder = http::Request::get("/").header("authorization", authorization);
+    let mut builder = http::Request::builder()
+        .method(method)
+        .uri("/")
+        .header("authorization", authorization)
+        .header(ADDRESS, trails::ACTORS_ADDRESS);
     if let Some(token) = token {
         builder = builder.header("x-amz-security-token", token);
     }
-    builder.body(Bytes::new()).unwrap_or_default()
+    builder
 }
 
 /// A random UUID.

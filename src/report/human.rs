@@ -5,6 +5,8 @@
 
 pub mod access;
 
+pub mod trails;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -283,6 +285,9 @@ pub fn verify(report: &VerifyReport) -> String {
         }
     };
     text.push_str(&accounts(&report.accounts));
+    if let Some(cloudtrail) = &report.cloudtrail {
+        text.push_str(&trails::cloudtrail(cloudtrail));
+    }
     if report.proof_not_recorded {
         let _ = writeln!(
             text,
@@ -645,6 +650,8 @@ pub fn event(event: &Event) -> Option<String> {
             StepName::RecordProof => "writing the proof on the policy…".to_owned(),
             StepName::RecordEviction => "writing that on the policy…".to_owned(),
             StepName::NarrowDeny => "narrowing the deny to older sessions…".to_owned(),
+            StepName::RecordChained => "writing on the policy whom they became…".to_owned(),
+            StepName::DenyChained => "denying whom they became, too…".to_owned(),
             StepName::DetachPolicy => "detaching the policy…".to_owned(),
             StepName::DeletePolicy => "deleting it…".to_owned(),
             StepName::UpdatePolicy => "writing the deny into the armed policy…".to_owned(),
@@ -668,6 +675,10 @@ pub fn event(event: &Event) -> Option<String> {
                 StepName::AttachPolicy => format!("ACCEPTED: {policy} is attached{found}"),
                 StepName::RecordProof => "the proof is written on the policy".to_owned(),
                 StepName::RecordEviction => "written on the policy".to_owned(),
+                StepName::RecordChained => "written on the policy".to_owned(),
+                StepName::DenyChained => {
+                    format!("ACCEPTED: {policy} denies whom they became, too{found}")
+                }
                 StepName::NarrowDeny => {
                     format!("NARROWED: {policy} refuses older sessions only{found}")
                 }
@@ -771,6 +782,10 @@ pub fn event(event: &Event) -> Option<String> {
             "  {settled} of {of} accounts settled; asking for {} more at most…",
             duration(*left)
         ),
+        Event::Chained { sessions } => {
+            let sessions: Vec<&str> = sessions.iter().map(SessionUserId::as_str).collect();
+            format!("to be denied, too: {}", sessions.join(", "))
+        }
         Event::Proven => "PROVEN: refused everywhere we looked".to_owned(),
         Event::Released => "released".to_owned(),
     };

@@ -10,13 +10,13 @@ use jiff::SignedDuration;
 use crate::cloud::{Clock, Read, Trouble};
 use crate::facts::{Facts, Glance, Known, PolicySummary, TaggedPolicy};
 use crate::ids::*;
-use crate::incident::Home;
+use crate::incident::{Home, Incident};
 use crate::plan::preflight::{self, Preflight};
 use crate::plan::stale::Moved;
 use crate::plan::{Begun, Lapse, Plan, Step, Wish};
 use crate::playbook::{Playbook, Target};
-use crate::policy::NothingToDeny;
 use crate::policy::document::Document;
+use crate::policy::{self, NothingToDeny};
 use crate::principal::{self, NotCovered, Principal};
 use crate::signal::Suspect;
 use crate::survey::{self, SurveyError};
@@ -139,6 +139,15 @@ async fn unaltered(read: &impl Read, plan: &Plan) -> Result<(), NotPrepared> {
     let described = read.policy(&policy.id).await?;
     let document = described.and_then(|(_, content)| Document::parse(&content).ok());
     if document.as_ref() == Some(&plan.document) {
+        return Ok(());
+    }
+    // A run that was to deny whom they became was interrupted: `quell trace` goes on with it.
+    let chained = document.as_ref().map(policy::session_user_ids_in);
+    let as_it_stands = Incident {
+        chained: chained.unwrap_or_default(),
+        ..plan.incident.clone()
+    };
+    if document.is_some() && document == as_it_stands.deny().ok() {
         return Ok(());
     }
     let (incident, policy) = (plan.incident.id.clone(), policy.id.clone());

@@ -122,20 +122,32 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
         self.record(Event::Started { step })?;
         let outcome = contain::tag(read, change, clock, policy, &tags).await;
         self.settled(step, outcome, policy)?;
+        self.redraft(incident, policy, StepName::NarrowDeny).await?;
+        self.record(Event::Readmitted { sessions_after })
+    }
+
+    /// Writes the deny as the incident, whose tags are written, has it now.
+    pub(super) async fn redraft(
+        &mut self,
+        incident: &Incident,
+        policy: &PolicyId,
+        step: StepName,
+    ) -> Result<(), Stopped> {
         if incident.home == Home::Armed {
             // The tags are the truth there, and the document follows from them.
             self.align(policy, incident.target.as_ref()).await?;
-        } else if let Ok(deny) = incident.deny() {
-            let step = StepName::NarrowDeny;
-            self.record(Event::Started { step })?;
-            let content = deny.minified();
-            let again = async || Ok(content.clone());
-            let is_so = |there: &str| Document::parse(there).as_ref() == Ok(&deny);
-            let outcome =
-                contain::update(read, change, clock, policy, &content, again, is_so).await;
-            self.settled(step, outcome, policy)?;
+            return Ok(());
         }
-        self.record(Event::Readmitted { sessions_after })
+        let Ok(deny) = incident.deny() else {
+            return Ok(());
+        };
+        let (read, change, clock) = (self.cloud.read(), self.cloud.change(), self.cloud.clock());
+        self.record(Event::Started { step })?;
+        let content = deny.minified();
+        let again = async || Ok(content.clone());
+        let is_so = |there: &str| Document::parse(there).as_ref() == Ok(&deny);
+        let outcome = contain::update(read, change, clock, policy, &content, again, is_so).await;
+        self.settled(step, outcome, policy)
     }
 
     /// A canary in each account, of before the moment.

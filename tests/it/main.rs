@@ -46,4 +46,6 @@ mod returning;
 
 mod stories;
 
+mod trailing;
+
 mod verifying;

@@ -57,6 +57,8 @@ mod portal;
 
 mod team;
 
+mod trails;
+
 mod users;
 
 #[tokio::test]

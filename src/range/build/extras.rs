@@ -9,6 +9,7 @@ use crate::ids::*;
 use crate::policy::document::Document;
 use crate::range::access::{Entitlement, entitle};
 use crate::range::build::{Blueprint, act, open};
+use crate::range::clock::Chain;
 use crate::range::directory::roles::{new_role_id, session_of};
 use crate::range::state::{Actor, Assignment, Role, State};
 use crate::range::team::{self, Item, Team, Wanted};
@@ -30,6 +31,9 @@ const KEY_EVERY: SignedDuration = SignedDuration::from_mins(1);
 /// How often somebody with a portal session goes through every way they have, at the most.
 const PORTAL_EVERY: SignedDuration = SignedDuration::from_mins(5);
 
+/// How often somebody calls who chains.
+const CHAIN_EVERY: SignedDuration = SignedDuration::from_secs(20);
+
 /// What else to build. Nothing, unless asked for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Extras {
@@ -49,7 +53,16 @@ pub struct Extras {
     /// [`IAM_USER`] is in [`IAM_USER_ACCOUNT`], with two active keys and a password, and somebody calls with the first
     /// of the keys, with a session token of 36 hours and with a federated session of 36 hours made by it.
     pub iam_user: bool,
+    /// The attacker chains at once: from the hero's session in the first member account into [`CHAIN`], role after role,
+    /// and round again before each session ends. Nothing of it has the hero's name.
+    pub chains: bool,
 }
+
+/// The roles that the attacker goes through, each with its account and the name of the session there.
+pub const CHAIN: [(&str, &str, &str); 2] = [
+    ("444455556666", "deploy-automation", "nightly-report"),
+    ("345678901234", "build-agent", "i-0fedcba9876543210"),
+];
 
 /// Adds them.
 pub(super) fn add(
@@ -81,6 +94,9 @@ pub(super) fn add(
     if extras.iam_user {
         iam_user(state)?;
     }
+    if extras.chains {
+        chains(state, hero_sessions)?;
+    }
     if extras.portal {
         let token = format!("practice-portal-{}", state.draw(16, b"0123456789abcdef"));
         state.portals.insert(token.clone(), id);
@@ -108,7 +124,38 @@ fn attack(
         renews: false,
         portal,
         held: BTreeMap::new(),
+        chain: None,
     });
+}
+
+/// Roles that trust each other's accounts, as roles do that grew over the years, and somebody who goes round in them.
+fn chains(state: &mut State, hero_sessions: &[(AccountId, String, String)]) -> Result<(), NotAnId> {
+    let Some((first, key, _)) = hero_sessions.first().cloned() else {
+        return Ok(());
+    };
+    let mut trusts = BTreeSet::from([first]);
+    for (account, _, _) in CHAIN {
+        trusts.insert(AccountId::parse(account)?);
+    }
+    let mut hops = Vec::new();
+    for (account, name, session) in CHAIN {
+        let role = Role {
+            id: new_role_id(state)?,
+            path: "/".to_owned(),
+            trusts: trusts.clone(),
+            inline: None,
+        };
+        if let Some(account) = state.accounts.get_mut(&AccountId::parse(account)?) {
+            account.roles.insert(name.to_owned(), role);
+        }
+        let arn = format!("arn:aws:iam::{account}:role/{name}");
+        hops.push((arn, session.to_owned()));
+    }
+    attack(state, "the chain".to_owned(), key, CHAIN_EVERY, None);
+    if let Some(actor) = state.actors.last_mut() {
+        actor.chain = Some(Chain { hops, done: 0 });
+    }
+    Ok(())
 }
 
 /// An IAM user, and whoever stole their key.

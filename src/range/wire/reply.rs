@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use crate::range::state::State;
+use crate::range::trails;
 use crate::range::wire::{Asked, Protocol, uuid};
 
 /// An error answer.
@@ -45,6 +46,16 @@ pub enum Answer {
     Xml(String),
     /// A whole XML document, for the services that have no result element.
     Document(String),
+}
+
+impl Answer {
+    /// What CloudTrail writes down of it: who got a session, and nothing else.
+    pub(super) fn recorded(&self) -> Value {
+        match self {
+            Answer::Xml(inside) => trails::answered_in(inside),
+            Answer::Json(_) | Answer::Document(_) => Value::Null,
+        }
+    }
 }
 
 /// The same refusal has another code in every family of services (aws-facts §6): what STS calls by one name, the JSON

@@ -1,0 +1,127 @@
+//! `quell verify --cloudtrail`: what the principal's real calls show, beside the canaries.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use clap::Args;
+
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::ui::Ui;
+use crate::cloud::{Clock as _, Cloud, RecordedBy};
+use crate::facts::{Caller, Organization};
+use crate::ids::{AccountId, PolicyArn, Region};
+use crate::incident::Incident;
+use crate::playbook::Playbook;
+use crate::report::trails::{CloudtrailReport, ReadReport};
+use crate::respond::{self, others_that_deny};
+use crate::survey;
+use crate::trace::{self, Gathered, Places};
+use crate::verify::Aim;
+
+/// Access keys that are looked up in an account, beside the names.
+const MOST_KEYS: usize = 50;
+
+/// Where CloudTrail is asked.
+#[derive(Debug, Clone, Args)]
+pub struct TrailArgs {
+    /// Ask CloudTrail in these Regions (default: every Region that accounts have from the beginning)
+    #[arg(long, value_name = "REGION", value_delimiter = ',')]
+    pub regions: Vec<Region>,
+}
+
+impl TrailArgs {
+    /// The Regions, ours among the usual ones.
+    pub fn regions(&self, operator: &Caller, others: &[&Region]) -> Vec<Region> {
+        let partition = operator.arn.split(':').nth(1).unwrap_or("aws");
+        match self.regions.as_slice() {
+            [] => trace::usual_regions(partition, others),
+            given => given.to_vec(),
+        }
+    }
+}
+
+/// The Regions that are asked: Identity Center's among the usual ones.
+pub async fn asked_by<C: Cloud>(
+    world: &C,
+    organization: &Organization,
+    operator: &Caller,
+    args: &TrailArgs,
+) -> Vec<Region> {
+    let instance = survey::instance(world.read(), organization).await.ok();
+    let home = instance.and_then(|instance| instance.primary_region);
+    let home: Vec<&Region> = home.iter().collect();
+    args.regions(operator, &home)
+}
+
+/// What the records have of the incident's principal since it was opened.
+pub(super) async fn evidence<C: Cloud>(
+    world: &C,
+    incident: &Incident,
+    ours: &PolicyArn,
+    playbook: &Playbook,
+    (args, operator): (&TrailArgs, &Caller),
+    ui: &Ui<'_>,
+) -> Result<CloudtrailReport, Failure> {
+    let (read, now) = (world.read(), world.clock().now());
+    let organization = survey::organization(read).await?;
+    let places = Places {
+        own: operator.account.clone(),
+        regions: asked_by(world, &organization, operator, args).await,
+        roles: playbook.verify.canary_roles.clone(),
+        session: incident.id.control_name(),
+        from: incident.opened.unwrap_or(now),
+    };
+    ui.say(&format!(
+        "asking CloudTrail in {} accounts and {} Regions…",
+        incident.accounts.len() + 1,
+        places.regions.len()
+    ));
+    let by = trace::names_of(incident);
+    let questions = trace::questions_about(incident, &organization.management, &by);
+    let mut gathered = trace::gather(read, &places, questions).await;
+    let keys = keys_in(incident, &gathered)?;
+    gathered.join(trace::gather(read, &places, keys).await);
+    let question = respond::question(incident, ours, playbook, Aim::Refused);
+    let others = others_that_deny(read, &question).await;
+    let mut policies = BTreeSet::from([ours.clone()]);
+    policies.extend(others.into_iter().map(|known| known.policy.arn));
+    let told = ReadReport::of(&gathered, &places, world.clock().now());
+    let roles = &playbook.verify.canary_roles;
+    let names = trace::as_names(&by);
+    Ok(CloudtrailReport::of(
+        incident, &policies, roles, names, &gathered, told,
+    )?)
+}
+
+/// The access keys that the principal has called with, by account: CloudTrail has calls by a key that it has by no name.
+fn keys_in(
+    incident: &Incident,
+    gathered: &Gathered,
+) -> Result<BTreeMap<AccountId, Vec<RecordedBy>>, Failure> {
+    let deny = incident.unbounded()?;
+    let mut keys: BTreeMap<AccountId, BTreeSet<RecordedBy>> = BTreeMap::new();
+    for call in gathered.calls.values() {
+        let Some(key) = &call.caller.key else {
+            continue;
+        };
+        let of_account = keys.entry(call.account.clone()).or_default();
+        if of_account.len() < MOST_KEYS && call.caller.bearer().is_denied_by(&deny, call.at) {
+            of_account.insert(RecordedBy::AccessKey(key.clone()));
+        }
+    }
+    Ok(keys
+        .into_iter()
+        .map(|(account, keys)| (account, keys.into_iter().collect()))
+        .collect())
+}
+
+/// The exit code of both: an alarm counts more than any proof, and what could not be read shows nothing.
+pub(super) fn exit(proof: Exit, report: &CloudtrailReport) -> Exit {
+    if !report.allowed.is_empty() {
+        Exit::GettingThrough
+    } else if proof == Exit::Done && !report.is_quiet() {
+        Exit::NotProven
+    } else {
+        proof
+    }
+}
