@@ -40,6 +40,8 @@ pub mod wire;
 
 mod dynamo;
 
+pub mod guards;
+
 mod guardduty;
 
 mod identity;
@@ -89,9 +91,16 @@ impl Call {
             .action
             .split_once(':')
             .map_or("", |(_, operation)| operation);
-        !["Get", "List", "Describe", "AssumeRole", "Query", "Scan"]
-            .iter()
-            .any(|prefix| operation.starts_with(prefix))
+        let asks = [
+            "Get",
+            "List",
+            "Describe",
+            "AssumeRole",
+            "Query",
+            "Scan",
+            "Simulate",
+        ];
+        !asks.iter().any(|prefix| operation.starts_with(prefix))
     }
 }
 

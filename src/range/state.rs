@@ -12,6 +12,7 @@ use crate::range::Call;
 use crate::range::access::Access;
 pub use crate::range::clock::{Actor, Ended, Sighting, What};
 use crate::range::directory::orders::Order;
+use crate::range::guards::Trail;
 use crate::range::team::Team;
 use crate::range::users::IamUser;
 use crate::rates;
@@ -52,6 +53,10 @@ pub struct State {
     pub portals: BTreeMap<String, UserId>,
     /// TEAM, where somebody has installed it.
     pub team: Option<Team>,
+    /// CloudTrail's trails.
+    pub trails: Vec<Trail>,
+    /// Accounts that AWS has suspended: nobody gets in.
+    pub suspended: BTreeSet<AccountId>,
     /// GuardDuty: detectors with their findings.
     pub detectors: BTreeMap<DetectorId, BTreeMap<String, Value>>,
     /// Everybody who can sign a request, by access key.
@@ -310,6 +315,8 @@ impl State {
             access: Access::default(),
             portals: BTreeMap::new(),
             team: None,
+            trails: vec![Trail::sound()],
+            suspended: BTreeSet::new(),
             detectors: BTreeMap::new(),
             sessions: BTreeMap::new(),
             calls: Vec::new(),

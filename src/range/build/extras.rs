@@ -8,6 +8,7 @@ use jiff::SignedDuration;
 use crate::ids::*;
 use crate::policy::document::Document;
 use crate::range::access::{Entitlement, entitle};
+use crate::range::build::faults::{self, Fault};
 use crate::range::build::{Blueprint, act, open};
 use crate::range::directory::roles::{new_role_id, session_of};
 use crate::range::state::{Actor, Assignment, Role, State};
@@ -49,6 +50,10 @@ pub struct Extras {
     /// [`IAM_USER`] is in [`IAM_USER_ACCOUNT`], with two active keys and a password, and somebody calls with the first
     /// of the keys, with a session token of 36 hours and with a federated session of 36 hours made by it.
     pub iam_user: bool,
+    /// Nobody has a name that no session can have.
+    pub sound: bool,
+    /// What is wrong.
+    pub faults: &'static [Fault],
 }
 
 /// Adds them.
@@ -77,6 +82,12 @@ pub(super) fn add(
     }
     if extras.team {
         team(state, &id)?;
+    }
+    if extras.sound {
+        faults::make_sound(state);
+    }
+    for fault in extras.faults {
+        faults::plant(state, blueprint, *fault)?;
     }
     if extras.iam_user {
         iam_user(state)?;
