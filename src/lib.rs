@@ -56,6 +56,10 @@ pub mod incident;
 
 pub mod plan;
 
+pub mod rights;
+
+pub mod readiness;
+
 // — doing it —
 
 pub mod journal;

@@ -5,6 +5,8 @@
 
 pub mod access;
 
+pub mod check;
+
 use std::fmt::Write as _;
 
 use jiff::SignedDuration;
