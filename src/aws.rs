@@ -6,6 +6,8 @@
 
 mod guardduty;
 
+mod guards;
+
 mod identitycenter;
 
 mod directory;
@@ -68,6 +70,8 @@ pub struct Reader {
     organizations: aws_sdk_organizations::Client,
     identity_center: IdentityCenter,
     guardduty: aws_sdk_guardduty::Client,
+    cloudtrail: aws_sdk_cloudtrail::Client,
+    iam: aws_sdk_iam::Client,
     sts: aws_sdk_sts::Client,
     trails: Trails,
     users: Users,
@@ -136,6 +140,8 @@ impl<K: Clock> Aws<K> {
                 organizations: organizations.clone(),
                 identity_center: identity_center.clone(),
                 guardduty: aws_sdk_guardduty::Client::new(&config),
+                cloudtrail: aws_sdk_cloudtrail::Client::new(&config),
+                iam: aws_sdk_iam::Client::new(&config),
                 sts: aws_sdk_sts::Client::new(&config),
                 trails: Trails::new(&config),
                 users: users.clone(),

@@ -10,6 +10,7 @@ use std::future::Future;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::facts::checkup::{MemberAccount, Simulated, Trail};
 use crate::facts::*;
 use crate::ids::*;
 
@@ -291,6 +292,34 @@ pub trait Read {
     ) -> impl Future<Output = Result<Option<String>, Trouble>>;
 }
 
+/// Reading that a check-up alone needs, and no incident does.
+pub trait Inspect {
+    /// The Region that is asked.
+    fn region(&self) -> Option<Region>;
+    /// Every account under a root, the management account among them, unit by unit.
+    fn members(&self, root: &TargetId)
+    -> impl Future<Output = Result<Vec<MemberAccount>, Trouble>>;
+    /// The permission sets that anybody has in an account.
+    fn provisioned(
+        &self,
+        instance: &Instance,
+        account: &AccountId,
+    ) -> impl Future<Output = Result<Vec<PermissionSetArn>, Trouble>>;
+    /// The trails of our account and Region, and those of the organization that are seen from here.
+    fn trails(&self) -> impl Future<Output = Result<Vec<Trail>, Trouble>>;
+    /// The ARN of the role or user that we are, which a session's does not tell whole; `None` for a root user and for a
+    /// federated one.
+    fn identity(&self, caller: &Caller) -> impl Future<Output = Result<Option<String>, Trouble>>;
+    /// Whether the policies of a role or user let it do these things to this resource, as IAM's simulator says. Of what
+    /// another account must allow too, it knows nothing.
+    fn simulated(
+        &self,
+        identity: &str,
+        actions: &[&'static str],
+        resource: &str,
+    ) -> impl Future<Output = Result<BTreeMap<&'static str, Simulated>, Trouble>>;
+}
+
 /// What a policy is created with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewPolicy {
@@ -553,7 +582,7 @@ pub trait Clock {
 /// The whole world, as the composition root hands it to the verbs.
 pub trait Cloud {
     /// Reads.
-    type Read: Read;
+    type Read: Read + Inspect;
     /// Changes.
     type Change: Change + ChangeAccess + ChangeUser;
     /// Mints.

@@ -135,6 +135,9 @@ ids! {
     RoleArn: "a role ARN", "arn:…:iam::…:role/…",
         |s| s.starts_with("arn:") && s.contains(":iam::") && s.contains(":role/") && s.len() <= 2048;
 
+    /// Whoever may enter a role: the ARN of a role or user, in whose name `*` stands for any text.
+    PrincipalPattern: "the ARN of a role or user", "arn:aws:iam::<account>:role/<name> or …:user/<name>", is_principal;
+
     /// An item of the checklist of what only people can do: `portal-sessions`.
     ItemId: "a checklist item", "1 to 40 lower-case letters and dashes",
         |s| tail(s, "", 1, 40, |b| b.is_ascii_lowercase() || b == b'-');
@@ -289,6 +292,20 @@ impl fmt::Display for Username {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// `arn:<partition>:iam::<account>:role/<name>`, or `user/<name>`.
+fn is_principal(s: &str) -> bool {
+    let mut parts = s.splitn(6, ':');
+    let mut next = || parts.next().unwrap_or_default();
+    let (arn, partition, iam, region, account) = (next(), next(), next(), next(), next());
+    let name = next();
+    let name = name.strip_prefix("role/").or(name.strip_prefix("user/"));
+    let named =
+        name.is_some_and(|name| tail(name, "", 1, 512, |b| nameable(b) || b == b'/' || b == b'*'));
+    let partition = Partition::parse(partition).is_ok();
+    let account = AccountId::parse(account).is_ok();
+    arn == "arn" && iam == "iam" && region.is_empty() && partition && account && named
 }
 
 fn tail(s: &str, prefix: &str, least: usize, most: usize, of: fn(u8) -> bool) -> bool {

@@ -58,6 +58,10 @@ pub mod trail;
 
 pub mod plan;
 
+pub mod rights;
+
+pub mod readiness;
+
 // — doing it —
 
 pub mod journal;

@@ -42,6 +42,8 @@ pub mod wire;
 
 mod dynamo;
 
+pub mod guards;
+
 mod guardduty;
 
 mod identity;
@@ -91,7 +93,7 @@ impl Call {
             .action
             .split_once(':')
             .map_or("", |(_, operation)| operation);
-        ![
+        let asks = [
             "Get",
             "List",
             "Describe",
@@ -99,9 +101,9 @@ impl Call {
             "AssumeRole",
             "Query",
             "Scan",
-        ]
-        .iter()
-        .any(|prefix| operation.starts_with(prefix))
+            "Simulate",
+        ];
+        !asks.iter().any(|prefix| operation.starts_with(prefix))
     }
 }
 

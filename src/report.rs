@@ -5,6 +5,8 @@
 
 pub mod access;
 
+pub mod check;
+
 pub mod human;
 
 pub mod trails;

@@ -6,6 +6,8 @@
 //! The organization and the directory are asked at the same time, and within each whatever does not wait for an
 //! earlier answer: the longest chain is instance → user → groups → their assignments → permission sets.
 
+pub mod checkup;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::{join_all, try_join_all};

@@ -219,45 +219,6 @@ impl Reader {
         }
         Ok(tags)
     }
-
-    pub(super) async fn accounts_below(&self, unit: &TargetId) -> Result<Vec<AccountId>, Trouble> {
-        const UNITS: &str = "organizations:ListOrganizationalUnitsForParent";
-        const ACCOUNTS: &str = "organizations:ListAccountsForParent";
-        let mut found = Vec::new();
-        let mut open = vec![unit.clone()];
-        while let Some(parent) = open.pop() {
-            let mut pages = self
-                .organizations
-                .list_accounts_for_parent()
-                .parent_id(parent.as_str())
-                .into_paginator()
-                .send();
-            while let Some(page) = pages.next().await {
-                let page = page.map_err(|error| trouble::of(ACCOUNTS, &error))?;
-                for account in page.accounts() {
-                    found.push(trouble::field(
-                        ACCOUNTS,
-                        "Id",
-                        account.id(),
-                        AccountId::parse,
-                    )?);
-                }
-            }
-            let mut pages = self
-                .organizations
-                .list_organizational_units_for_parent()
-                .parent_id(parent.as_str())
-                .into_paginator()
-                .send();
-            while let Some(page) = pages.next().await {
-                let page = page.map_err(|error| trouble::of(UNITS, &error))?;
-                for unit in page.organizational_units() {
-                    open.push(trouble::field(UNITS, "Id", unit.id(), TargetId::parse)?);
-                }
-            }
-        }
-        Ok(found)
-    }
 }
 
 fn summary(

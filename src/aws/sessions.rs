@@ -216,7 +216,8 @@ impl Read for Reader {
     }
 
     async fn accounts_under(&self, unit: &TargetId) -> Result<Vec<AccountId>, Trouble> {
-        self.accounts_below(unit).await
+        let below = self.members_below(unit).await?;
+        Ok(below.into_iter().map(|account| account.id).collect())
     }
 
     async fn active_accounts(&self) -> Result<Vec<AccountId>, Trouble> {

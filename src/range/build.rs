@@ -6,6 +6,8 @@
 
 pub mod extras;
 
+pub mod faults;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

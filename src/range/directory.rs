@@ -10,6 +10,8 @@ mod policies;
 
 mod snapshot;
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use crate::ids::*;
@@ -88,6 +90,15 @@ pub(super) fn sso(state: &mut State, session: &Session, asked: &Asked) -> Result
             });
             let shown = there.map(listed);
             page(asked, "AccountAssignments", shown.collect(), 100)
+        }
+        "ListPermissionSetsProvisionedToAccount" => {
+            let there = directory
+                .assignments
+                .iter()
+                .filter(|assignment| assignment.account.as_str() == asked.text("AccountId"));
+            let sets: BTreeSet<&PermissionSetArn> = there.map(|one| &one.set).collect();
+            let shown = sets.into_iter().map(|set| json!(set));
+            page(asked, "PermissionSets", shown.collect(), 100)
         }
         _ => orders::perform(state, session, asked),
     }

@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use crate::ids::*;
 use crate::policy::document::Document;
 use crate::range::state::{Session, State};
-use crate::range::users;
 use crate::range::wire::{Asked, Refusal, escape, unsupported};
+use crate::range::{guards, users};
 
 /// Answers one operation of STS.
 pub(super) fn sts(state: &mut State, session: &Session, asked: &Asked) -> Result<String, Refusal> {
@@ -84,6 +84,7 @@ fn assume(state: &mut State, caller: &Session, asked: &Asked) -> Result<String, 
         .cloned();
     let role = role
         .filter(|role| role.trusts.contains(&caller.account))
+        .filter(|_| !state.suspended.contains(&account))
         .ok_or_else(denied)?;
     // The trust policy that AWS writes allows `sts:AssumeRole` and nothing else, and a source identity takes another right,
     // also where the caller brings it along.
@@ -219,6 +220,7 @@ pub(super) fn iam(state: &mut State, session: &Session, asked: &Asked) -> Result
                 shown.collect::<String>()
             ))
         }
+        operation if guards::OF_IAM.contains(&operation) => guards::iam(state, session, asked),
         _ => users::perform(state, session, asked),
     }
 }

@@ -66,7 +66,11 @@ impl Range {
         region: &Region,
         retries: RetryConfig,
     ) -> SdkConfig {
-        let credentials = Credentials::new(key, secret, token.map(str::to_owned), None, "practice");
+        // Whoever hands out temporary credentials says when they end.
+        let ends = self.with(|state| state.sessions.get(key).and_then(|session| session.expires));
+        let token = token.map(str::to_owned);
+        let credentials =
+            Credentials::new(key, secret, token, ends.map(SystemTime::from), "practice");
         SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(SdkRegion::new(region.as_str().to_owned()))

@@ -230,13 +230,15 @@ fn account(state: &State, id: &AccountId) -> Value {
         .accounts
         .get(id)
         .map_or("", |account| account.name.as_str());
+    let suspended = state.suspended.contains(id);
+    let now = if suspended { "SUSPENDED" } else { "ACTIVE" };
     json!({
         "Id": id,
         "Arn": format!("arn:aws:organizations::{}:account/{}/{id}", state.management, state.organization),
         "Email": format!("{name}@example.com"),
         "Name": name,
-        "Status": "ACTIVE",
-        "State": "ACTIVE",
+        "Status": now,
+        "State": now,
         "JoinedMethod": "CREATED",
     })
 }

@@ -12,6 +12,7 @@ use crate::range::Call;
 use crate::range::access::Access;
 pub use crate::range::clock::{Actor, Ended, Sighting, What};
 use crate::range::directory::orders::Order;
+use crate::range::guards::Trail;
 use crate::range::team::Team;
 use crate::range::trails::Trails;
 use crate::range::users::IamUser;
@@ -53,6 +54,10 @@ pub struct State {
     pub portals: BTreeMap<String, UserId>,
     /// TEAM, where somebody has installed it.
     pub team: Option<Team>,
+    /// CloudTrail's trails.
+    pub trails: Vec<Trail>,
+    /// Accounts that AWS has suspended: nobody gets in.
+    pub suspended: BTreeSet<AccountId>,
     /// GuardDuty: detectors with their findings.
     pub detectors: BTreeMap<DetectorId, BTreeMap<String, Value>>,
     /// Everybody who can sign a request, by access key.
@@ -60,7 +65,7 @@ pub struct State {
     /// Every call that arrived, but for the actors'.
     pub calls: Vec<Call>,
     /// CloudTrail's records of every account.
-    pub trails: Trails,
+    pub records: Trails,
     /// Whether AWS's published rates are kept.
     pub throttles: bool,
     /// What is left of each allowance, and when that was so.
@@ -313,10 +318,12 @@ impl State {
             access: Access::default(),
             portals: BTreeMap::new(),
             team: None,
+            trails: vec![Trail::sound()],
+            suspended: BTreeSet::new(),
             detectors: BTreeMap::new(),
             sessions: BTreeMap::new(),
             calls: Vec::new(),
-            trails: Trails::new(seed),
+            records: Trails::new(seed),
             throttles: false,
             allowances: BTreeMap::new(),
             mishaps: Vec::new(),

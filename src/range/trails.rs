@@ -185,7 +185,7 @@ impl State {
         let seen = |trails: &mut Trails, now: Timestamp| {
             now + SignedDuration::from_secs(trails.dice.i64(DELIVERY))
         };
-        let (now, trails) = (self.now, &mut self.trails);
+        let (now, trails) = (self.now, &mut self.records);
         let both = target.map(|account| (account, trails.uuid()));
         let mut put = |observed: Observed| {
             let record = Record {
@@ -222,7 +222,7 @@ pub(super) fn perform(
         return Err(unsupported(asked));
     }
     let (account, region, now) = (&session.account, asked.region.as_str(), state.now);
-    if state.trails.closed.contains(account) {
+    if state.records.closed.contains(account) {
         let message = format!(
             "User: {} is not authorized to perform: cloudtrail:LookupEvents because no identity-based policy allows the cloudtrail:LookupEvents action",
             session.arn
@@ -230,7 +230,7 @@ pub(super) fn perform(
         return Err(Refusal::new(400, "AccessDeniedException", &message));
     }
     let rate = rates::published(rates::LOOKUP_EVENTS).filter(|_| state.throttles);
-    if rate.is_some_and(|rate| state.trails.is_too_fast(account, region, rate, now)) {
+    if rate.is_some_and(|rate| state.records.is_too_fast(account, region, rate, now)) {
         return Err(Refusal::new(400, "ThrottlingException", "Rate exceeded"));
     }
     let attribute = attribute(asked)?;
@@ -245,7 +245,7 @@ pub(super) fn perform(
         return Err(Refusal::new(400, "InvalidTimeRangeException", message));
     }
     let records = state
-        .trails
+        .records
         .records
         .get(&(account.clone(), region.to_owned()));
     let is_wanted = |record: &&Arc<Record>| {

@@ -17,7 +17,8 @@ use serde_json::{Map, Value, json};
 
 use crate::range::state::{Session, State, Wrong};
 use crate::range::{
-    Call, access, directory, dynamo, gate, guardduty, identity, organizations, portal, scim, trails,
+    Call, access, directory, dynamo, gate, guardduty, guards, identity, organizations, portal,
+    scim, trails,
 };
 
 /// The header that says where a call comes from.
@@ -301,8 +302,11 @@ fn perform(state: &mut State, session: &Session, asked: &Asked) -> Result<Answer
         "sso" => directory::sso(state, session, asked).map(Answer::Json),
         "identitystore" => directory::store(state, session, asked).map(Answer::Json),
         "guardduty" => guardduty::perform(state, asked).map(Answer::Json),
+        "cloudtrail" if asked.operation == "LookupEvents" => {
+            trails::perform(state, session, asked).map(Answer::Json)
+        }
+        "cloudtrail" => guards::cloudtrail(state, session, asked).map(Answer::Json),
         "account-access" => access::perform(state, session, asked).map(Answer::Json),
-        "cloudtrail" => trails::perform(state, session, asked).map(Answer::Json),
         "dynamodb" => dynamo::perform(state, session, asked).map(Answer::Json),
         "sts" => identity::sts(state, session, asked).map(Answer::Xml),
         "iam" => identity::iam(state, session, asked).map(Answer::Xml),

@@ -5,6 +5,7 @@
 
 pub mod access;
 
+pub mod check;
 pub mod trails;
 
 use std::collections::BTreeMap;

@@ -17,6 +17,8 @@ mod bad_input;
 
 mod binary;
 
+mod checking;
+
 mod containing;
 
 mod crashes;

@@ -59,7 +59,7 @@ fn plant(practice: &Practice, text: &str) {
     practice.range.with(|state| {
         let now = state.now;
         let found_by = [("Username", HERO)];
-        let trails = &mut state.trails;
+        let trails = &mut state.records;
         trails.plant(&account, "us-east-1", now, text.to_owned(), &found_by);
     });
 }
@@ -142,7 +142,7 @@ async fn an_account_that_cannot_be_read_is_named_and_never_fine() {
     let closed = account.clone();
     practice
         .range
-        .with(|state| state.trails.closed.push(closed));
+        .with(|state| state.records.closed.push(closed));
     practice.range.advance(DELIVERED);
     let shown = verified(&practice, &id, Exit::NotProven).await;
     let unasked = shown["unasked"].as_array().unwrap();

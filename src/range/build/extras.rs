@@ -8,6 +8,7 @@ use jiff::SignedDuration;
 use crate::ids::*;
 use crate::policy::document::Document;
 use crate::range::access::{Entitlement, entitle};
+use crate::range::build::faults::{self, Fault};
 use crate::range::build::{Blueprint, act, open};
 use crate::range::clock::Chain;
 use crate::range::directory::roles::{new_role_id, session_of};
@@ -56,6 +57,10 @@ pub struct Extras {
     /// The attacker chains at once: from the hero's session in the first member account into [`CHAIN`], role after role,
     /// and round again before each session ends. Nothing of it has the hero's name.
     pub chains: bool,
+    /// Nobody has a name that no session can have.
+    pub sound: bool,
+    /// What is wrong.
+    pub faults: &'static [Fault],
 }
 
 /// The roles that the attacker goes through, each with its account and the name of the session there.
@@ -90,6 +95,12 @@ pub(super) fn add(
     }
     if extras.team {
         team(state, &id)?;
+    }
+    if extras.sound {
+        faults::make_sound(state);
+    }
+    for fault in extras.faults {
+        faults::plant(state, blueprint, *fault)?;
     }
     if extras.iam_user {
         iam_user(state)?;

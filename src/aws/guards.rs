@@ -1,0 +1,229 @@
+//! What stands guard before an incident: accounts, trails, and what our own identity may do.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_sdk_iam::types::EvaluationResult;
+
+use super::{Reader, trouble};
+use crate::cloud::{Inspect, Trouble};
+use crate::facts::checkup::{MemberAccount, Simulated, Trail};
+use crate::facts::{Caller, Instance, Known};
+use crate::ids::*;
+
+const SIMULATE: &str = "iam:SimulatePrincipalPolicy";
+
+impl Reader {
+    /// The accounts under a root or unit, at any depth.
+    pub(super) async fn members_below(
+        &self,
+        top: &TargetId,
+    ) -> Result<Vec<MemberAccount>, Trouble> {
+        const UNITS: &str = "organizations:ListOrganizationalUnitsForParent";
+        const ACCOUNTS: &str = "organizations:ListAccountsForParent";
+        let mut found = Vec::new();
+        let mut open = vec![top.clone()];
+        while let Some(parent) = open.pop() {
+            let asked = self.organizations.list_accounts_for_parent();
+            let mut pages = asked.parent_id(parent.as_str()).into_paginator().send();
+            while let Some(page) = pages.next().await {
+                let page = page.map_err(|error| trouble::of(ACCOUNTS, &error))?;
+                for account in page.accounts() {
+                    let state = account.state().map(|state| state.as_str());
+                    found.push(MemberAccount {
+                        id: trouble::field(ACCOUNTS, "Id", account.id(), AccountId::parse)?,
+                        name: account.name().unwrap_or_default().to_owned(),
+                        parent: parent.clone(),
+                        state: state.unwrap_or("UNKNOWN").to_owned(),
+                    });
+                }
+            }
+            let asked = self.organizations.list_organizational_units_for_parent();
+            let mut pages = asked.parent_id(parent.as_str()).into_paginator().send();
+            while let Some(page) = pages.next().await {
+                let page = page.map_err(|error| trouble::of(UNITS, &error))?;
+                for unit in page.organizational_units() {
+                    open.push(trouble::field(UNITS, "Id", unit.id(), TargetId::parse)?);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whether a trail is switched on, asked by its ARN: it may be another Region's.
+    async fn is_logging(&self, trail: &str) -> Known<bool> {
+        let asked = self.cloudtrail.get_trail_status().name(trail);
+        match asked.send().await {
+            Ok(answer) => answer.is_logging().map_or_else(
+                || Known::Unknown("the answer has no IsLogging".to_owned()),
+                Known::Known,
+            ),
+            Err(error) => {
+                Known::Unknown(trouble::of("cloudtrail:GetTrailStatus", &error).to_string())
+            }
+        }
+    }
+}
+
+impl Inspect for Reader {
+    fn region(&self) -> Option<Region> {
+        let region = self.config.region()?;
+        Region::parse(region.as_ref()).ok()
+    }
+
+    async fn members(&self, root: &TargetId) -> Result<Vec<MemberAccount>, Trouble> {
+        self.members_below(root).await
+    }
+
+    async fn provisioned(
+        &self,
+        instance: &Instance,
+        account: &AccountId,
+    ) -> Result<Vec<PermissionSetArn>, Trouble> {
+        const CALL: &str = "sso:ListPermissionSetsProvisionedToAccount";
+        let mut sets = Vec::new();
+        let mut next = None;
+        // Loops by hand: a paginator cannot be sent to another Region than the client's.
+        loop {
+            let asked = self
+                .identity_center
+                .sso
+                .list_permission_sets_provisioned_to_account();
+            let asked = asked.instance_arn(instance.arn.as_str());
+            let asked = asked.account_id(account.as_str()).set_next_token(next);
+            let there = self.identity_center.sso_in(instance);
+            let page = asked.customize().config_override(there).send().await;
+            let page = page.map_err(|error| trouble::of(CALL, &error))?;
+            for arn in page.permission_sets() {
+                let arn = Some(arn.as_str());
+                sets.push(trouble::field(
+                    CALL,
+                    "PermissionSets",
+                    arn,
+                    PermissionSetArn::parse,
+                )?);
+            }
+            match page.next_token() {
+                Some(token) => next = Some(token.to_owned()),
+                None => return Ok(sets),
+            }
+        }
+    }
+
+    async fn trails(&self) -> Result<Vec<Trail>, Trouble> {
+        const CALL: &str = "cloudtrail:DescribeTrails";
+        // With those whose home is another Region or the management account.
+        let asked = self
+            .cloudtrail
+            .describe_trails()
+            .include_shadow_trails(true);
+        let answer = asked
+            .send()
+            .await
+            .map_err(|error| trouble::of(CALL, &error))?;
+        let mut trails = Vec::new();
+        for trail in answer.trail_list() {
+            let arn = trail.trail_arn().unwrap_or_default();
+            trails.push(Trail {
+                name: trail.name().unwrap_or(arn).to_owned(),
+                organization: trail.is_organization_trail().unwrap_or(false),
+                every_region: trail.is_multi_region_trail().unwrap_or(false),
+                logging: self.is_logging(arn).await,
+            });
+        }
+        Ok(trails)
+    }
+
+    async fn identity(&self, caller: &Caller) -> Result<Option<String>, Trouble> {
+        const CALL: &str = "iam:GetRole";
+        match part(&caller.arn, 5)
+            .split('/')
+            .collect::<Vec<_>>()
+            .as_slice()
+        {
+            ["user", ..] => Ok(Some(caller.arn.clone())),
+            // A session's ARN has its role's name, and not the path that the simulator wants.
+            ["assumed-role", role, ..] => {
+                let answer = self.iam.get_role().role_name(*role).send().await;
+                let answer = answer.map_err(|error| trouble::of(CALL, &error))?;
+                let role = answer
+                    .role()
+                    .ok_or_else(|| trouble::unreadable(CALL, "the answer has no Role"))?;
+                Ok(Some(role.arn().to_owned()))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    async fn simulated(
+        &self,
+        identity: &str,
+        actions: &[&'static str],
+        resource: &str,
+    ) -> Result<BTreeMap<&'static str, Simulated>, Trouble> {
+        let mut asked = self
+            .iam
+            .simulate_principal_policy()
+            .policy_source_arn(identity)
+            .resource_arns(resource);
+        for action in actions {
+            asked = asked.action_names(*action);
+        }
+        let mut pages = asked.into_paginator().items().send();
+        let mut all: BTreeMap<&'static str, Simulated> = BTreeMap::new();
+        while let Some(result) = pages.next().await {
+            let result = result.map_err(|error| trouble::of(SIMULATE, &error))?;
+            let name = result.eval_action_name();
+            let action = actions
+                .iter()
+                .find(|action| action.eq_ignore_ascii_case(name));
+            all.extend(action.map(|action| (*action, simulated(&result))));
+        }
+        Ok(all)
+    }
+}
+
+/// What one result says.
+fn simulated(result: &EvaluationResult) -> Simulated {
+    let missing: BTreeSet<String> = result.missing_context_values().iter().cloned().collect();
+    match result.eval_decision().as_str() {
+        "allowed" if missing.is_empty() => Simulated::Allowed,
+        // Of an implicit deny: a statement that allows may have been passed over for want of a key.
+        "allowed" | "implicitDeny" if !missing.is_empty() => Simulated::DependsOn(missing),
+        other => Simulated::Denied(other.to_owned()),
+    }
+}
+
+/// A part of an ARN, by its place.
+fn part(arn: &str, at: usize) -> &str {
+    arn.splitn(6, ':').nth(at).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decision_that_hangs_on_an_unknown_key_is_none() {
+        let result = |decision: &str, missing: Option<&str>| {
+            let built = EvaluationResult::builder()
+                .eval_action_name("sts:AssumeRole")
+                .eval_decision(decision.into())
+                .set_missing_context_values(missing.map(|key| vec![key.to_owned()]));
+            simulated(&built.build().unwrap())
+        };
+        let key = BTreeSet::from(["aws:SourceIp".to_owned()]);
+        assert_eq!(result("allowed", None), Simulated::Allowed);
+        assert_eq!(
+            result("allowed", Some("aws:SourceIp")),
+            Simulated::DependsOn(key.clone())
+        );
+        assert_eq!(
+            result("implicitDeny", Some("aws:SourceIp")),
+            Simulated::DependsOn(key)
+        );
+        for decision in ["implicitDeny", "explicitDeny", "somethingNew"] {
+            let denied = Simulated::Denied(decision.to_owned());
+            assert_eq!(result(decision, None), denied);
+        }
+    }
+}

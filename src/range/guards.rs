@@ -1,0 +1,172 @@
+//! What stands guard on the range: CloudTrail's trails, and IAM's simulator.
+
+use serde_json::{Value, json};
+
+use crate::ids::*;
+use crate::policy::document::Document;
+use crate::policy::evaluate::{Decision, Level, Request, evaluate};
+use crate::range::state::{Inline, Session, State};
+use crate::range::wire::{Asked, Refusal, escape, unsupported};
+
+/// A trail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trail {
+    /// Its name.
+    pub name: String,
+    /// Where it was made.
+    pub home: String,
+    /// Whether it is the organization's.
+    pub organization: bool,
+    /// Whether it takes every Region's events.
+    pub every_region: bool,
+    /// Whether it is on.
+    pub logging: bool,
+}
+
+impl Trail {
+    /// What every organization should have.
+    pub fn sound() -> Self {
+        Self {
+            name: "organization-trail".to_owned(),
+            home: "us-east-1".to_owned(),
+            organization: true,
+            every_region: true,
+            logging: true,
+        }
+    }
+
+    fn arn(&self, state: &State) -> String {
+        let (home, name) = (&self.home, &self.name);
+        format!(
+            "arn:aws:cloudtrail:{home}:{}:trail/{name}",
+            state.management
+        )
+    }
+}
+
+/// Answers one operation of CloudTrail's. A trail of the management account's alone is seen there only.
+pub(super) fn cloudtrail(
+    state: &mut State,
+    session: &Session,
+    asked: &Asked,
+) -> Result<Value, Refusal> {
+    let at_home = session.account == state.management;
+    let seen = state
+        .trails
+        .iter()
+        .filter(|trail| at_home || trail.organization);
+    match asked.operation.as_str() {
+        "DescribeTrails" => {
+            let shown = seen.map(|trail| {
+                json!({
+                    "Name": trail.name, "TrailARN": trail.arn(state), "HomeRegion": trail.home,
+                    "S3BucketName": "organization-logs", "IncludeGlobalServiceEvents": true,
+                    "IsMultiRegionTrail": trail.every_region, "IsOrganizationTrail": trail.organization,
+                })
+            });
+            Ok(json!({ "trailList": shown.collect::<Vec<Value>>() }))
+        }
+        "GetTrailStatus" => {
+            let wanted = asked.text("Name");
+            let mut seen = seen;
+            let found = seen.find(|trail| trail.name == wanted || trail.arn(state) == wanted);
+            let unknown = || {
+                let message = format!("Unknown trail: {wanted}");
+                Refusal::new(400, "TrailNotFoundException", &message)
+            };
+            let trail = found.ok_or_else(unknown)?;
+            Ok(json!({ "IsLogging": trail.logging }))
+        }
+        _ => Err(unsupported(asked)),
+    }
+}
+
+/// The operations of IAM's that are answered here.
+pub(super) const OF_IAM: [&str; 2] = ["GetRole", "SimulatePrincipalPolicy"];
+
+/// Answers one of them, in the account of whoever asks.
+pub(super) fn iam(state: &State, session: &Session, asked: &Asked) -> Result<String, Refusal> {
+    match asked.operation.as_str() {
+        "GetRole" => {
+            let name = asked.text("RoleName");
+            let account = state.accounts.get(&session.account);
+            let missing = || {
+                let message = format!("The role with name {name} cannot be found.");
+                Refusal::new(404, "NoSuchEntity", &message)
+            };
+            let role = account
+                .and_then(|it| it.roles.get(name))
+                .ok_or_else(missing)?;
+            Ok(format!(
+                "<Role><Path>{path}</Path><RoleName>{name}</RoleName><RoleId>{}</RoleId><Arn>arn:aws:iam::{}:role{path}{name}</Arn><CreateDate>2026-01-01T00:00:00Z</CreateDate></Role>",
+                role.id,
+                session.account,
+                path = escape(&role.path),
+                name = escape(name),
+            ))
+        }
+        "SimulatePrincipalPolicy" => simulate(state, session, asked),
+        _ => Err(unsupported(asked)),
+    }
+}
+
+/// By the inline policies of the role or user, beside which everything is allowed here ([`super::gate`]).
+fn simulate(state: &State, session: &Session, asked: &Asked) -> Result<String, Refusal> {
+    let source = asked.text("PolicySourceArn");
+    if !source.contains(&format!(":iam::{}:", session.account)) {
+        let message = format!("Invalid Entity Arn: {source} is not a user, group or role.");
+        return Err(Refusal::new(400, "InvalidInput", &message));
+    }
+    let policies = inline_of(state, &session.account, source);
+    let (actions, resources) = (listed(asked, "ActionNames"), listed(asked, "ResourceArns"));
+    let everything = Document::allow_all();
+    let mut results = String::new();
+    for action in &actions {
+        for resource in &resources {
+            let of_its_own = policies
+                .iter()
+                .map(|inline| ("inline policy", inline.document.as_ref()));
+            let level = Level {
+                name: "identity".to_owned(),
+                policies: of_its_own.chain([("everything", &everything)]).collect(),
+            };
+            let request = Request::new(action, resource, []);
+            let decision = match evaluate(&request, &[level]).decision {
+                Decision::Allow => "allowed",
+                Decision::ExplicitDeny => "explicitDeny",
+                Decision::ImplicitDeny | Decision::Unknown => "implicitDeny",
+            };
+            results.push_str(&format!(
+                "<member><EvalActionName>{}</EvalActionName><EvalResourceName>{}</EvalResourceName><EvalDecision>{decision}</EvalDecision><MissingContextValues/></member>",
+                escape(action),
+                escape(resource)
+            ));
+        }
+    }
+    Ok(format!(
+        "<IsTruncated>false</IsTruncated><EvaluationResults>{results}</EvaluationResults>"
+    ))
+}
+
+fn inline_of<'a>(state: &'a State, account: &AccountId, source: &str) -> Vec<&'a Inline> {
+    let name = source.rsplit('/').next().unwrap_or_default();
+    let Some(account) = state.accounts.get(account) else {
+        return Vec::new();
+    };
+    if source.contains(":user/") {
+        let user = account.users.get(name).into_iter();
+        user.flat_map(|user| user.inline.values()).collect()
+    } else {
+        let role = account.roles.get(name).into_iter();
+        role.filter_map(|role| role.inline.as_ref()).collect()
+    }
+}
+
+/// The members of a list in a form: `ActionNames.member.1` and on.
+fn listed<'a>(asked: &'a Asked, name: &str) -> Vec<&'a str> {
+    let of = |number: usize| match asked.text(&format!("{name}.member.{number}")) {
+        "" => None,
+        text => Some(text),
+    };
+    (1..).map_while(of).collect()
+}
