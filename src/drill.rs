@@ -22,10 +22,12 @@ use crate::range::build::{self, Blueprint, Built, Hero, OPERATOR_KEY, SECRET};
 use crate::range::state::Ended;
 use crate::range::{Range, Time, serve as socket};
 use crate::release;
+use crate::report::trails::{ReadReport, TraceReport};
 use crate::report::{AttackerReport, DrillReport, human, millis};
 use crate::respond::{self, Asked, NotPrepared, Response, Stopped, evicting, memory};
 use crate::signal::{self, ReadError, Suspect, Who};
 use crate::survey;
+use crate::trace::{self, Places};
 use crate::verify::{Aim, Overall};
 
 /// How long the range is watched before the finding and after the release.
@@ -33,6 +35,12 @@ const WATCHED: SignedDuration = SignedDuration::from_mins(5);
 
 /// An SCP reaches every account in its own time; up to half a minute here. AWS publishes none.
 const PROPAGATION: SignedDuration = SignedDuration::from_secs(30);
+
+/// Every record of CloudTrail's is there by then.
+const DELIVERED: SignedDuration = SignedDuration::from_mins(8);
+
+/// So far back the attacker is traced.
+const TRACED: SignedDuration = SignedDuration::from_hours(24);
 
 /// Why there was no drill to grade.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -66,12 +74,23 @@ impl From<ReadError> for DrillError {
     }
 }
 
+/// What is played.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Script {
+    /// The same seed plays the same story.
+    pub seed: u64,
+    /// The attacker chains into other accounts, under names that say nothing, before anybody finds out.
+    pub chains: bool,
+    /// Nobody traces whoever chains.
+    pub untraced: bool,
+}
+
 /// Runs the drill, telling it line by line.
 ///
 /// # Errors
 /// [`DrillError`], when there was nothing to grade. A drill that goes badly is graded `fail`, not an error.
 pub async fn run(
-    seed: u64,
+    script: Script,
     suspect: Option<Suspect>,
     playbook: &Playbook,
     tell: &dyn Fn(&str),
@@ -79,7 +98,9 @@ pub async fn run(
     if let Some(suspect) = &suspect {
         crate::principal::is_practised(suspect).map_err(NotPrepared::from)?;
     }
-    let blueprint = blueprint(seed, suspect.as_ref())?;
+    let Script { seed, chains, .. } = script;
+    let mut blueprint = blueprint(seed, suspect.as_ref())?;
+    blueprint.extras.chains = chains;
     let Built { state, finding, .. } = build::build(&blueprint)?;
     let hero = blueprint.hero.username.clone();
     let before: Vec<PolicyId> = state.policies.keys().cloned().collect();
@@ -100,7 +121,7 @@ pub async fn run(
         ));
     });
     range.advance(WATCHED);
-    let so_far = sightings(&range, None);
+    let so_far = sightings(&range, Split::default());
     tell(&format!(
         "  Somebody has stolen {hero}'s {} running sessions, and the portal session that gives out new ones. They call all\n  the time: {} calls, all allowed.",
         so_far.sessions, so_far.allowed_before
@@ -192,13 +213,27 @@ pub async fn run(
         .await?;
     let proof = proved.proof;
     let proven = (proof.overall == Overall::Shown).then_some(proof.ended);
-    let slipped = sightings(&range, None)
+    let slipped = sightings(&range, Split::default())
         .allowed_before
         .saturating_sub(so_far.allowed_before);
     tell(&format!(
         "  Attached is not enforced: {slipped} of the attacker's calls got through before the proof. None may from now on."
     ));
 
+    let mut chained = None;
+    if chains && proven.is_some() {
+        let policy = &accepted.policy.id;
+        chained = follow(
+            &mut response,
+            &world,
+            &mut incident,
+            policy,
+            (script, playbook),
+            tell,
+        )
+        .await?;
+    }
+    let split = Split { proven, chained };
     let faults = match proven {
         Some(_) => {
             evict(&mut response, &world, &mut incident, &accepted.policy, tell).await?;
@@ -224,11 +259,75 @@ pub async fn run(
         &incident,
         approved.at,
         accepted.at,
-        proven,
+        split,
         released,
         &before,
         faults,
     ))
+}
+
+/// Finds in CloudTrail whom the attacker became, and denies them; from when on that must hold. Nothing, where nobody does.
+async fn follow(
+    response: &mut Response<'_, Aws<Range>, Vec<String>>,
+    world: &Aws<Range>,
+    incident: &mut Incident,
+    policy: &PolicyId,
+    (script, playbook): (Script, &Playbook),
+    tell: &dyn Fn(&str),
+) -> Result<Option<Timestamp>, DrillError> {
+    let (read, clock) = (world.read(), world.clock());
+    tell(
+        "\nThe proof is of the names that we know. Before the finding came, the attacker had assumed roles in other accounts,",
+    );
+    tell("under names that say nothing, and calls with those sessions all the time.");
+    if script.untraced {
+        tell("  Nobody traces them.");
+        return Ok(None);
+    }
+    clock.sleep(DELIVERED).await;
+    tell("Trace: from the records of CloudTrail, which come some minutes late.");
+    let organization = survey::organization(read).await;
+    let organization = organization.map_err(NotPrepared::from)?;
+    let caller = read.caller().await.map_err(Stopped::Read)?;
+    let now = clock.now();
+    let places = Places {
+        own: caller.account,
+        regions: trace::usual_regions("aws", &[]),
+        roles: playbook.verify.canary_roles.clone(),
+        session: incident.id.control_name(),
+        from: incident.opened.unwrap_or(now) - TRACED,
+    };
+    let management = &organization.management;
+    let walked = trace::walk(read, &places, incident, management).await;
+    let (walk, gathered) = walked.map_err(NotPrepared::from)?;
+    let deny = trace::deny_of(read, policy, &incident.id).await;
+    let deny = deny.map_err(Stopped::Read)?;
+    let told = ReadReport::of(&gathered, &places, clock.now());
+    let (names, practice) = (
+        trace::as_names(&trace::names_of(incident)),
+        world.practice(),
+    );
+    let found = (&walk, &gathered);
+    let report = TraceReport::of(incident, &deny, management, names, found, told, practice);
+    for session in report
+        .sessions
+        .iter()
+        .filter(|session| session.by.is_some())
+    {
+        tell(&format!(
+            "  {} became {}: {}",
+            session.by.as_deref().unwrap_or_default(),
+            session.arn,
+            session.fate.says()
+        ));
+    }
+    response
+        .deny_chained(incident, policy, &report.offered)
+        .await?;
+    clock
+        .sleep(PROPAGATION + SignedDuration::from_secs(1))
+        .await;
+    Ok(Some(clock.now()))
 }
 
 /// Closes the ways by which the attacker gets new sessions.
@@ -294,9 +393,9 @@ async fn drain(range: &Range, world: &Aws<Range>, incident: &Incident, tell: &dy
     };
     let wait = until.duration_since(now);
     tell(&format!("  Waiting {} for it…", human::duration(wait)));
-    let refused = sightings(range, None).refused;
+    let refused = sightings(range, Split::default()).refused;
     world.clock().sleep(wait).await;
-    let after = sightings(range, None);
+    let after = sightings(range, Split::default());
     tell(&format!(
         "  Meanwhile the attacker was refused {} times, then their sessions ended.",
         after.refused.saturating_sub(refused)
@@ -366,12 +465,12 @@ fn grade(
     incident: &Incident,
     approved: Timestamp,
     accepted: Timestamp,
-    proven: Option<Timestamp>,
+    split: Split,
     released: Timestamp,
     before: &[PolicyId],
     mut faults: Vec<String>,
 ) -> DrillReport {
-    let attacker = sightings(range, proven);
+    let (attacker, proven) = (sightings(range, split), split.proven);
     let (bystanders_refused, bystanders_allowed, policies_left) = range.with(|state| {
         let others = |ended: Ended| {
             let of_others =
@@ -437,8 +536,17 @@ fn grade(
     }
 }
 
+/// From when on nothing of the attacker's may be allowed.
+#[derive(Debug, Clone, Copy, Default)]
+struct Split {
+    /// In their own sessions.
+    proven: Option<Timestamp>,
+    /// In those that they chained into; where nobody traced them, the proof was meant to be of those, too.
+    chained: Option<Timestamp>,
+}
+
 /// What the attacker's calls came to, split at the moment of the proof.
-fn sightings(range: &Range, proven: Option<Timestamp>) -> AttackerReport {
+fn sightings(range: &Range, split: Split) -> AttackerReport {
     range.with(|state| {
         let mut report = AttackerReport {
             sessions: state
@@ -449,14 +557,15 @@ fn sightings(range: &Range, proven: Option<Timestamp>) -> AttackerReport {
             ..AttackerReport::default()
         };
         for sighting in &state.seen {
-            if !state
-                .actors
-                .get(sighting.actor)
-                .is_some_and(|actor| actor.attacker)
-            {
+            let actor = state.actors.get(sighting.actor);
+            let Some(actor) = actor.filter(|actor| actor.attacker) else {
                 continue;
-            }
-            let after = proven.is_some_and(|proven| sighting.at > proven);
+            };
+            let from = match &actor.chain {
+                Some(_) => split.chained.or(split.proven),
+                None => split.proven,
+            };
+            let after = from.is_some_and(|from| sighting.at > from);
             match sighting.ended {
                 Ended::Allowed if after => report.allowed_after_proven += 1,
                 Ended::Allowed => report.allowed_before += 1,

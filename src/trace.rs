@@ -16,6 +16,8 @@ use jiff::Timestamp;
 use crate::cloud::{Door, Read, Recorded, RecordedBy, Trouble, TroubleKind};
 use crate::ids::*;
 use crate::incident::Incident;
+use crate::policy::document::Document;
+use crate::policy::{self, NothingToDeny};
 use crate::survey::{doors, through};
 use crate::trail::chain::Walk;
 use crate::trail::{self, Call};
@@ -263,7 +265,7 @@ async fn look(
 
 /// Follows whoever the principal became, and whoever those became, account by account. `gathered` has the principal's own
 /// calls, which are in the walk already; what the others did is added to it.
-pub async fn follow(read: &impl Read, places: &Places, walk: &mut Walk, gathered: &mut Gathered) {
+async fn follow(read: &impl Read, places: &Places, walk: &mut Walk, gathered: &mut Gathered) {
     for _ in 0..DEEPEST {
         let mut questions: BTreeMap<AccountId, Vec<RecordedBy>> = BTreeMap::new();
         for (account, key) in walk.to_ask() {
@@ -279,4 +281,49 @@ pub async fn follow(read: &impl Read, places: &Places, walk: &mut Walk, gathered
         }
         gathered.join(found);
     }
+}
+
+/// The principal of an incident, followed from their own calls on. Whatever carries one of their names and is not ours
+/// counts as theirs: our canaries enter with the same roles that we do.
+///
+/// # Errors
+/// [`NothingToDeny`], when no key can name the principal.
+pub async fn walk(
+    read: &impl Read,
+    places: &Places,
+    incident: &Incident,
+    management: &AccountId,
+) -> Result<(Walk, Gathered), NothingToDeny> {
+    let alone = Incident {
+        chained: BTreeSet::new(),
+        ..incident.clone()
+    };
+    let own = alone.unbounded()?;
+    let by = names_of(incident);
+    let questions = questions_about(incident, management, &by);
+    let mut gathered = gather(read, places, questions).await;
+    let is_canary = |issuer: &str| places.roles.iter().any(|role| role.as_str() == issuer);
+    let mut walk = Walk::default();
+    for call in gathered.in_order() {
+        if call.caller.bearer().is_denied_by(&own, call.at) && !is_canary(&call.caller.issuer) {
+            walk.root(call);
+        }
+    }
+    follow(read, places, &mut walk, &mut gathered).await;
+    Ok((walk, gathered))
+}
+
+/// The incident's part of its policy's document, as it stands; empty where there is none.
+///
+/// # Errors
+/// [`Trouble`].
+pub async fn deny_of(
+    read: &impl Read,
+    policy: &PolicyId,
+    incident: &IncidentId,
+) -> Result<Document, Trouble> {
+    let described = read.policy(policy).await?;
+    let document = described.and_then(|(_, content)| Document::parse(&content).ok());
+    let document = document.unwrap_or_else(|| Document::new(Vec::new()));
+    Ok(policy::of_incident(&document, incident))
 }

@@ -13,7 +13,7 @@ use crate::cli::failure::Failure;
 use crate::cli::given;
 use crate::cli::ui::Ui;
 use crate::cli::{Common, Outside};
-use crate::drill::{self, DrillError};
+use crate::drill::{self, DrillError, Script};
 use crate::playbook::parse_duration;
 use crate::report::human;
 
@@ -26,6 +26,12 @@ pub struct DrillArgs {
     /// Draw the organization from this number
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    /// Let the attacker chain into other accounts under innocent names first; they are traced and denied
+    #[arg(long, conflicts_with = "live")]
+    chains: bool,
+    /// Leave them untraced: the drill fails, and shows why
+    #[arg(long, requires = "chains")]
+    untraced: bool,
     /// Use this playbook instead of the one that comes with quell
     #[arg(long, value_name = "FILE")]
     playbook: Option<PathBuf>,
@@ -72,7 +78,12 @@ pub async fn drill<O: Outside>(
         )?),
         None => None,
     };
-    let report = drill::run(args.seed, suspect, &playbook, &|line| ui.story(line))
+    let script = Script {
+        seed: args.seed,
+        chains: args.chains,
+        untraced: args.untraced,
+    };
+    let report = drill::run(script, suspect, &playbook, &|line| ui.story(line))
         .await
         .map_err(|error| match error {
             DrillError::NotPrepared(error) => error.into(),

@@ -20,15 +20,13 @@ use crate::incident::{Home, Incident, MOST_CHAINED};
 use crate::journal::{Event, Purpose};
 use crate::plan::preflight::{Refusal, Theorem};
 use crate::playbook::Playbook;
-use crate::policy::document::Document;
-use crate::policy::{self, MOST_CHARACTERS};
+use crate::policy::MOST_CHARACTERS;
 use crate::principal::Identity;
 use crate::report::human;
 use crate::report::trails::{ReadReport, TraceReport};
 use crate::respond::Response;
 use crate::survey;
-use crate::trace::{self, Gathered, Places};
-use crate::trail::chain::Walk;
+use crate::trace::{self, Places};
 
 /// So long before the incident was opened the records are read if nobody says otherwise.
 const BEFORE: SignedDuration = SignedDuration::from_hours(24);
@@ -135,49 +133,24 @@ impl Traced<'_> {
             session: self.incident.id.control_name(),
             from: since,
         };
-        let by = trace::names_of(self.incident);
         let management = &self.organization.management;
-        let questions = trace::questions_about(self.incident, management, &by);
         ui.say(&format!(
             "reading CloudTrail in {} accounts and {} Regions…",
-            questions.len(),
+            self.incident.accounts.len() + 1,
             places.regions.len()
         ));
-        let mut gathered = trace::gather(read, &places, questions).await;
-        let mut walk = self.roots(&gathered)?;
-        trace::follow(read, &places, &mut walk, &mut gathered).await;
-        let described = read.policy(&self.policy.id).await?;
-        let document = described.and_then(|(_, content)| Document::parse(&content).ok());
-        let document = document.unwrap_or_else(|| Document::new(Vec::new()));
-        let deny = policy::of_incident(&document, &self.incident.id);
+        let (walk, gathered) = trace::walk(read, &places, self.incident, management).await?;
+        let deny = trace::deny_of(read, &self.policy.id, &self.incident.id).await?;
         let told = ReadReport::of(&gathered, &places, world.clock().now());
         Ok(TraceReport::of(
             self.incident,
             &deny,
             management,
-            trace::as_names(&by),
+            trace::as_names(&trace::names_of(self.incident)),
             (&walk, &gathered),
             told,
             world.practice(),
         ))
-    }
-
-    /// The principal's own sessions, without our canaries, which have their name.
-    fn roots(&self, gathered: &Gathered) -> Result<Walk, Failure> {
-        let alone = Incident {
-            chained: BTreeSet::new(),
-            ..self.incident.clone()
-        };
-        let own = alone.unbounded()?;
-        let roles = &self.playbook.verify.canary_roles;
-        let is_canary = |issuer: &str| roles.iter().any(|role| role.as_str() == issuer);
-        let mut walk = Walk::default();
-        for call in gathered.in_order() {
-            if call.caller.bearer().is_denied_by(&own, call.at) && !is_canary(&call.caller.issuer) {
-                walk.root(call);
-            }
-        }
-        Ok(walk)
     }
 
     /// R3 on the document as it will be, and whether it fits.

@@ -475,3 +475,18 @@ async fn what_they_left_behind_is_listed_by_account_worst_first() {
         .says("userName backup")
         .says("Left behind, perhaps");
 }
+
+#[tokio::test]
+async fn a_drill_with_an_attacker_who_chains_passes_with_a_trace_and_fails_without() {
+    let practice = Practice::new();
+    let report = practice.quell("drill --chains --output json").await;
+    let report = report.expect(Exit::Done).json();
+    assert_eq!(report["attacker"]["allowed_after_proven"], 0, "{report}");
+    let report = practice
+        .quell("drill --chains --untraced --output json")
+        .await;
+    let report = report.expect(Exit::Failed).json();
+    assert_eq!(report["verdict"], "fail");
+    let lived = report["attacker"]["allowed_after_proven"].as_u64();
+    assert!(lived.unwrap() > 500, "{report}");
+}
