@@ -522,3 +522,44 @@ async fn a_federated_session_under_another_name_is_traced_to_the_iam_user_who_ma
     practice.range.advance(SignedDuration::from_mins(1));
     assert_eq!(practice.call_as(&key), 403);
 }
+
+#[tokio::test]
+async fn somebody_who_became_one_of_whom_no_record_tells_is_named() {
+    let practice = Practice::new();
+    practice.few_accounts();
+    let (account, key, _) = practice.built.hero_sessions[0].clone();
+    assert_eq!(practice.call_as(&key), 200);
+    let mut assumed = record(&account, practice.range.now());
+    assumed["eventSource"] = json!("sts.amazonaws.com");
+    assumed["eventName"] = json!("AssumeRole");
+    let role = "arn:aws:iam::999988887777:role/elsewhere";
+    assumed["requestParameters"] = json!({ "roleArn": role, "roleSessionName": "x\u{1b}y" });
+    plant(&practice, &assumed.to_string());
+    let id = contained(&practice).await;
+    practice.range.advance(DELIVERED);
+    let told = practice.quell(&format!("trace {id}")).await;
+    let told = told.expect(Exit::NotProven).says("NOT FOLLOWED").says(role);
+    assert!(!told.out.contains('\u{1b}'), "{}", told.out);
+}
+
+#[tokio::test]
+async fn a_session_in_the_management_account_is_getting_through_and_so_is_said() {
+    let practice = Practice::with(|blueprint| blueprint.extras.management = true);
+    practice.few_accounts();
+    let management = practice.range.with(|state| state.management.clone());
+    let mut sessions = practice.built.hero_sessions.iter();
+    let (_, key, _) = sessions.find(|(it, _, _)| *it == management).unwrap();
+    practice
+        .quell("contain test-user --yes")
+        .await
+        .expect(Exit::GettingThrough);
+    let id = practice.incident().await;
+    practice.range.advance(SignedDuration::from_mins(1));
+    assert_eq!(practice.call_as(key), 200);
+    practice.range.advance(DELIVERED);
+    let told = practice.quell(&format!("trace {id}")).await;
+    told.expect(Exit::GettingThrough)
+        .says("in the management account no service control policy applies");
+    let shown = verified(&practice, &id, Exit::GettingThrough).await;
+    assert_eq!(shown["allowed"][0]["account"], management.as_str());
+}
