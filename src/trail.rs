@@ -22,7 +22,7 @@ use crate::ids::*;
 use crate::policy::document::Document;
 use crate::policy::evaluate::{Decision, Level, Request, evaluate};
 use crate::policy::{CURRENT_TIME, SOURCE_IDENTITY, TOKEN_ISSUE_TIME, USERID};
-use crate::principal::CHAINED_SESSION;
+use crate::principal::{CHAINED_SESSION, LONGEST_OF_IAM_USER, LONGEST_SESSION};
 
 /// The largest record: CloudTrail's own limit.
 pub const MOST_BYTES: usize = 256 * 1024;
@@ -361,6 +361,15 @@ impl Bearer {
 }
 
 impl Caller {
+    /// When their session ends at the latest, however long it was asked for (aws-facts §10); `None` of a long-term key.
+    pub fn ends_by(&self) -> Option<Timestamp> {
+        let longest = match self.kind.as_str() {
+            "AssumedRole" => LONGEST_SESSION,
+            _ => LONGEST_OF_IAM_USER,
+        };
+        self.issued?.checked_add(longest).ok()
+    }
+
     /// What a deny sees of them.
     pub fn bearer(&self) -> Bearer {
         Bearer {

@@ -291,6 +291,8 @@ pub struct TraceReport {
     pub sessions: Vec<SessionReport>,
     /// Whether there was more than is followed.
     pub cut: bool,
+    /// Roles and names of sessions that nobody can be followed from, because no record has the session. Untrusted text.
+    pub unresolved: BTreeSet<(String, String)>,
     /// Sessions that are alive and that the deny does not match: those that `--deny-chained` denies.
     pub offered: BTreeSet<SessionUserId>,
     /// Those that were denied by this run.
@@ -328,7 +330,8 @@ impl TraceReport {
             .map(|(depth, session)| SessionReport::of(*depth, session, fate(session), &calls))
             .collect();
         let is_open = |session: &&SessionReport| session.fate == Fate::NotDenied;
-        let open = sessions.iter().filter(is_open);
+        // The principal's own are the deny's own business.
+        let open = sessions.iter().filter(is_open).filter(|it| it.by.is_some());
         let offered = open.filter_map(|it| SessionUserId::parse(it.userid.as_str()).ok());
         let offered = offered.collect();
         let known: BTreeSet<&str> = sessions.iter().map(|it| it.userid.as_str()).collect();
@@ -357,6 +360,7 @@ impl TraceReport {
             names,
             sessions,
             cut: walk.is_cut(),
+            unresolved: walk.unresolved().clone(),
             offered,
             denied_now: BTreeSet::new(),
             chained_at: incident.chained_at,
@@ -379,11 +383,11 @@ impl TraceReport {
         self
     }
 
-    /// Whether somebody whom the principal became is alive and nothing refuses them.
+    /// Whether a session of the principal's, or of somebody whom they became, may be alive and nothing refuses it.
     pub fn is_getting_through(&self) -> bool {
         let open = [Fate::NotDenied, Fate::InManagement];
-        let mut chained = self.sessions.iter().filter(|session| session.by.is_some());
-        !self.offered.is_empty() || chained.any(|session| open.contains(&session.fate))
+        let mut sessions = self.sessions.iter();
+        sessions.any(|session| open.contains(&session.fate))
     }
 
     /// Whether everything was read, and everybody whom the principal became has ended, or was seen being refused last.
@@ -395,6 +399,7 @@ impl TraceReport {
         };
         self.read.whole
             && !self.cut
+            && self.unresolved.is_empty()
             && !self.names.is_empty()
             && !self.is_getting_through()
             && self.sessions.iter().all(is_settled)

@@ -39,7 +39,7 @@ pub struct Session {
     pub since: Timestamp,
     /// When the last was made, or seen last.
     pub last: Timestamp,
-    /// When the last of them ends at the latest; `None` where no record tells, as of the principal's own.
+    /// When the last of them ends at the latest; `None` of a long-term key.
     pub until: Option<Timestamp>,
     /// Its source identity.
     pub source_identity: Option<String>,
@@ -76,6 +76,8 @@ pub struct Walk {
     /// Keys whose calls are to be looked up, and in which account.
     open: VecDeque<(AccountId, AccessKeyId)>,
     seen: BTreeSet<String>,
+    /// Roles that were assumed, with the names of the sessions, where the record does not have the session.
+    unresolved: BTreeSet<(String, String)>,
     cut: bool,
 }
 
@@ -98,9 +100,10 @@ impl Walk {
             times: 0,
             since,
             last: since,
-            until: None,
+            until: who.ends_by(),
             source_identity: who.source_identity.clone(),
         });
+        session.until = session.until.max(who.ends_by());
         session.since = session.since.min(since);
         session.last = session.last.max(call.at);
         self.take(call);
@@ -116,9 +119,22 @@ impl Walk {
         if !self.seen.insert(call.id.clone()) {
             return;
         }
-        if let Some(gave) = call.gave.as_ref().filter(|_| call.error.is_none()) {
-            self.became(&who, call, gave);
+        match &call.gave {
+            _ if call.error.is_some() => {}
+            Some(gave) => self.became(&who, call, gave),
+            None if call.name.starts_with("AssumeRole") || call.name == "GetFederationToken" => {
+                let told = |name: &str| call.parameters.get(name).cloned().unwrap_or_default();
+                let names = [told("roleSessionName"), told("name")].concat();
+                self.unresolved.insert((told("roleArn"), names));
+            }
+            None => {}
         }
+    }
+
+    /// Roles that were assumed and sessions that were made of which no record has the access key, so that nobody can be
+    /// followed from there: role and name. Untrusted text.
+    pub fn unresolved(&self) -> &BTreeSet<(String, String)> {
+        &self.unresolved
     }
 
     fn became(&mut self, who: &str, call: &Call, gave: &Gave) {

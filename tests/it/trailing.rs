@@ -1,10 +1,11 @@
 //! Stories of CloudTrail: what the principal's real calls show, whom they became, and what they left behind.
 
 use jiff::SignedDuration;
+use quell::aws::retries;
 use quell::cli::exit::Exit;
 use quell::ids::*;
-use quell::range::build::HERO;
-use quell::range::build::extras::CHAIN;
+use quell::range::build::extras::{CHAIN, IAM_USER, IAM_USER_ACCOUNT};
+use quell::range::build::{HERO, SECRET};
 use quell::range::state::Ended;
 use serde_json::{Value, json};
 
@@ -489,4 +490,76 @@ async fn a_drill_with_an_attacker_who_chains_passes_with_a_trace_and_fails_witho
     assert_eq!(report["verdict"], "fail");
     let lived = report["attacker"]["allowed_after_proven"].as_u64();
     assert!(lived.unwrap() > 500, "{report}");
+}
+
+#[tokio::test]
+async fn a_federated_session_under_another_name_is_traced_to_the_iam_user_who_made_it() {
+    let practice = Practice::with(|blueprint| blueprint.extras.iam_user = true);
+    let stolen = practice.range.with(|state| state.actors[0].key.clone());
+    let region = Region::parse("us-east-1").unwrap();
+    let config = practice
+        .range
+        .sdk_config(&stolen, SECRET, None, &region, retries());
+    let sts = aws_sdk_sts::Client::new(&config);
+    let everything =
+        r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
+    let asked = sts.get_federation_token().name("weather-report");
+    let given = asked.policy(everything).send().await.unwrap();
+    let key = given.credentials().unwrap().access_key_id().to_owned();
+    assert_eq!(practice.call_as(&key), 200);
+    let arn = format!("arn:aws:iam::{IAM_USER_ACCOUNT}:user/{IAM_USER}");
+    practice
+        .quell(&format!("contain {arn} --yes"))
+        .await
+        .expect(Exit::Done);
+    let id = practice.incident().await;
+    practice.range.advance(DELIVERED);
+    // The id's statement does not match it, and the name's does not either.
+    assert_eq!(practice.call_as(&key), 200);
+    let report = traced(&practice, &id, "--deny-chained --yes", Exit::NotProven).await;
+    let userid = format!("{IAM_USER_ACCOUNT}:weather-report");
+    assert_eq!(report["denied_now"], json!([userid]), "{report}");
+    practice.range.advance(SignedDuration::from_mins(1));
+    assert_eq!(practice.call_as(&key), 403);
+}
+
+#[tokio::test]
+async fn somebody_who_became_one_of_whom_no_record_tells_is_named() {
+    let practice = Practice::new();
+    practice.few_accounts();
+    let (account, key, _) = practice.built.hero_sessions[0].clone();
+    assert_eq!(practice.call_as(&key), 200);
+    let mut assumed = record(&account, practice.range.now());
+    assumed["eventSource"] = json!("sts.amazonaws.com");
+    assumed["eventName"] = json!("AssumeRole");
+    let role = "arn:aws:iam::999988887777:role/elsewhere";
+    assumed["requestParameters"] = json!({ "roleArn": role, "roleSessionName": "x\u{1b}y" });
+    plant(&practice, &assumed.to_string());
+    let id = contained(&practice).await;
+    practice.range.advance(DELIVERED);
+    let told = practice.quell(&format!("trace {id}")).await;
+    let told = told.expect(Exit::NotProven).says("NOT FOLLOWED").says(role);
+    assert!(!told.out.contains('\u{1b}'), "{}", told.out);
+}
+
+#[tokio::test]
+async fn a_session_in_the_management_account_is_getting_through_and_so_is_said() {
+    let practice = Practice::with(|blueprint| blueprint.extras.management = true);
+    practice.few_accounts();
+    let management = practice.range.with(|state| state.management.clone());
+    let mut sessions = practice.built.hero_sessions.iter();
+    let (_, key, _) = sessions.find(|(it, _, _)| *it == management).unwrap();
+    practice
+        .quell("contain test-user --yes")
+        .await
+        .expect(Exit::GettingThrough);
+    let id = practice.incident().await;
+    practice.range.advance(SignedDuration::from_mins(1));
+    assert_eq!(practice.call_as(key), 200);
+    practice.range.advance(DELIVERED);
+    let told = practice.quell(&format!("trace {id}")).await;
+    told.expect(Exit::GettingThrough)
+        .says("in the management account no service control policy applies");
+    let shown = verified(&practice, &id, Exit::GettingThrough).await;
+    assert_eq!(shown["allowed"][0]["account"], management.as_str());
 }

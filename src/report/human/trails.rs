@@ -145,27 +145,26 @@ pub fn trace(report: &TraceReport) -> String {
         .iter()
         .filter(|session| session.by.is_some())
         .count();
-    let _ = match (chained, report.is_getting_through()) {
-        (0, _) => writeln!(
-            text,
-            "Incident {id}: {} became nobody else, as far as the records tell.",
-            clean(whom)
-        ),
-        (_, true) => writeln!(
-            text,
-            "Incident {id}: {} became others, and some of them are NOT DENIED.",
-            clean(whom)
-        ),
-        (_, false) => writeln!(
-            text,
-            "Incident {id}: {} became others; all of them have ended or are denied.",
-            clean(whom)
-        ),
+    let others = match chained {
+        0 => "became nobody else, as far as the records tell",
+        _ => "became others",
     };
+    let open = match (report.is_getting_through(), chained) {
+        (true, _) => ", and NOT EVERYBODY IS DENIED",
+        (false, 0) => "",
+        (false, _) => "; all of them have ended or are denied",
+    };
+    let _ = writeln!(text, "Incident {id}: {} {others}{open}.", clean(whom));
     text.push_str("\nWho became whom\n");
     text.push_str(&tree(&report.sessions));
     if report.cut {
         text.push_str("  NOT FOLLOWED: there are more sessions than are followed at once\n");
+    }
+    for (role, name) in &report.unresolved {
+        let told = format!(
+            "NOT FOLLOWED: {role} was assumed as {name}, and no record has that session: look it up in its account"
+        );
+        let _ = writeln!(text, "  {}", wrapped(&clean(&told), "    "));
     }
     if report.names.is_empty() {
         text.push_str("  NOT LOOKED UP: no session can have the principal's name, and CloudTrail is asked by name.\n");
