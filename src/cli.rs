@@ -85,6 +85,7 @@ struct Arguments {
 const AFTER: &str = "\
 Examples:
   quell drill                                practise the whole story in this process
+  quell prepare check                        what would go wrong in an incident; changes nothing
   quell plan alice@example.com               show what containing would do
   quell contain --finding-file finding.json  deny everything, once you typed the name
   quell evict q-7f3a9c                       close the ways to new sessions
@@ -139,7 +140,7 @@ enum Verb {
     Watch(watch::WatchArgs),
     /// Take a deny away when no session of the user can be alive any more
     Release(release::ReleaseArgs),
-    /// What is better done before an incident: arm the organization
+    /// What is better done before an incident: check, arm, the canary role, the rights
     #[command(subcommand)]
     Prepare(prepare::PrepareVerb),
     /// Practise a whole incident on the embedded range, 12 hours in a second

@@ -13,7 +13,8 @@
 //! left to people comes from a [`playbook`]. [`plan::preflight`] proves on the very document that the suspect is refused
 //! and that the operator is not. [`plan::approval`] binds a person's go-ahead to the plan's digest.
 //!
-//! Before anybody needs it, an organization can be *armed* ([`plan::arming`]): a policy that denies nobody yet is attached,
+//! Before anybody needs it, [`readiness`] judges what a check-up of the organization found ([`survey::checkup`]), and
+//! [`rights`] is the one list of what whoever runs quell must be allowed. An organization can be *armed* ([`plan::arming`]): a policy that denies nobody yet is attached,
 //! and a containment is one call that writes into it. [`incident::armed`] is how many incidents live in that one policy and
 //! how responders who write at once come out with the union.
 //!

@@ -626,3 +626,197 @@ fn credentials(facts: &Checkup) -> Finding {
         Finding::green(item, format!("{seen}."))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rights::RIGHTS;
+
+    fn id<T, E: std::fmt::Debug>(parsed: Result<T, E>) -> T {
+        parsed.unwrap()
+    }
+
+    fn policy(name: &str) -> PolicySummary {
+        PolicySummary {
+            id: id(PolicyId::parse("p-abcdefgh")),
+            arn: id(PolicyArn::parse(
+                "arn:aws:organizations::111122223333:policy/x",
+            )),
+            name: name.to_owned(),
+            description: String::new(),
+        }
+    }
+
+    /// An organization of which nothing can be learned but who we are in it.
+    fn in_the_dark() -> Checkup {
+        fn dark<T>() -> Known<T> {
+            Known::Unknown("denied".to_owned())
+        }
+        let caller = Caller {
+            account: id(AccountId::parse("111122223333")),
+            arn: "arn:aws:iam::111122223333:user/responder".to_owned(),
+            user_id: "AIDAQUELLRESPONDER000".to_owned(),
+            expires: None,
+        };
+        Checkup {
+            asked_at: id("2026-11-22T03:00:00Z".parse()),
+            region: None,
+            caller: Known::Known(caller),
+            organization: dark(),
+            root: dark(),
+            attached: dark(),
+            armed: dark(),
+            instance: dark(),
+            access_manager: dark(),
+            in_management: dark(),
+            users: dark(),
+            accounts: dark(),
+            canaries: BTreeMap::new(),
+            trails: dark(),
+            detectors: dark(),
+            rights: BTreeMap::new(),
+            not_simulated: None,
+        }
+    }
+
+    fn with_root(attached: usize) -> Checkup {
+        Checkup {
+            root: Known::Known(Root {
+                id: id(TargetId::parse("r-ab12")),
+                scps: ScpType::Enabled,
+            }),
+            attached: Known::Known(vec![policy("x"); attached]),
+            armed: Known::Known(None),
+            ..in_the_dark()
+        }
+    }
+
+    #[test]
+    fn unknown_is_never_green() {
+        let findings = judge(&in_the_dark(), &[]);
+        let (known, unknown): (Vec<&Finding>, Vec<&Finding>) = findings
+            .iter()
+            .partition(|one| one.item == Item::Credentials);
+        assert_eq!(known.len(), 1);
+        assert!(unknown.len() >= 14, "{unknown:?}");
+        for finding in unknown {
+            assert_eq!(finding.severity, Severity::Amber, "{finding:?}");
+            assert!(finding.fix.is_some(), "{finding:?}");
+        }
+    }
+
+    #[test]
+    fn places_are_enough_for_a_second_incident_or_said_not_to_be() {
+        for (attached, severity) in [
+            (1, Severity::Green),
+            (8, Severity::Green),
+            (9, Severity::Amber),
+            (10, Severity::Red),
+        ] {
+            let finding = places(&with_root(attached));
+            assert_eq!(finding.severity, severity, "{attached}: {}", finding.seen);
+        }
+    }
+
+    #[test]
+    fn an_armed_policy_helps_where_it_is_attached() {
+        for (target, severity) in [
+            (Some("r-ab12"), Severity::Green),
+            (Some("ou-ab12-11111111"), Severity::Amber),
+            (None, Severity::Amber),
+        ] {
+            let mut facts = with_root(10);
+            facts.armed = Known::Known(Some(ArmedPolicy {
+                summary: policy(ARMED_POLICY),
+                tags: BTreeMap::new(),
+                content: String::new(),
+                targets: target
+                    .map(|target| id(TargetId::parse(target)))
+                    .into_iter()
+                    .collect(),
+            }));
+            assert_eq!(armed(&facts).severity, severity, "{target:?}");
+            // A full root is no trouble where it is armed, and is anywhere else.
+            let full = places(&facts).severity;
+            assert_eq!(
+                full == Severity::Green,
+                severity == Severity::Green,
+                "{target:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_trail_of_which_nobody_knows_whether_it_logs_is_not_taken_for_one_that_does() {
+        let trail = |whole: bool, logging: Known<bool>| Trail {
+            name: "t".to_owned(),
+            organization: whole,
+            every_region: whole,
+            logging,
+        };
+        let unread = || Known::Unknown("denied".to_owned());
+        for (trails, severity) in [
+            (vec![trail(true, unread())], Severity::Amber),
+            (
+                vec![trail(false, Known::Known(true)), trail(true, unread())],
+                Severity::Amber,
+            ),
+            (
+                vec![
+                    trail(true, Known::Known(false)),
+                    trail(false, Known::Known(true)),
+                ],
+                Severity::Amber,
+            ),
+            (vec![trail(true, Known::Known(false))], Severity::Red),
+            (
+                vec![trail(false, unread()), trail(true, Known::Known(true))],
+                Severity::Green,
+            ),
+        ] {
+            let facts = Checkup {
+                trails: Known::Known(trails),
+                ..in_the_dark()
+            };
+            assert_eq!(
+                super::trail(&facts).severity,
+                severity,
+                "{:?}",
+                facts.trails
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_simulated_for_a_delegate_is_not_certain() {
+        let mut facts = in_the_dark();
+        facts.rights = RIGHTS
+            .iter()
+            .map(|right| (right.action, Evidence::Simulated))
+            .collect();
+        let organization = |management: &str| {
+            Known::Known(Some(Organization {
+                id: id(OrganizationId::parse("o-abcdefghij")),
+                management: id(AccountId::parse(management)),
+                all_features: true,
+            }))
+        };
+        facts.organization = organization("111122223333");
+        let of = |facts: &Checkup| super::rights::judge(facts);
+        assert_eq!(of(&facts)[0].severity, Severity::Green);
+        facts.organization = organization("999988887777");
+        let found = of(&facts);
+        assert_eq!(found[0].severity, Severity::Amber);
+        let unclear = &found[0].about;
+        assert!(
+            unclear
+                .iter()
+                .any(|action| action == "organizations:AttachPolicy")
+        );
+        assert!(
+            !unclear
+                .iter()
+                .any(|action| action == "cloudtrail:DescribeTrails")
+        );
+    }
+}

@@ -336,7 +336,7 @@ impl From<Trouble> for Failure {
         match trouble.kind {
             TroubleKind::Credentials => failure.hint("Sign in (`aws sso login --profile <profile>`), then run it again with `--profile <profile>`."),
             TroubleKind::Expired => failure.hint("Renew your credentials (`aws sso login --profile <profile>`), then run it again."),
-            TroubleKind::Denied => failure.hint("Your identity lacks the right; the README lists those that quell needs (Rights). Use another one with `--profile <profile>`."),
+            TroubleKind::Denied => failure.hint("Your identity lacks the right; `quell prepare rights` lists those that quell needs, and `quell prepare check` those that you lack. Use another one with `--profile <profile>`."),
             TroubleKind::Throttled => failure.hint("AWS throttles this account's calls. Wait a moment and run it again."),
             TroubleKind::Busy => failure.hint("Somebody else is changing the organization's policies. Wait a moment and run it again."),
             TroubleKind::Unreachable => failure.hint("Check the network, the proxy (HTTPS_PROXY), the Region and AWS_ENDPOINT_URL, then run it again."),

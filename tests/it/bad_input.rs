@@ -370,7 +370,7 @@ async fn credentials_that_are_missing_expired_or_without_rights() {
         .await
         .expect(Exit::Failed)
         .says("identitystore:GetUserId")
-        .says("README");
+        .says("quell prepare rights");
     practice.nothing_happened();
 }
 

@@ -64,6 +64,7 @@ pub(super) async fn check<O: Outside>(
         roles: &roles,
         sample: (!args.all_accounts).then_some(usize::from(args.sample)),
     };
+    ui.say("Looking round. This reads and sends canaries, and changes nothing.");
     // Without its type, which is too deep for the compiler.
     let mut facts = checkup::checkup(&world, &scope).boxed_local().await;
     let plan = readiness::to_simulate(&facts, &roles);
