@@ -420,7 +420,9 @@ async fn every_call_that_quell_makes_needs_a_right_of_the_list() {
     run("contain test-user --yes --evict --management --revoke-team").await;
     let armed = practice.incident().await;
     for line in [
-        format!("verify {armed}"),
+        format!("verify {armed} --all-accounts"),
+        format!("verify {armed} --cloudtrail"),
+        format!("trace {armed}"),
         format!(
             "evict {armed} --yes --management --attest portal-sessions --attest credentials --by alice"
         ),
@@ -466,9 +468,15 @@ async fn every_call_that_quell_makes_needs_a_right_of_the_list() {
         .difference(&seen.iter().map(String::as_str).collect())
         .copied()
         .collect();
+    // To set a source identity is a right of its own, and no call of its own.
     assert_eq!(
         untold,
-        ["iam:DeleteRolePolicy", "iam:GetRole", "iam:PutRolePolicy"]
+        [
+            "iam:DeleteRolePolicy",
+            "iam:GetRole",
+            "iam:PutRolePolicy",
+            "sts:SetSourceIdentity"
+        ]
     );
 }
 
@@ -514,7 +522,7 @@ async fn the_canary_role_may_do_what_canaries_do_and_no_more() {
     let statement = &policies[0]["PolicyDocument"]["Statement"][0];
     assert_eq!(
         statement["Action"],
-        serde_json::json!(["iam:ListAccountAliases"])
+        serde_json::json!(["iam:ListAccountAliases", "cloudtrail:LookupEvents"])
     );
     let trust = &role["AssumeRolePolicyDocument"]["Statement"][0];
     let actions = serde_json::json!(["sts:AssumeRole", "sts:SetSourceIdentity"]);
