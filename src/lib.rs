@@ -21,7 +21,9 @@
 //! [`respond`] is the driver. It records in the [`journal`], calls, and records again: [`contain`] creates the policy and
 //! attaches it, or updates the armed one, after which the deny is *accepted*. [`verify`] sends *canaries*, sessions of the suspect's name beside a
 //! neutral control, until each is refused by our policy several times in a row: then it is *proven*, and the clock of
-//! [`release`] starts. When no session can be alive any more, the same driver takes the deny away and asks the canaries
+//! [`release`] starts. What the suspect's own calls got since is in CloudTrail: [`trace`] asks it account by account, [`trail`]
+//! reads its records, judges them, and follows whoever the suspect became by assuming roles under other names; those that
+//! are alive are added to the deny. When no session can be alive any more, the same driver takes the deny away and asks the canaries
 //! whether everybody is let through again. [`report`] says what happened.
 //!
 //! The world is behind the ports of [`cloud`]. [`aws`] implements them with the AWS SDK, no faster than [`rates`] says that

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::cli::contain::{CanaryArgs, playbook};
+use crate::cli::contain::playbook;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::Ui;
@@ -15,7 +15,7 @@ use crate::cli::word::Word;
 use crate::cli::{Common, Outside, do_or_say, given, open_journal};
 use crate::cloud::{Clock as _, Cloud, Read as _};
 use crate::facts::{Caller, Organization, PolicySummary};
-use crate::ids::{IncidentId, SessionUserId};
+use crate::ids::{IncidentId, RoleName, SessionUserId};
 use crate::incident::{Home, Incident, MOST_CHAINED};
 use crate::journal::{Event, Purpose};
 use crate::plan::preflight::{Refusal, Theorem};
@@ -53,8 +53,9 @@ pub struct TraceArgs {
     /// Use this playbook's roles instead of those that come with quell
     #[arg(long, value_name = "FILE")]
     playbook: Option<PathBuf>,
-    #[command(flatten)]
-    canary: CanaryArgs,
+    /// Enter member accounts with this role (default: quell-canary, then OrganizationAccountAccessRole)
+    #[arg(long, value_name = "NAME")]
+    canary_role: Option<RoleName>,
 }
 
 /// `quell trace`.
@@ -64,7 +65,10 @@ pub async fn trace<O: Outside>(
     outside: &O,
     ui: &Ui<'_>,
 ) -> Result<Exit, Failure> {
-    let playbook = args.canary.over(playbook(args.playbook.as_ref())?);
+    let mut playbook = playbook(args.playbook.as_ref())?;
+    if let Some(role) = &args.canary_role {
+        playbook.verify.canary_roles = vec![role.clone()];
+    }
     let world = common.connect(outside).await?;
     let operator = world.read().caller().await?;
     let organization = survey::organization(world.read()).await?;
