@@ -230,6 +230,14 @@ impl Incident {
         policy::draft(&self.id, &self.identities())
     }
 
+    /// The same, denying of whom the principal became only those whom a document has.
+    pub fn as_far_as(&self, there: &BTreeSet<SessionUserId>) -> Self {
+        Self {
+            chained: self.chained.intersection(there).cloned().collect(),
+            ..self.clone()
+        }
+    }
+
     /// The principal, and whom they became.
     fn identities(&self) -> Vec<Identity> {
         let chained = self.chained.iter().filter_map(Identity::of_session);

@@ -109,8 +109,7 @@ impl Entry {
             .find_map(|condition| condition.values.first()?.parse().ok());
         let as_it_stands = Incident {
             sessions_after: moment,
-            chained: self.chained_in_document(),
-            ..self.incident.clone()
+            ..self.incident.as_far_as(&self.chained_in_document())
         };
         let deny = as_it_stands.deny();
         let began = self.incident.clock_began();
@@ -120,10 +119,7 @@ impl Entry {
 
     /// Whether the document denies the principal, and only some of whom they became. Those were never part of a proof.
     fn is_denied_alone(&self) -> bool {
-        let as_it_stands = Incident {
-            chained: self.chained_in_document(),
-            ..self.incident.clone()
-        };
+        let as_it_stands = self.incident.as_far_as(&self.chained_in_document());
         let deny = as_it_stands.deny();
         deny.is_ok_and(|deny| deny.statements == self.statements)
     }

@@ -1,7 +1,7 @@
 //! CloudTrail on the range: a record of every call that a session makes, delivered minutes later, and `LookupEvents`.
 //!
-//! Arrives: each call with its answer, as the wire knows them . Leaves: records of CloudTrail's shape, in
-//! the account and the Region where the call was made; a role that is assumed from another account is in both accounts'
+//! Arrives: each call with its answer, as the wire knows them. Leaves: records of CloudTrail's shape, in the account and the
+//! Region where the call was made; a role that is assumed from another account is in both accounts'
 //! records, as with AWS. Calls without a session that AWS knows leave none.
 //!
 //! Each record takes its own minutes until it is seen, drawn from dice of its own, so that a seed tells the same story with

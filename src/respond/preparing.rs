@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 use crate::cloud::{Clock, Read, Trouble};
 use crate::facts::{Facts, Glance, Known, PolicySummary, TaggedPolicy};
 use crate::ids::*;
-use crate::incident::{Home, Incident};
+use crate::incident::Home;
 use crate::plan::preflight::{self, Preflight};
 use crate::plan::stale::Moved;
 use crate::plan::{Begun, Lapse, Plan, Step, Wish};
@@ -142,11 +142,8 @@ async fn unaltered(read: &impl Read, plan: &Plan) -> Result<(), NotPrepared> {
         return Ok(());
     }
     // A run that was to deny whom they became was interrupted: `quell trace` goes on with it.
-    let chained = document.as_ref().map(policy::session_user_ids_in);
-    let as_it_stands = Incident {
-        chained: chained.unwrap_or_default(),
-        ..plan.incident.clone()
-    };
+    let there = document.as_ref().map(policy::session_user_ids_in);
+    let as_it_stands = plan.incident.as_far_as(&there.unwrap_or_default());
     if document.is_some() && document == as_it_stands.deny().ok() {
         return Ok(());
     }
