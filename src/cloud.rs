@@ -307,6 +307,8 @@ pub trait Inspect {
     ) -> impl Future<Output = Result<Vec<PermissionSetArn>, Trouble>>;
     /// The trails of our account and Region, and those of the organization that are seen from here.
     fn trails(&self) -> impl Future<Output = Result<Vec<Trail>, Trouble>>;
+    /// Whether a detector of ours is switched on.
+    fn is_enabled(&self, detector: &DetectorId) -> impl Future<Output = Result<bool, Trouble>>;
     /// The ARN of the role or user that we are, which a session's does not tell whole; `None` for a root user and for a
     /// federated one.
     fn identity(&self, caller: &Caller) -> impl Future<Output = Result<Option<String>, Trouble>>;

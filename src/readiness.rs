@@ -576,19 +576,36 @@ fn trail(facts: &Checkup) -> Finding {
 fn detector(facts: &Checkup) -> Finding {
     let item = Item::Detector;
     let region = facts.region.as_ref().map_or("this Region", Region::as_str);
-    match &facts.detectors {
-        Known::Unknown(why) => Finding::unknown(item, why),
-        Known::Known(detectors) if detectors.is_empty() => Finding::amber(
+    let detectors = match &facts.detectors {
+        Known::Known(detectors) => detectors,
+        Known::Unknown(why) => return Finding::unknown(item, why),
+    };
+    let Some(first) = detectors.first() else {
+        return Finding::amber(
             item,
             format!("This account has no detector in {region}, so no finding comes from there."),
             format!(
                 "`aws guardduty create-detector --enable --region {region}`; if GuardDuty is another account's or Region's, check with `--profile` or `--region`."
             ),
+        );
+    };
+    let is = |wanted: bool| move |one: &&Detector| one.enabled == Known::Known(wanted);
+    if let Some(on) = detectors.iter().find(is(true)) {
+        return Finding::green(item, format!("Detector {} is on in {region}.", on.id));
+    }
+    match &first.enabled {
+        Known::Unknown(why) => Finding::unknown(item, why),
+        Known::Known(_) => Finding::amber(
+            item,
+            format!(
+                "Detector {} of {region} is suspended: no finding comes from there.",
+                first.id
+            ),
+            format!(
+                "`aws guardduty update-detector --detector-id {} --enable --region {region}`.",
+                first.id
+            ),
         ),
-        Known::Known(detectors) => {
-            let ids: Vec<String> = detectors.iter().map(DetectorId::to_string).collect();
-            Finding::green(item, format!("Detector {} is in {region}.", some(&ids)))
-        }
     }
 }
 

@@ -204,6 +204,8 @@ pub enum On {
     Applications,
     /// Trails.
     Trails,
+    /// GuardDuty's detectors.
+    Detectors,
     /// TEAM's tables and their indexes.
     TeamTables,
     /// The canary role in every account.
@@ -311,6 +313,7 @@ pub const RIGHTS: &[Right] = &[
     right("identitystore:DescribeGroup", On::Groups, Task::Check),
     right("cloudtrail:DescribeTrails", On::Everything, Task::Check),
     right("cloudtrail:GetTrailStatus", On::Trails, Task::Check),
+    right("guardduty:GetDetector", On::Detectors, Task::Check),
     right("iam:GetRole", On::Identities, Task::Check),
     right("iam:SimulatePrincipalPolicy", On::Identities, Task::Check),
     right("organizations:CreatePolicy", On::Policies, Task::Contain),
@@ -531,6 +534,7 @@ impl On {
             On::Trails => vec![format!(
                 "arn:{p}:cloudtrail:{region}:{management}:trail/{any}"
             )],
+            On::Detectors => vec![format!("arn:{p}:guardduty:{region}:{own}:detector/{any}")],
             On::TeamTables => vec![
                 format!("arn:{p}:dynamodb:{region}:{own}:table/requests-{any}"),
                 format!("arn:{p}:dynamodb:{region}:{own}:table/requests-{any}/index/{any}"),
@@ -566,6 +570,7 @@ impl On {
             On::Memberships => "Memberships",
             On::Applications => "Applications",
             On::Trails => "Trails",
+            On::Detectors => "Detectors",
             On::TeamTables => "Team",
             On::CanaryRole => "Canary",
             On::Identities => "Identities",

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use aws_sdk_guardduty::types::DetectorStatus;
 use aws_sdk_iam::types::EvaluationResult;
 
 use super::{Reader, trouble};
@@ -131,6 +132,16 @@ impl Inspect for Reader {
             });
         }
         Ok(trails)
+    }
+
+    async fn is_enabled(&self, detector: &DetectorId) -> Result<bool, Trouble> {
+        const CALL: &str = "guardduty:GetDetector";
+        let asked = self.guardduty.get_detector().detector_id(detector.as_str());
+        let answer = asked
+            .send()
+            .await
+            .map_err(|error| trouble::of(CALL, &error))?;
+        Ok(answer.status() == Some(&DetectorStatus::Enabled))
     }
 
     async fn identity(&self, caller: &Caller) -> Result<Option<String>, Trouble> {

@@ -38,7 +38,7 @@ pub struct Checkup {
     /// The trails that can be seen.
     pub trails: Known<Vec<Trail>>,
     /// GuardDuty's detectors in the Region.
-    pub detectors: Known<Vec<DetectorId>>,
+    pub detectors: Known<Vec<Detector>>,
     /// The rights that were shown or simulated, by action.
     pub rights: BTreeMap<&'static str, Evidence>,
     /// Why the rights that no call showed could not be simulated, if they could not.
@@ -105,6 +105,15 @@ pub struct Trail {
     pub every_region: bool,
     /// Whether it is switched on.
     pub logging: Known<bool>,
+}
+
+/// A detector of GuardDuty's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Detector {
+    /// Its id.
+    pub id: DetectorId,
+    /// Whether it is switched on; one that is suspended raises no finding.
+    pub enabled: Known<bool>,
 }
 
 /// What is known of one right of ours.

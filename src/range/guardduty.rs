@@ -41,9 +41,14 @@ pub(super) fn perform(state: &mut State, asked: &Asked) -> Result<Value, Refusal
         .find(|(id, _)| id.as_str() == asked.text("detectorId"));
     let (_, findings) = found.ok_or_else(|| Refusal::new(400, "BadRequestException", "The request is rejected because the input detectorId is not owned by the current account."))?;
     match asked.operation.as_str() {
-        "GetDetector" => Ok(
-            json!({ "status": "ENABLED", "serviceRole": "", "createdAt": "2026-01-01T00:00:00Z" }),
-        ),
+        "GetDetector" => {
+            let status = if state.detectors_off {
+                "DISABLED"
+            } else {
+                "ENABLED"
+            };
+            Ok(json!({ "status": status, "serviceRole": "", "createdAt": "2026-01-01T00:00:00Z" }))
+        }
         "ListFindings" => page_as(
             CAMEL,
             asked,

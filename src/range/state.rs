@@ -58,6 +58,8 @@ pub struct State {
     pub trails: Vec<Trail>,
     /// Accounts that AWS has suspended: nobody gets in.
     pub suspended: BTreeSet<AccountId>,
+    /// Whether GuardDuty's detectors are suspended.
+    pub detectors_off: bool,
     /// GuardDuty: detectors with their findings.
     pub detectors: BTreeMap<DetectorId, BTreeMap<String, Value>>,
     /// Everybody who can sign a request, by access key.
@@ -320,6 +322,7 @@ impl State {
             team: None,
             trails: vec![Trail::sound()],
             suspended: BTreeSet::new(),
+            detectors_off: false,
             detectors: BTreeMap::new(),
             sessions: BTreeMap::new(),
             calls: Vec::new(),

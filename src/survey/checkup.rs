@@ -79,11 +79,11 @@ pub async fn checkup<C: Cloud>(cloud: &C, scope: &Scope<'_>) -> Checkup {
         Known::Known(None) => Err("the account is in no organization".to_owned()),
         Known::Unknown(why) => Err(why.clone()),
     };
-    let (estate, people, trails, (detectors, ())) = join!(
+    let (estate, people, trails, detectors) = join!(
         estate(cloud, of.clone(), scope, &witness),
         people(read, of, &witness),
         trails(read, &witness),
-        findings(read, &witness),
+        detectors(read, &witness),
     );
     Checkup {
         asked_at: cloud.clock().now(),
@@ -475,17 +475,22 @@ async fn trails(read: &impl Inspect, witness: &Witness) -> Known<Vec<Trail>> {
 }
 
 /// Detectors, and whether a finding of theirs could be fetched: by one that there is none of.
-async fn findings(read: &impl Read, witness: &Witness) -> (Known<Vec<DetectorId>>, ()) {
-    let detectors = witness.saw(&["guardduty:ListDetectors"], read.detectors().await);
+async fn detectors(read: &(impl Read + Inspect), witness: &Witness) -> Known<Vec<Detector>> {
+    let ids = match witness.saw(&["guardduty:ListDetectors"], read.detectors().await) {
+        Known::Known(ids) => ids,
+        Known::Unknown(why) => return Known::Unknown(why),
+    };
     let nobodys = FindingId::parse("0".repeat(32)).ok();
-    let first = detectors.known().and_then(|all| all.first());
-    if let Some((detector, id)) = first.zip(nobodys) {
-        witness.saw(
-            &["guardduty:GetFindings"],
-            read.finding(detector, &id).await,
-        );
+    if let Some((detector, id)) = ids.first().zip(nobodys) {
+        let finding = read.finding(detector, &id).await;
+        witness.saw(&["guardduty:GetFindings"], finding);
     }
-    (detectors, ())
+    let asked = ids.into_iter().map(|id| async move {
+        let enabled = read.is_enabled(&id).await;
+        let enabled = witness.saw(&["guardduty:GetDetector"], enabled);
+        Detector { id, enabled }
+    });
+    Known::Known(join_all(asked).await)
 }
 
 /// Which rights to simulate, by the resource that they are simulated on: an action on several is held if it is held on

@@ -193,6 +193,15 @@ async fn what_should_watch_and_does_not_is_found() {
         create,
     )
     .await;
+    let on = "aws guardduty update-detector";
+    is_found(
+        &[Fault::DetectorOff],
+        "amber",
+        "detector",
+        "is suspended",
+        on,
+    )
+    .await;
 }
 
 #[tokio::test]

@@ -83,6 +83,30 @@ def test_boto3_finds_the_practice_user_and_their_finding(range_world):
     assert finding["Resource"]["AccessKeyDetails"]["PrincipalId"].endswith(":test-user")
 
 
+def test_boto3_reads_what_a_check_up_asks(range_world):
+    trails = range_world.client("cloudtrail")
+    [trail] = trails.describe_trails()["trailList"]
+    assert trail["IsMultiRegionTrail"] and trail["IsOrganizationTrail"]
+    assert trails.get_trail_status(Name=trail["TrailARN"])["IsLogging"] is True
+    with pytest.raises(trails.exceptions.TrailNotFoundException):
+        trails.get_trail_status(Name="nobodys")
+
+    iam = range_world.client("iam")
+    me = f"arn:aws:iam::{MANAGEMENT}:user/responder"
+    pages = iam.get_paginator("simulate_principal_policy").paginate(
+        PolicySourceArn=me, ActionNames=["iam:GetUser", "iam:GetRole"], ResourceArns=["*"])
+    results = [result for page in pages for result in page["EvaluationResults"]]
+    assert [(result["EvalActionName"], result["EvalDecision"]) for result in results] == [
+        ("iam:GetUser", "allowed"), ("iam:GetRole", "allowed")]
+    with pytest.raises(iam.exceptions.NoSuchEntityException):
+        iam.get_role(RoleName="nobodys")
+
+    sso = range_world.client("sso-admin")
+    instance = sso.list_instances()["Instances"][0]["InstanceArn"]
+    sets = sso.list_permission_sets_provisioned_to_account(InstanceArn=instance, AccountId="444455556666")
+    assert len(sets["PermissionSets"]) == 3
+
+
 def test_what_the_range_does_not_have_is_named(range_world):
     with pytest.raises(ClientError) as unknown:
         range_world.client("organizations").list_handshakes_for_account()

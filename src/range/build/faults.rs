@@ -39,6 +39,8 @@ pub enum Fault {
     TrailOfOneAccount,
     /// GuardDuty has no detector.
     NoDetector,
+    /// GuardDuty's detector is suspended.
+    DetectorOff,
     /// The operator's credentials end in ten minutes.
     CredentialsEnding,
     /// An inline policy of the operator's denies [`MISSING_RIGHT`].
@@ -89,6 +91,7 @@ pub(super) fn plant(state: &mut State, blueprint: &Blueprint, fault: Fault) -> R
             }
         }
         Fault::NoDetector => state.detectors.clear(),
+        Fault::DetectorOff => state.detectors_off = true,
         Fault::CredentialsEnding => {
             let end = state.now + SignedDuration::from_mins(10);
             if let Some(session) = state.sessions.get_mut(OPERATOR_KEY) {
