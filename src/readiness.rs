@@ -3,13 +3,13 @@
 //! Arrives: a [`Checkup`]. Leaves: [`Finding`]s, each with a severity, one sentence of what was seen and, unless it is
 //! green, what to do about it. Pure. What could not be learned is amber and says why: unknown is never green (R4).
 
+mod canaries;
+
 mod people;
 
 mod rights;
 
 pub use rights::to_simulate;
-
-use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 use serde::Serialize;
@@ -166,7 +166,7 @@ pub fn judge(facts: &Checkup, roles: &[RoleName]) -> Vec<Finding> {
         detector(facts),
         credentials(facts),
     ];
-    findings.extend(canaries(facts, roles));
+    findings.extend(canaries::judge(facts, roles));
     findings.extend(rights::judge(facts));
     findings.extend(people::judge(facts));
     findings.sort_by_key(|finding| (std::cmp::Reverse(finding.severity), finding.item));
@@ -428,92 +428,6 @@ fn members(facts: &Checkup) -> Vec<&MemberAccount> {
     accounts.filter(is_member).collect()
 }
 
-/// What the canaries of one account come to, and of how many more.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Came<'a> {
-    First,
-    Later(&'a RoleName),
-    Refused(&'a RoleName, Option<&'a PolicyArn>),
-    Outside,
-    Silent,
-}
-
-/// One finding for each thing that the canaries ran into, however many accounts it is in.
-fn canaries(facts: &Checkup, roles: &[RoleName]) -> Vec<Finding> {
-    let item = Item::Canaries;
-    if let Known::Unknown(why) = &facts.accounts {
-        return vec![Finding::unknown(item, why)];
-    }
-    let mut groups: BTreeMap<Came<'_>, Vec<(&AccountId, &str)>> = BTreeMap::new();
-    for (account, tried) in &facts.canaries {
-        let (came, why) = match tried {
-            Tried::Allowed(role) if Some(role) == roles.first() => (Came::First, ""),
-            Tried::Allowed(role) => (Came::Later(role), ""),
-            Tried::Refused { role, policy } => (Came::Refused(role, policy.as_ref()), ""),
-            Tried::NotLetIn(why) => (Came::Outside, why.as_str()),
-            Tried::NoAnswer(why) => (Came::Silent, why.as_str()),
-        };
-        groups.entry(came).or_default().push((account, why));
-    }
-    if groups.is_empty() {
-        let nobody = "there is no active member account to ask in";
-        return vec![Finding::unknown(item, nobody)];
-    }
-    let looked = format!(
-        "of the {} accounts that were looked at (there are {})",
-        facts.canaries.len(),
-        members(facts).len()
-    );
-    let found = groups.into_iter().map(|(came, accounts)| {
-        let ids: Vec<String> = accounts.iter().map(|(id, _)| id.to_string()).collect();
-        let why = accounts.first().map_or("", |(_, why)| *why);
-        canary(came, &ids, why, &looked, roles).about(ids)
-    });
-    found.collect()
-}
-
-fn canary(came: Came<'_>, ids: &[String], why: &str, looked: &str, roles: &[RoleName]) -> Finding {
-    let (item, many, some) = (Item::Canaries, ids.len(), some(ids));
-    let first = roles.first().map_or("the canary role", RoleName::as_str);
-    match came {
-        Came::First => Finding::green(
-            item,
-            format!("{first} lets canaries in, and their probe is allowed, in {many} {looked}."),
-        ),
-        Came::Later(role) => Finding::amber(
-            item,
-            format!(
-                "Canaries get in by {role} alone, and not by {first}, in {many} {looked}: {some}."
-            ),
-            "Roll the canary role out to these: `quell prepare canary-template`.",
-        ),
-        Came::Refused(role, policy) => {
-            let by = policy.map_or_else(
-                || "AWS does not say by what".to_owned(),
-                |policy| format!("by {policy}"),
-            );
-            Finding::red(
-                item,
-                format!(
-                    "The probe of {role} is refused although nobody is contained ({by}), in {many} {looked}: {some}."
-                ),
-                format!(
-                    "Except {role} from that policy for iam:ListAccountAliases: while the control is refused, no deny can be shown to hold there."
-                ),
-            )
-        }
-        Came::Outside => Finding::red(
-            item,
-            format!("No canary gets in, in {many} {looked}: {some}. AWS says of the first: {why}"),
-            "Roll the canary role out to these, or let it trust you: `quell prepare canary-template --trust <your role's ARN>`.",
-        ),
-        Came::Silent => Finding::unknown(
-            item,
-            &format!("no canary had an answer in {many} {looked} ({some}): {why}"),
-        ),
-    }
-}
-
 fn trail(facts: &Checkup) -> Finding {
     let item = Item::Trail;
     let trails = match &facts.trails {
@@ -646,6 +560,8 @@ fn credentials(facts: &Checkup) -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::rights::RIGHTS;
 
