@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::aws::{self, Aws, wire};
 use crate::cloud::{Clock as _, Cloud as _, Read as _};
+use crate::facts::PolicySummary;
 use crate::facts::Way;
 use crate::ids::*;
 use crate::incident::Incident;
@@ -22,7 +23,7 @@ use crate::range::build::{self, Blueprint, Built, Hero, OPERATOR_KEY, SECRET};
 use crate::range::state::Ended;
 use crate::range::{Range, Time, serve as socket};
 use crate::release;
-use crate::report::trails::{ReadReport, TraceReport};
+use crate::report::trails::{ReadReport, Stands, TraceReport};
 use crate::report::{AttackerReport, DrillReport, human, millis};
 use crate::respond::{self, Asked, NotPrepared, Response, Stopped, evicting, memory};
 use crate::signal::{self, ReadError, Suspect, Who};
@@ -222,12 +223,11 @@ pub async fn run(
 
     let mut chained = None;
     if chains && proven.is_some() {
-        let policy = &accepted.policy.id;
         chained = follow(
             &mut response,
             &world,
             &mut incident,
-            policy,
+            &accepted.policy,
             (script, playbook),
             tell,
         )
@@ -271,7 +271,7 @@ async fn follow(
     response: &mut Response<'_, Aws<Range>, Vec<String>>,
     world: &Aws<Range>,
     incident: &mut Incident,
-    policy: &PolicyId,
+    policy: &PolicySummary,
     (script, playbook): (Script, &Playbook),
     tell: &dyn Fn(&str),
 ) -> Result<Option<Timestamp>, DrillError> {
@@ -300,15 +300,19 @@ async fn follow(
     let management = &organization.management;
     let walked = trace::walk(read, &places, incident, management).await;
     let (walk, gathered) = walked.map_err(NotPrepared::from)?;
-    let deny = trace::deny_of(read, policy, &incident.id).await;
-    let deny = deny.map_err(Stopped::Read)?;
+    let deny = trace::deny_of(read, &policy.id, &incident.id).await;
+    let stands = Stands {
+        deny: deny.map_err(Stopped::Read)?,
+        policy: policy.arn.clone(),
+        under: None,
+    };
     let told = ReadReport::of(&gathered, &places, clock.now());
     let (names, practice) = (
         trace::as_names(&trace::names_of(incident)),
         world.practice(),
     );
     let found = (&walk, &gathered);
-    let report = TraceReport::of(incident, &deny, management, names, found, told, practice);
+    let report = TraceReport::of(incident, &stands, management, names, found, told, practice);
     for session in report
         .sessions
         .iter()
@@ -322,7 +326,7 @@ async fn follow(
         ));
     }
     response
-        .deny_chained(incident, policy, &report.offered)
+        .deny_chained(incident, &policy.id, &report.offered)
         .await?;
     clock
         .sleep(PROPAGATION + SignedDuration::from_secs(1))
@@ -335,7 +339,7 @@ async fn evict(
     response: &mut Response<'_, Aws<Range>, Vec<String>>,
     world: &Aws<Range>,
     incident: &mut Incident,
-    policy: &crate::facts::PolicySummary,
+    policy: &PolicySummary,
     tell: &dyn Fn(&str),
 ) -> Result<(), DrillError> {
     let (read, clock) = (world.read(), world.clock());
@@ -407,7 +411,7 @@ async fn release(
     response: &mut Response<'_, Aws<Range>, Vec<String>>,
     world: &Aws<Range>,
     incident: &Incident,
-    policy: &crate::facts::PolicySummary,
+    policy: &PolicySummary,
     operator: &str,
     playbook: &Playbook,
     tell: &dyn Fn(&str),

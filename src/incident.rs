@@ -210,7 +210,8 @@ impl Incident {
         self.reaches_management && (self.entitled_in_management || !all_held)
     }
 
-    /// The deny, as it is meant to be now.
+    /// The deny, as it is meant to be now. Whom the principal became is never let in again: fresh sessions of those are no
+    /// fresh sessions of the person's.
     ///
     /// # Errors
     /// [`NothingToDeny`] when no key can name the principal.
@@ -219,7 +220,22 @@ impl Incident {
             issued_before: self.sessions_after,
             until: self.lapses,
         };
-        policy::draft_within(&self.id, &self.identities(), &bounds)
+        if self.sessions_after.is_none() || self.chained.is_empty() {
+            return policy::draft_within(&self.id, &self.identities(), &bounds);
+        }
+        let mut document = policy::draft_within(&self.id, [&self.identity()], &bounds)?;
+        let whenever = Bounds {
+            issued_before: None,
+            ..bounds
+        };
+        let became: Vec<Identity> = self
+            .chained
+            .iter()
+            .filter_map(Identity::of_session)
+            .collect();
+        let became = policy::draft_within(&self.id, &became, &whenever)?;
+        document.statements.extend(became.statements);
+        Ok(document)
     }
 
     /// The deny as if nothing bounded it: of whom it is.

@@ -124,6 +124,8 @@ pub enum Event {
         of: usize,
         /// Until the time is up.
         left: SignedDuration,
+        /// Why an account of them does not answer.
+        why: Option<String>,
     },
     /// What the user can enter, whole, before the first of it is taken away. The first of an incident is what a release
     /// puts back.

@@ -537,6 +537,14 @@ fn credentials(facts: &Checkup) -> Finding {
         }
     };
     let Some(expires) = caller.expires else {
+        // A session ends, also where nobody says when: an access key in the environment tells nothing of it.
+        if caller.arn.contains(":assumed-role/") || caller.arn.contains(":federated-user/") {
+            return Finding::amber(
+                item,
+                format!("{}, a session that does not tell when it ends.", caller.arn),
+                "Look when it was given out, or sign in so that it is known: `aws sso login --profile <profile>`.".to_owned(),
+            );
+        }
         return Finding::green(
             item,
             format!("{}, with credentials that do not end.", caller.arn),

@@ -66,6 +66,7 @@ pub fn question(
         every: playbook.verify.every,
         in_a_row: playbook.verify.in_a_row,
         aim,
+        shows_nothing: incident.is_of_iam_user() && incident.iam_user.is_none(),
     }
 }
 
@@ -517,10 +518,21 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
                     }
                     self.record(event)
                 }
-                Told::Waiting { settled, of, left } => {
+                Told::Waiting {
+                    settled,
+                    of,
+                    left,
+                    why,
+                } => {
                     if clock.now().duration_since(told_at) >= TELL_EVERY {
                         told_at = clock.now();
-                        (self.watch)(&Event::Looking { settled, of, left });
+                        let why = why.map(str::to_owned);
+                        (self.watch)(&Event::Looking {
+                            settled,
+                            of,
+                            left,
+                            why,
+                        });
                     }
                     Ok(())
                 }

@@ -303,20 +303,28 @@ async fn estate(
     let root = root.map_err(not_ours)?;
     let memory = memory.map_err(not_ours)?;
     let target = target.unwrap_or(&root.id).clone();
-    let under = async {
-        Ok::<_, Trouble>(match target.account() {
-            Some(account) => Some(BTreeSet::from([account])),
-            None if target.is_root() => None,
-            None => Some(read.accounts_under(&target).await?.into_iter().collect()),
-        })
-    };
-    let (attached, under_target) = join!(read.attached(&target), under);
+    let (attached, under_target) = join!(read.attached(&target), under(read, &target));
     Ok(Estate {
         attached: attached?,
         under_target: under_target?,
         root,
         target,
         memory,
+    })
+}
+
+/// The accounts under a target; `None` for the root, under which all are.
+///
+/// # Errors
+/// [`Trouble`].
+pub async fn under(
+    read: &impl Read,
+    target: &TargetId,
+) -> Result<Option<BTreeSet<AccountId>>, Trouble> {
+    Ok(match target.account() {
+        Some(account) => Some(BTreeSet::from([account])),
+        None if target.is_root() => None,
+        None => Some(read.accounts_under(target).await?.into_iter().collect()),
     })
 }
 

@@ -302,10 +302,11 @@ pub async fn walk(
     let by = names_of(incident);
     let questions = questions_about(incident, management, &by);
     let mut gathered = gather(read, places, questions).await;
-    let is_canary = |issuer: &str| places.roles.iter().any(|role| role.as_str() == issuer);
     let mut walk = Walk::default();
     for call in gathered.in_order() {
-        if call.caller.bearer().is_denied_by(&own, call.at) && !is_canary(&call.caller.issuer) {
+        if call.caller.bearer().is_denied_by(&own, call.at)
+            && !trail::is_canarys(call, &places.roles)
+        {
             walk.root(call);
         }
     }

@@ -297,6 +297,13 @@ pub fn refuser(message: &str) -> (Option<PolicyArn>, bool) {
     (policy, by_scp)
 }
 
+/// Whether a call is one of our canaries': by a role that they enter with, and the one thing that their session policy
+/// allows. Whoever has the principal's name in such a role and asks for anything else is not ours.
+pub fn is_canarys(call: &Call, roles: &[RoleName]) -> bool {
+    call.name == "ListAccountAliases"
+        && roles.iter().any(|role| role.as_str() == call.caller.issuer)
+}
+
 /// How a call ended, where these policies are the deny.
 pub fn judge(call: &Call, ours: &BTreeSet<PolicyArn>) -> Ended {
     let is_always_answered = ALWAYS_ANSWERED.contains(&call.name.as_str());

@@ -45,6 +45,9 @@ pub struct Question {
     pub in_a_row: u32,
     /// What is hoped for.
     pub aim: Aim,
+    /// Set where the canaries' names are not what the suspect is denied by: an IAM user's key has no session name, and
+    /// without the user's id nothing refuses it. However the canaries are refused, that shows nothing.
+    pub shows_nothing: bool,
 }
 
 /// What is hoped for.
@@ -196,6 +199,8 @@ fn overall(question: &Question, accounts: &[AccountProof]) -> Overall {
     let shows = |account: &AccountProof| account.verdict == hoped;
     if accounts.iter().any(|account| account.verdict == opposite) {
         Overall::Opposite
+    } else if question.shows_nothing && question.aim == Aim::Refused {
+        Overall::Open
     } else if !accounts.is_empty() && accounts.iter().filter(must).all(shows) {
         Overall::Shown
     } else {
@@ -556,6 +561,7 @@ mod tests {
             every: SignedDuration::from_secs(2),
             in_a_row: 3,
             aim: Aim::Refused,
+            shows_nothing: false,
         }
     }
 

@@ -10,7 +10,7 @@ use crate::cli::contain::playbook;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::Ui;
-use crate::cli::verify::cloudtrail::{TrailArgs, asked_by};
+use crate::cli::verify::cloudtrail::{TrailArgs, asked_by, says_what_is_left_out};
 use crate::cli::word::Word;
 use crate::cli::{Common, Outside, do_or_say, given, open_journal};
 use crate::cloud::{Clock as _, Cloud, Read as _};
@@ -23,7 +23,7 @@ use crate::playbook::Playbook;
 use crate::policy::MOST_CHARACTERS;
 use crate::principal::Identity;
 use crate::report::human;
-use crate::report::trails::{ReadReport, TraceReport};
+use crate::report::trails::{ReadReport, Stands, TraceReport};
 use crate::respond::Response;
 use crate::survey;
 use crate::trace::{self, Places};
@@ -73,6 +73,8 @@ pub async fn trace<O: Outside>(
     let operator = world.read().caller().await?;
     let organization = survey::organization(world.read()).await?;
     let known = given::incident(&world, &args.incident).await?;
+    let attached = known.attached_to(world.read()).await?;
+    let in_force = known.is_in_force(&attached);
     let (mut incident, policy) = (known.incident, known.policy);
     let traced = Traced {
         playbook: &playbook,
@@ -80,9 +82,16 @@ pub async fn trace<O: Outside>(
         organization: &organization,
         incident: &incident,
         policy: &policy,
+        in_force,
     };
     let mut report = traced.walk(args, &world, ui).await?;
     let sessions = report.offered.clone();
+    if args.deny_chained && !in_force {
+        let id = &incident.id;
+        let not = format!("the deny of {id} is not attached where it belongs, and it comes first");
+        return Err(Failure::new(Exit::Refused, not)
+            .hint(format!("Attach it: `quell contain --resume {id}`.")));
+    }
     if args.deny_chained && !sessions.is_empty() {
         traced.check(&sessions, &world).await?;
         approve(args, &report, &incident, &world, ui)?;
@@ -117,6 +126,8 @@ struct Traced<'a> {
     organization: &'a Organization,
     incident: &'a Incident,
     policy: &'a PolicySummary,
+    /// Whether the policy is attached where it belongs.
+    in_force: bool,
 }
 
 impl Traced<'_> {
@@ -130,6 +141,12 @@ impl Traced<'_> {
         let (read, now) = (world.read(), world.clock().now());
         let opened = self.incident.opened.unwrap_or(now);
         let since = args.since.unwrap_or(opened - BEFORE);
+        if since >= now {
+            return Err(Failure::usage(format!(
+                "--since {since} is not in the past: nothing is recorded of then"
+            ))
+            .hint("Without it, the day before the incident is read, too."));
+        }
         let places = Places {
             own: self.operator.account.clone(),
             regions: asked_by(world, self.organization, self.operator, &args.trail).await,
@@ -144,11 +161,21 @@ impl Traced<'_> {
             places.regions.len()
         ));
         let (walk, gathered) = trace::walk(read, &places, self.incident, management).await?;
-        let deny = trace::deny_of(read, &self.policy.id, &self.incident.id).await?;
-        let told = ReadReport::of(&gathered, &places, world.clock().now());
+        let under = match &self.incident.target {
+            _ if !self.in_force => Some(BTreeSet::new()),
+            Some(target) => survey::under(read, target).await?,
+            None => None,
+        };
+        let stands = Stands {
+            deny: trace::deny_of(read, &self.policy.id, &self.incident.id).await?,
+            policy: self.policy.arn.clone(),
+            under,
+        };
+        let mut told = ReadReport::of(&gathered, &places, world.clock().now());
+        told.whole &= says_what_is_left_out(self.incident, ui);
         Ok(TraceReport::of(
             self.incident,
-            &deny,
+            &stands,
             management,
             trace::as_names(&trace::names_of(self.incident)),
             (&walk, &gathered),

@@ -14,10 +14,11 @@ use crate::cli::ui::Ui;
 use crate::cli::verify::cloudtrail::TrailArgs;
 use crate::cli::{Common, Outside, do_or_say, given, open_journal};
 use crate::cloud::{Cloud, Read as _};
-use crate::ids::{AccountId, IncidentId};
+use crate::ids::{AccountId, IncidentId, TargetId};
 use crate::journal::{Event, Purpose};
 use crate::report::{VerifyReport, human};
 use crate::respond::{self, Response};
+use crate::survey;
 use crate::verify::{Aim, Question};
 
 /// What `quell verify` takes.
@@ -91,7 +92,7 @@ pub async fn verify<O: Outside>(
         question.accounts = chosen;
     }
     if args.all_accounts {
-        look_everywhere(&mut question, &world, ui).await;
+        look_everywhere(&mut question, incident.target.as_ref(), &world, ui).await;
     }
     let mut journal = open_journal(common, &args.incident, ui)?;
     let watch = |event: &Event| ui.event(event, None);
@@ -116,10 +117,22 @@ pub async fn verify<O: Outside>(
     );
     if args.cloudtrail {
         let asked = (&args.trail, &operator);
-        let shown =
-            cloudtrail::evidence(&world, &incident, &policy.arn, &playbook, asked, ui).await?;
-        exit = cloudtrail::exit(exit, &shown);
-        report.cloudtrail = Some(shown);
+        match cloudtrail::evidence(&world, &incident, &policy.arn, &playbook, asked, ui).await {
+            Ok(shown) => {
+                exit = cloudtrail::exit(exit, &shown);
+                report.cloudtrail = Some(shown);
+            }
+            // What the canaries showed is told all the same.
+            Err(failure) => {
+                ui.say(&format!(
+                    "CloudTrail could NOT be asked: {}",
+                    human::clean(&failure.error)
+                ));
+                if exit == Exit::Done {
+                    exit = Exit::NotProven;
+                }
+            }
+        }
     }
     ui.result(&report, human::verify);
     Ok(exit)
@@ -127,18 +140,36 @@ pub async fn verify<O: Outside>(
 
 /// Every other account of the organization, beside those that must show it. Where they cannot be listed that is said, and
 /// keeps nothing from being shown.
-pub(super) async fn look_everywhere<C: Cloud>(question: &mut Question, world: &C, ui: &Ui<'_>) {
+pub(super) async fn look_everywhere<C: Cloud>(
+    question: &mut Question,
+    target: Option<&TargetId>,
+    world: &C,
+    ui: &Ui<'_>,
+) {
     let read = world.read();
-    let organization = read.organization().await.map_err(|error| error.to_string());
-    let accounts = read.active_accounts().await;
-    match (organization, accounts.map_err(|error| error.to_string())) {
-        (Ok(organization), Ok(accounts)) => {
-            let others = accounts.into_iter().filter(|account| {
-                *account != organization.management && !question.accounts.contains(account)
-            });
-            question.beside = others.collect();
-        }
-        (Err(why), _) | (_, Err(why)) => ui.say(&format!(
+    let all = async {
+        let organization = read
+            .organization()
+            .await
+            .map_err(|error| error.to_string())?;
+        let accounts = read.active_accounts().await;
+        let accounts = accounts.map_err(|error| error.to_string())?;
+        // Where the deny is not meant to be, nobody is refused, and that is no failure of it.
+        let under = match target {
+            Some(target) => survey::under(read, target).await,
+            None => Ok(None),
+        };
+        let under = under.map_err(|error| error.to_string())?;
+        let others = accounts.into_iter().filter(|account| {
+            *account != organization.management
+                && !question.accounts.contains(account)
+                && under.as_ref().is_none_or(|under| under.contains(account))
+        });
+        Ok::<BTreeSet<AccountId>, String>(others.collect())
+    };
+    match all.await {
+        Ok(others) => question.beside = others,
+        Err(why) => ui.say(&format!(
             "note: the organization's accounts cannot be listed ({}): only those that the user can enter are asked.",
             human::clean(&why)
         )),

@@ -298,7 +298,7 @@ pub fn verify(report: &VerifyReport) -> String {
     if let (Some(until), Stage::Proven) = (report.release_not_before, report.state) {
         let _ = writeln!(
             text,
-            "\nNext\n  quell release {id}    # not before {}",
+            "\nNext\n  quell trace {id}      # whom they became under other names, which no canary shows\n  quell release {id}    # not before {}",
             second(until)
         );
     }
@@ -779,10 +779,19 @@ pub fn event(event: &Event) -> Option<String> {
             1 => "asking the canaries of one account…".to_owned(),
             _ => format!("asking the canaries of {accounts} accounts…"),
         },
-        Event::Looking { settled, of, left } => format!(
-            "  {settled} of {of} accounts settled; asking for {} more at most…",
-            duration(*left)
-        ),
+        Event::Looking {
+            settled,
+            of,
+            left,
+            why,
+        } => {
+            let why = why.as_ref().map(|why| format!(" (of one: {why})"));
+            format!(
+                "  {settled} of {of} accounts settled; asking for {} more at most…{}",
+                duration(*left),
+                why.unwrap_or_default()
+            )
+        }
         Event::Chained { sessions } => {
             let sessions: Vec<&str> = sessions.iter().map(SessionUserId::as_str).collect();
             format!("to be denied, too: {}", sessions.join(", "))

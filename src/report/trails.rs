@@ -12,7 +12,7 @@ use crate::policy::document::Document;
 use crate::trace::{Gathered, Places};
 use crate::trail::chain::{Session, Walk};
 use crate::trail::left::{self, Kind};
-use crate::trail::{Call, Ended, judge};
+use crate::trail::{Call, Ended, is_canarys, judge};
 
 /// How late records come, for people. AWS promises nothing (aws-facts §7).
 pub const DELAY: &str = "CloudTrail delivers a record some minutes after the call, commonly five, and AWS promises no time: calls of the last 15 minutes may be missing here. Ask again then.";
@@ -173,7 +173,7 @@ impl CloudtrailReport {
                 continue;
             }
             let is_after = incident.proven.is_some_and(|proven| call.at > proven);
-            let is_canary = roles.iter().any(|role| role.as_str() == call.caller.issuer);
+            let is_canary = is_canarys(call, roles);
             let ended = judge(call, ours);
             match ended {
                 // A canary that is allowed after the proof is an alarm like any call.
@@ -305,11 +305,30 @@ pub struct TraceReport {
     pub left_behind: Vec<LeftReport>,
 }
 
+/// How the deny stands now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stands {
+    /// The incident's part of the policy's document.
+    pub deny: Document,
+    /// The policy.
+    pub policy: PolicyArn,
+    /// Where it binds: `None` in every member account; nowhere, while it is not attached where it belongs.
+    pub under: Option<BTreeSet<AccountId>>,
+}
+
+impl Stands {
+    fn binds_in(&self, account: &AccountId) -> bool {
+        self.under
+            .as_ref()
+            .is_none_or(|under| under.contains(account))
+    }
+}
+
 impl TraceReport {
-    /// Of a walk through the records. `deny` is the incident's part of the document as it stands.
+    /// Of a walk through the records.
     pub fn of(
         incident: &Incident,
-        deny: &Document,
+        stands: &Stands,
         management: &AccountId,
         names: Vec<String>,
         (walk, gathered): (&Walk, &Gathered),
@@ -320,14 +339,20 @@ impl TraceReport {
         let fate = |session: &Session| match session.is_alive(now) {
             false => Fate::Ended,
             true if session.account == *management => Fate::InManagement,
-            true if session.is_denied_by(deny, now) => Fate::Denied,
+            true if stands.binds_in(&session.account)
+                && session.is_denied_by(&stands.deny, now) =>
+            {
+                Fate::Denied
+            }
             true => Fate::NotDenied,
         };
         let tree = walk.tree();
         let calls: Vec<&Call> = gathered.in_order();
         let sessions: Vec<SessionReport> = tree
             .iter()
-            .map(|(depth, session)| SessionReport::of(*depth, session, fate(session), &calls))
+            .map(|(depth, session)| {
+                SessionReport::of(*depth, session, fate(session), &calls, &stands.policy)
+            })
             .collect();
         let is_open = |session: &&SessionReport| session.fate == Fate::NotDenied;
         // The principal's own are the deny's own business.
@@ -407,15 +432,21 @@ impl TraceReport {
 }
 
 impl SessionReport {
-    fn of(depth: usize, session: &Session, fate: Fate, calls: &[&Call]) -> Self {
+    fn of(
+        depth: usize,
+        session: &Session,
+        fate: Fate,
+        calls: &[&Call],
+        policy: &PolicyArn,
+    ) -> Self {
         let own = calls
             .iter()
             .filter(|call| call.caller.userid == session.userid);
-        let none = BTreeSet::new();
+        let ours = BTreeSet::from([policy.clone()]);
         let last = |wanted: &[Ended]| {
             let ended = own
                 .clone()
-                .filter(|call| wanted.contains(&judge(call, &none)));
+                .filter(|call| wanted.contains(&judge(call, &ours)));
             ended.map(|call| call.at).max()
         };
         let (by, event) = session.by.clone().unzip();
@@ -433,7 +464,8 @@ impl SessionReport {
             until: session.until,
             fate,
             last_allowed: last(&[Ended::Allowed, Ended::Unclear]),
-            last_refused: last(&[Ended::RefusedByUs, Ended::RefusedOtherwise]),
+            // A right that they never had, or a token that is over, shows nothing of the deny.
+            last_refused: last(&[Ended::RefusedByUs]),
         }
     }
 }

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::cloud::{Canaries, Clock};
 use crate::ids::AccountId;
-use crate::verify::{AccountProof, Proof, Question, Watch, overall};
+use crate::verify::{AccountProof, Proof, Question, Verdict, Watch, overall};
 
 /// Accounts asked at the same time. With a round trip of 80 ms these are 3,200 calls a second: what limits the asking of
 /// thousands of accounts is then AWS's rate for minting, and not we.
@@ -30,6 +30,8 @@ pub enum Told<'a> {
         of: usize,
         /// Until the time is up.
         left: SignedDuration,
+        /// Why, of an account that does not answer.
+        why: Option<&'a str>,
     },
 }
 
@@ -133,12 +135,17 @@ impl<S> Rounds<'_, S> {
         self.settled == self.proofs.len() || spent + self.pause(now) > self.question.timeout
     }
 
-    fn waiting(&self, now: Timestamp) -> Told<'static> {
+    fn waiting(&self, now: Timestamp) -> Told<'_> {
         let left = self.question.timeout - now.duration_since(self.began);
         Told::Waiting {
             settled: self.settled,
             of: self.proofs.len(),
             left: left.max(SignedDuration::ZERO),
+            why: self
+                .proofs
+                .values()
+                .find(|proof| !proof.settled && proof.verdict == Verdict::CouldNotAsk)
+                .and_then(|proof| proof.detail.as_deref()),
         }
     }
 
@@ -175,7 +182,7 @@ mod tests {
     use super::*;
     use crate::cloud::{MintError, Probed};
     use crate::ids::*;
-    use crate::verify::{Aim, Verdict};
+    use crate::verify::Aim;
 
     /// Hours pass at once.
     struct Virtual(Cell<Timestamp>);
@@ -242,6 +249,7 @@ mod tests {
             every: SignedDuration::from_secs(2),
             in_a_row: 3,
             aim: Aim::Refused,
+            shows_nothing: false,
         };
         let clock = Virtual(Cell::new(Timestamp::UNIX_EPOCH));
         let mut settled = BTreeMap::new();

@@ -89,7 +89,7 @@ impl<'a> Contained<'a> {
         let arn = &accepted.policy.arn;
         let mut question = respond::question(&remembered, arn, playbook, Aim::Refused);
         if everywhere {
-            look_everywhere(&mut question, world, ui).await;
+            look_everywhere(&mut question, remembered.target.as_ref(), world, ui).await;
         }
         let proved = do_or_say(outside, &mut journal, &plan.incident.id, async |journal| {
             Response::new(world, journal, &watch)

@@ -59,6 +59,13 @@ pub(super) async fn evict<O: Outside>(
             );
             return Ok((report, Exit::Partly));
         }
+        Ok(None) => {
+            ui.say(&format!(
+                "WARNING: account {} has no such user any more, or another one of that name (the id is another): nothing gives this one sessions. If the finding named the wrong account, or somebody made the user anew, contain that one: `quell contain arn:aws:iam::<account>:user/{}`.",
+                user.account, user.name
+            ));
+            None
+        }
         found => found?,
     };
     if let Some((_, open)) = &found {

@@ -79,13 +79,19 @@ pub(super) async fn evidence<C: Cloud>(
     let by = trace::names_of(incident);
     let questions = trace::questions_about(incident, &organization.management, &by);
     let mut gathered = trace::gather(read, &places, questions).await;
-    let keys = keys_in(incident, &gathered)?;
+    let (keys, all_keys) = keys_in(incident, &gathered)?;
+    if !all_keys {
+        ui.say(&format!(
+            "NOT READ: they called with more than {MOST_KEYS} access keys in an account; the calls by the others are not looked up."
+        ));
+    }
     gathered.join(trace::gather(read, &places, keys).await);
     let question = respond::question(incident, ours, playbook, Aim::Refused);
     let others = others_that_deny(read, &question).await;
     let mut policies = BTreeSet::from([ours.clone()]);
     policies.extend(others.into_iter().map(|known| known.policy.arn));
-    let told = ReadReport::of(&gathered, &places, world.clock().now());
+    let mut told = ReadReport::of(&gathered, &places, world.clock().now());
+    told.whole &= says_what_is_left_out(incident, ui) && all_keys;
     let roles = &playbook.verify.canary_roles;
     let names = trace::as_names(&by);
     Ok(CloudtrailReport::of(
@@ -93,11 +99,23 @@ pub(super) async fn evidence<C: Cloud>(
     )?)
 }
 
-/// The access keys that the principal has called with, by account: CloudTrail has calls by a key that it has by no name.
+/// The accounts that the incident cannot name are not asked, and that is no quiet. Whether it names all.
+pub fn says_what_is_left_out(incident: &Incident, ui: &Ui<'_>) -> bool {
+    if incident.accounts_left_out > 0 {
+        ui.say(&format!(
+            "NOT READ: {} more accounts that they can enter did not fit on the policy.",
+            incident.accounts_left_out
+        ));
+    }
+    incident.accounts_left_out == 0
+}
+
+/// The access keys that the principal has called with, by account, and whether those are all: CloudTrail has calls by
+/// a key that it has by no name.
 fn keys_in(
     incident: &Incident,
     gathered: &Gathered,
-) -> Result<BTreeMap<AccountId, Vec<RecordedBy>>, Failure> {
+) -> Result<(BTreeMap<AccountId, Vec<RecordedBy>>, bool), Failure> {
     let deny = incident.unbounded()?;
     let mut keys: BTreeMap<AccountId, BTreeSet<RecordedBy>> = BTreeMap::new();
     for call in gathered.calls.values() {
@@ -105,14 +123,16 @@ fn keys_in(
             continue;
         };
         let of_account = keys.entry(call.account.clone()).or_default();
-        if of_account.len() < MOST_KEYS && call.caller.bearer().is_denied_by(&deny, call.at) {
+        if call.caller.bearer().is_denied_by(&deny, call.at) {
             of_account.insert(RecordedBy::AccessKey(key.clone()));
         }
     }
-    Ok(keys
-        .into_iter()
-        .map(|(account, keys)| (account, keys.into_iter().collect()))
-        .collect())
+    let all = keys.values().all(|keys| keys.len() <= MOST_KEYS);
+    let keys = keys.into_iter().map(|(account, keys)| {
+        let some = keys.into_iter().take(MOST_KEYS);
+        (account, some.collect())
+    });
+    Ok((keys.collect(), all))
 }
 
 /// The exit code of both: an alarm counts more than any proof, and what could not be read shows nothing.

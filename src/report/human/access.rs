@@ -156,6 +156,10 @@ pub fn evict(report: &EvictReport) -> String {
             "  quell evict {id}      # again, until nothing is left; the wait for the release begins then"
         );
     }
+    let _ = writeln!(
+        text,
+        "  quell trace {id}      # in a quarter of an hour: whom they became under other names"
+    );
     let _ = match (report.proven, report.release_not_before) {
         (None, _) => writeln!(
             text,
