@@ -210,6 +210,11 @@ impl Incident {
         self.reaches_management && (self.entitled_in_management || !all_held)
     }
 
+    /// Whether somebody has noted this item as done.
+    pub fn attests(&self, item: &str) -> bool {
+        self.attested.iter().any(|done| done.as_str() == item)
+    }
+
     /// The deny, as it is meant to be now. Whom the principal became is never let in again: fresh sessions of those are no
     /// fresh sessions of the person's.
     ///
@@ -642,6 +647,7 @@ fn decode(value: &str) -> String {
 mod tests {
     use super::*;
     use crate::facts::PolicySummary;
+    use crate::policy::document::Statement;
 
     fn incident() -> Incident {
         Incident {
@@ -731,6 +737,27 @@ mod tests {
         assert_eq!(recalled.iam_name(), IamUserName::parse("deploy=1").ok());
         assert!(matches!(recalled.identity(), Identity::IamUser { .. }));
         assert!(!incident().is_of_iam_user() && incident().iam_name().is_none());
+    }
+
+    #[test]
+    fn whoever_works_again_does_not_bring_back_whom_they_became() {
+        let moment: Timestamp = "2026-11-22T05:00:00Z".parse().unwrap();
+        let readmitted = Incident {
+            sessions_after: Some(moment),
+            ..incident()
+        };
+        assert!(!readmitted.chained.is_empty());
+        let deny = readmitted.deny().unwrap();
+        let is_bounded = |statement: &&Statement| {
+            let mut conditions = statement.conditions.iter();
+            conditions.any(|condition| condition.key == policy::TOKEN_ISSUE_TIME)
+        };
+        let (bounded, whenever): (Vec<_>, Vec<_>) = deny.statements.iter().partition(is_bounded);
+        let named = Document::new(whenever.into_iter().cloned().collect());
+        assert_eq!(policy::session_user_ids_in(&named), readmitted.chained);
+        let person = Document::new(bounded.into_iter().cloned().collect());
+        assert!(policy::session_user_ids_in(&person).is_empty());
+        assert_eq!(person.statements.len(), 3);
     }
 
     #[test]

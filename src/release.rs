@@ -242,10 +242,7 @@ pub fn gate(incident: &Incident, meanwhile: &Meanwhile, now: Timestamp) -> Resul
     }
     // Once the person may work again, new sessions are theirs, and the deny is about older ones alone.
     if incident.sessions_after.is_none() {
-        let attested = incident
-            .attested
-            .iter()
-            .any(|item| item.as_str() == NO_WAY_LEFT);
+        let attested = incident.attests(NO_WAY_LEFT);
         match &meanwhile.open {
             Known::Known(ways) if ways.is_empty() => {}
             Known::Known(ways) => return Err(Closed::WaysOpen { ways: ways.clone() }),

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::cloud::Cloud;
+use crate::cloud::{Cloud, TroubleKind};
 use crate::evict::Whose;
 use crate::evict::account::UserInAccount;
 use crate::facts::{IamUser, Known, Way};
@@ -25,6 +25,7 @@ pub async fn meanwhile<C: Cloud>(cloud: &C, incident: &Incident, roles: &[RoleNa
     if !incident.is_of_iam_user() {
         return evicting::meanwhile(cloud, incident).await;
     }
+    let mut unread = None;
     let open = match UserInAccount::of(incident, roles) {
         None => Known::Unknown("nobody remembers which IAM user it is".to_owned()),
         Some(user) => match user.ways(cloud.read()).await {
@@ -32,12 +33,17 @@ pub async fn meanwhile<C: Cloud>(cloud: &C, incident: &Incident, roles: &[RoleNa
                 let open = found.into_iter().flat_map(|(_, open)| open);
                 Known::Known(open.filter(gives_sessions).collect())
             }
+            // The account lets nobody see to them: somebody has to, and can answer for it.
+            Err(trouble) if trouble.kind == TroubleKind::Denied => {
+                unread = Some(trouble.to_string());
+                Known::Known(Vec::new())
+            }
             Err(trouble) => Known::Unknown(trouble.to_string()),
         },
     };
     Meanwhile {
         open,
-        unread: None,
+        unread,
         permission_sets: BTreeMap::new(),
         grants: Vec::new(),
     }

@@ -711,3 +711,54 @@ async fn an_eviction_and_a_release_that_died_anywhere_are_finished_by_the_same_c
     }
     assert!(cases > 40, "{cases}");
 }
+
+#[tokio::test]
+async fn a_name_that_is_refused_proves_nothing_of_keys_that_have_none() {
+    // The role lets canaries in, and may not ask for the user's id.
+    let practice = attacked();
+    practice.goes_wrong("iam:GetUser", 9_999, denied());
+    practice
+        .quell(&format!("contain {ARN} --yes"))
+        .await
+        .expect(Exit::NotProven)
+        .says("NOT their access keys");
+    let [key, _, _] = <[String; 3]>::try_from(stolen(&practice)).unwrap();
+    practice.range.advance(SignedDuration::from_mins(5));
+    assert_eq!(practice.call_as(&key), 200);
+    let id = practice.incident().await;
+    let report = practice
+        .quell(&format!("verify {id} --output json"))
+        .await
+        .expect(Exit::NotProven)
+        .json();
+    assert_eq!(report["accounts"][0]["verdict"], "refused_by_us");
+    let status = practice.quell("status --output json").await.json();
+    assert!(status["incidents"][0]["proven"].is_null(), "{status}");
+}
+
+#[tokio::test]
+async fn whoever_saw_to_the_user_by_hand_answers_for_it_and_is_told_what_is_theirs_to_undo() {
+    let practice = attacked();
+    let report = contained(&practice).await;
+    let id = report["incident"].as_str().unwrap();
+    // The canary role may do what canaries do, and nothing about users.
+    for action in ["GetUser", "ListAccessKeys", "DeleteUserPolicy"] {
+        practice.goes_wrong(&format!("iam:{action}"), 9_999, denied());
+    }
+    practice
+        .quell(&format!("evict {id} --yes"))
+        .await
+        .expect(Exit::Partly);
+    practice
+        .quell(&format!("evict {id} --yes --attest no-way-left --by alice"))
+        .await
+        .expect(Exit::Done);
+    practice.range.advance(SignedDuration::from_hours(35));
+    refused(&practice, id, "36h").await;
+    practice.range.advance(SignedDuration::from_hours(2));
+    practice
+        .quell(&format!("release {id} --yes"))
+        .await
+        .says(&format!("NOT done: the inline policy quell-{id}"));
+    assert_eq!(practice.ours(), []);
+}

@@ -563,3 +563,39 @@ async fn a_session_in_the_management_account_is_getting_through_and_so_is_said()
     let shown = verified(&practice, &id, Exit::GettingThrough).await;
     assert_eq!(shown["allowed"][0]["account"], management.as_str());
 }
+
+#[tokio::test]
+async fn nobody_is_called_denied_while_the_deny_is_attached_nowhere() {
+    let practice = chaining();
+    let id = contained(&practice).await;
+    practice.range.advance(SignedDuration::from_mins(15));
+    traced(&practice, &id, "--deny-chained --yes", Exit::NotProven).await;
+    practice.range.with(|state| {
+        let root = state.root.clone();
+        state.attachments.get_mut(&root).unwrap().truncate(1);
+        state.settle();
+    });
+    let report = traced(&practice, &id, "", Exit::GettingThrough).await;
+    let sessions = report["sessions"].as_array().unwrap();
+    let denied = sessions.iter().filter(|it| it["fate"] == "denied");
+    assert_eq!(denied.count(), 0, "{report}");
+    let before = practice.mutations();
+    practice
+        .quell(&format!("trace {id} --deny-chained --yes"))
+        .await
+        .expect(Exit::Refused)
+        .says("is not attached where it belongs")
+        .says(&format!("quell contain --resume {id}"));
+    assert_eq!(practice.mutations(), before);
+}
+
+#[tokio::test]
+async fn what_will_be_is_not_recorded() {
+    let practice = Practice::new();
+    let id = contained(&practice).await;
+    practice
+        .quell(&format!("trace {id} --since 2030-01-01T00:00:00Z"))
+        .await
+        .expect(Exit::Usage)
+        .says("is not in the past");
+}

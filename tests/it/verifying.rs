@@ -373,3 +373,20 @@ async fn whom_a_deny_is_about_is_read_from_the_document_when_the_tags_are_lost()
         assert_eq!(account["verdict"], "refused_by_us", "{account}");
     }
 }
+
+#[tokio::test]
+async fn everywhere_is_under_the_target_and_who_is_allowed_elsewhere_is_no_failure_of_the_deny() {
+    let practice = Practice::new();
+    let report = practice
+        .quell("contain test-user --target ou-quel-sandboxs --yes --all-accounts --output json")
+        .await
+        .json();
+    let accounts = report["accounts"].as_array().unwrap().iter();
+    let accounts: Vec<_> = accounts.map(|it| (&it["id"], &it["verdict"])).collect();
+    assert_eq!(accounts.len(), 2, "{accounts:?}");
+    assert!(
+        accounts
+            .iter()
+            .all(|(_, verdict)| *verdict == "refused_by_us")
+    );
+}
