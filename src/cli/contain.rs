@@ -102,15 +102,21 @@ pub struct CanaryArgs {
 
 impl CanaryArgs {
     /// The playbook with these set.
-    pub fn over(&self, mut playbook: Playbook) -> Playbook {
-        if let Some(role) = &self.canary_role {
-            playbook.verify.canary_roles = vec![role.clone()];
-        }
+    pub fn over(&self, playbook: Playbook) -> Playbook {
+        let mut playbook = entering_by(playbook, self.canary_role.as_ref());
         if let Some(timeout) = self.verify_timeout {
             playbook.verify.timeout = timeout;
         }
         playbook
     }
+}
+
+/// The playbook, with this role alone to enter accounts by, if one is named.
+pub fn entering_by(mut playbook: Playbook, role: Option<&RoleName>) -> Playbook {
+    if let Some(role) = role {
+        playbook.verify.canary_roles = vec![role.clone()];
+    }
+    playbook
 }
 
 /// A playbook's file, or the one that comes with quell.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 use jiff::Timestamp;
 
-use crate::cli::contain::playbook;
+use crate::cli::contain::{entering_by, playbook};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::{NoAnswer, Ui};
@@ -143,10 +143,7 @@ pub async fn evict<O: Outside>(
     outside: &O,
     ui: &Ui<'_>,
 ) -> Result<Exit, Failure> {
-    let mut playbook = playbook(args.playbook.as_ref())?;
-    if let Some(role) = &args.canary_role {
-        playbook.verify.canary_roles = vec![role.clone()];
-    }
+    let playbook = entering_by(playbook(args.playbook.as_ref())?, args.canary_role.as_ref());
     let asked = Asked {
         what: &args.what,
         attest: &args.attest,
@@ -194,9 +191,7 @@ pub(super) async fn evict_one<O: Outside>(
     let caller = read.caller().await?;
     let known = given::incident(world, id).await?;
     if !known.is_in_force(&known.attached_to(read).await?) {
-        let not = format!("the deny of {id} is not attached where it belongs, and it comes first");
-        return Err(Failure::new(Exit::Refused, not)
-            .hint(format!("Attach it: `quell contain --resume {id}`.")));
+        return Err(Failure::not_attached(id));
     }
     if let Some(why) = lets_through(&known.incident, world.clock().now()) {
         let whom = known.incident.principal.as_ref();

@@ -49,6 +49,12 @@ impl Failure {
         }
     }
 
+    /// Something is to be done under a deny that does not refuse yet.
+    pub fn not_attached(id: &IncidentId) -> Self {
+        let not = format!("the deny of {id} is not attached where it belongs, and it comes first");
+        Self::new(Exit::Refused, not).hint(format!("Attach it: `quell contain --resume {id}`."))
+    }
+
     /// Something is wrong with what was given.
     pub fn usage(error: impl ToString) -> Self {
         Self::new(Exit::Usage, error)

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::cli::contain::playbook;
+use crate::cli::contain::{entering_by, playbook};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::Ui;
@@ -16,6 +16,7 @@ use crate::cli::{Common, Outside, do_or_say, given, open_journal};
 use crate::cloud::{Clock as _, Cloud, Read as _};
 use crate::facts::{Caller, Organization, PolicySummary};
 use crate::ids::{IncidentId, RoleName, SessionUserId};
+use crate::incident::armed::MOST_TAGS;
 use crate::incident::{Home, Incident, MOST_CHAINED};
 use crate::journal::{Event, Purpose};
 use crate::plan::preflight::{Refusal, Theorem};
@@ -30,9 +31,6 @@ use crate::trace::{self, Places};
 
 /// So long before the incident was opened the records are read if nobody says otherwise.
 const BEFORE: SignedDuration = SignedDuration::from_hours(24);
-
-/// Tags that a policy may have (aws-facts §4).
-const MOST_TAGS: usize = 50;
 
 /// What `quell trace` takes.
 #[derive(Debug, Args)]
@@ -65,10 +63,7 @@ pub async fn trace<O: Outside>(
     outside: &O,
     ui: &Ui<'_>,
 ) -> Result<Exit, Failure> {
-    let mut playbook = playbook(args.playbook.as_ref())?;
-    if let Some(role) = &args.canary_role {
-        playbook.verify.canary_roles = vec![role.clone()];
-    }
+    let playbook = entering_by(playbook(args.playbook.as_ref())?, args.canary_role.as_ref());
     let world = common.connect(outside).await?;
     let operator = world.read().caller().await?;
     let organization = survey::organization(world.read()).await?;
@@ -87,10 +82,7 @@ pub async fn trace<O: Outside>(
     let mut report = traced.walk(args, &world, ui).await?;
     let sessions = report.offered.clone();
     if args.deny_chained && !in_force {
-        let id = &incident.id;
-        let not = format!("the deny of {id} is not attached where it belongs, and it comes first");
-        return Err(Failure::new(Exit::Refused, not)
-            .hint(format!("Attach it: `quell contain --resume {id}`.")));
+        return Err(Failure::not_attached(&incident.id));
     }
     if args.deny_chained && !sessions.is_empty() {
         traced.check(&sessions, &world).await?;

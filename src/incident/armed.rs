@@ -42,7 +42,7 @@ const PLACEHOLDER: &str = "QuellArmed";
 const NOBODY: &str = "quell:nobody";
 
 /// Tags that a policy may have (aws-facts §4).
-const MOST_TAGS: usize = 50;
+pub const MOST_TAGS: usize = 50;
 
 /// Tags of accounts that one incident may have here; what does not fit is counted.
 const ACCOUNT_TAGS: usize = 3;
