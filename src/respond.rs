@@ -38,15 +38,12 @@ use crate::playbook::Playbook;
 use crate::respond::holding::NotHeld;
 use crate::respond::memory::Remembered;
 use crate::verify::rounds::{self, Told};
-use crate::verify::{AccountProof, Aim, Overall, Proof, Question};
+use crate::verify::{AccountProof, Aim, FEW_ACCOUNTS, Overall, Proof, Question};
 
 pub use preparing::{Asked, NotPrepared, Prepared, Stale, look_again, prepare};
 
 /// Nobody watches a silent screen for a quarter of an hour.
 const TELL_EVERY: SignedDuration = SignedDuration::from_secs(10);
-
-/// Of more accounts than these nobody reads a line each; those that are not as hoped have one all the same.
-const FEW_ACCOUNTS: usize = 30;
 
 /// What the canaries are asked about an incident.
 pub fn question(

@@ -80,7 +80,7 @@ pub struct ContainArgs {
     /// Close the ways to new sessions, too, once the deny is attached: the same as `quell evict` afterwards
     #[arg(long)]
     evict: bool,
-    /// Look in every account of the organization, too, once the deny is attached
+    /// Look in every account under the target, too, once the deny is attached
     #[arg(long)]
     all_accounts: bool,
     #[command(flatten)]

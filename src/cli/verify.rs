@@ -29,7 +29,7 @@ pub struct VerifyArgs {
     /// Look in this account instead of those that the user can enter (repeatable); shows more, proves nothing
     #[arg(long, value_name = "ID")]
     account: Vec<AccountId>,
-    /// Look in every account of the organization, too, not only in those that the user can enter
+    /// Look in every account under the target, too, not only in those that the user can enter
     #[arg(long, conflicts_with = "account")]
     all_accounts: bool,
     /// Use this playbook's waits and roles instead of those that come with quell

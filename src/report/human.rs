@@ -20,6 +20,7 @@ use crate::playbook::ByHand;
 use crate::release::Closed;
 use crate::report::*;
 use crate::signal::{Finding, Suspect, Who};
+use crate::verify::FEW_ACCOUNTS;
 
 /// One value: text without control characters, line breaks, and the marks that reorder what is read.
 pub fn clean(text: &str) -> String {
@@ -864,9 +865,6 @@ pub fn checklist(items: &[ByHand]) -> String {
     }
     text
 }
-
-/// More accounts than these are counted, and not listed.
-const FEW_ACCOUNTS: usize = 30;
 
 fn accounts(accounts: &[AccountReport]) -> String {
     let mut text = "\nAccounts\n".to_owned();

@@ -14,7 +14,8 @@ use crate::verify::{AccountProof, Proof, Question, Verdict, Watch, overall};
 /// thousands of accounts is then AWS's rate for minting, and not we.
 const AT_ONCE: usize = 256;
 
-/// A round is over when all but one in so many have answered: an account that does not answer delays nobody.
+/// A round is over when all but one in so many have answered, and all but one of fewer: an account that does not answer
+/// delays none of those that do.
 const LAGGARDS: usize = 10;
 
 /// What happens meanwhile.
@@ -125,7 +126,7 @@ impl<S> Rounds<'_, S> {
     /// Whether the round goes on, with so many accounts that have not answered.
     fn is_under_way(&self, asked: usize) -> bool {
         let in_round = asked + self.resting.len();
-        let lagging_only = !self.resting.is_empty() && asked * LAGGARDS <= in_round;
+        let lagging_only = !self.resting.is_empty() && asked <= (in_round / LAGGARDS).max(1);
         !self.due.is_empty() || (asked > 0 && !lagging_only)
     }
 
@@ -235,7 +236,13 @@ mod tests {
 
     #[tokio::test]
     async fn an_account_that_does_not_answer_delays_nobody() {
-        let accounts = (0..40).map(|n| AccountId::parse(format!("{n:012}")).unwrap());
+        for many in [40, 3] {
+            one_of(many).await;
+        }
+    }
+
+    async fn one_of(many: usize) {
+        let accounts = (0..many).map(|n| AccountId::parse(format!("{n:012}")).unwrap());
         let accounts: std::collections::BTreeSet<AccountId> = accounts.collect();
         let dead = accounts.first().unwrap().clone();
         let question = Question {
