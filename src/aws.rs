@@ -30,6 +30,8 @@ mod sessions;
 
 mod trails;
 
+mod roles;
+
 mod users;
 
 mod pace;
@@ -50,6 +52,7 @@ use jiff::Timestamp;
 use crate::cloud::{Clock, Cloud, ConnectError, Trouble, TroubleKind};
 use crate::ids::*;
 use identitycenter::IdentityCenter;
+use roles::Roles;
 use trails::Trails;
 use users::Users;
 
@@ -75,6 +78,7 @@ pub struct Reader {
     sts: aws_sdk_sts::Client,
     trails: Trails,
     users: Users,
+    roles: Roles,
 }
 
 /// The changing capability.
@@ -135,6 +139,7 @@ impl<K: Clock> Aws<K> {
         let organizations = aws_sdk_organizations::Client::new(&config);
         let identity_center = IdentityCenter::new(&config);
         let users = Users::new(&config);
+        let roles = Roles::new(&config);
         Self {
             reader: Reader {
                 organizations: organizations.clone(),
@@ -145,6 +150,7 @@ impl<K: Clock> Aws<K> {
                 sts: aws_sdk_sts::Client::new(&config),
                 trails: Trails::new(&config),
                 users: users.clone(),
+                roles,
                 config: config.clone(),
             },
             changer: Changer {

@@ -252,6 +252,15 @@ pub trait Read {
         table: &str,
         ids: &[String],
     ) -> impl Future<Output = Result<Vec<TeamEligibility>, Trouble>>;
+    /// Whether an account is one of the organization's.
+    fn is_member(&self, account: &AccountId) -> impl Future<Output = Result<bool, Trouble>>;
+    /// A role, asked in its account; `None` if that has none of this name. [`TroubleKind::Denied`] where the door does not
+    /// let us in, or does not let us ask.
+    fn role(
+        &self,
+        door: &Door,
+        name: &RoleName,
+    ) -> impl Future<Output = Result<Option<Role>, Trouble>>;
     /// The id of an IAM user, asked in their account; `None` if it has none of that name. [`TroubleKind::Denied`] where
     /// the door does not let us in, or does not let us ask.
     fn iam_user_id(

@@ -4,6 +4,8 @@
 //! the same AWS adapters as a real one; only the HTTP client under them and the clock are the range's. The grade comes
 //! from what was seen inside the range, call by call, and not from what the stages say of themselves.
 
+mod kinds;
+
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use jiff::{SignedDuration, Timestamp};
 
@@ -19,13 +21,14 @@ use crate::plan::eviction::{Eviction, each};
 use crate::plan::preflight::Refusal;
 use crate::playbook::Playbook;
 use crate::range::build::extras::Extras;
+use crate::range::build::kinds::Kind;
 use crate::range::build::{self, Blueprint, Built, Hero, OPERATOR_KEY, SECRET};
 use crate::range::state::Ended;
 use crate::range::{Range, Time, serve as socket};
 use crate::release;
 use crate::report::trails::{ReadReport, Stands, TraceReport};
 use crate::report::{AttackerReport, DrillReport, human, millis};
-use crate::respond::{self, Asked, NotPrepared, Response, Stopped, evicting, memory};
+use crate::respond::{self, Asked, NotPrepared, Response, Stopped, evicting, iam_users, memory};
 use crate::signal::{self, ReadError, Suspect, Who};
 use crate::survey;
 use crate::trace::{self, Places};
@@ -84,6 +87,8 @@ pub struct Script {
     pub chains: bool,
     /// Nobody traces whoever chains.
     pub untraced: bool,
+    /// Whom it is about, if not about a person of the directory.
+    pub of: Option<Kind>,
 }
 
 /// Runs the drill, telling it line by line.
@@ -98,6 +103,9 @@ pub async fn run(
 ) -> Result<DrillReport, DrillError> {
     if let Some(suspect) = &suspect {
         crate::principal::is_practised(suspect).map_err(NotPrepared::from)?;
+    }
+    if let Some(kind) = script.of {
+        return kinds::run(script, kind, playbook, tell).await;
     }
     let Script { seed, chains, .. } = script;
     let mut blueprint = blueprint(seed, suspect.as_ref())?;
@@ -237,7 +245,8 @@ pub async fn run(
     let faults = match proven {
         Some(_) => {
             evict(&mut response, &world, &mut incident, &accepted.policy, tell).await?;
-            drain(&range, &world, &incident, tell).await;
+            let roles = &playbook.verify.canary_roles;
+            drain(&range, &world, &incident, roles, tell).await;
             release(
                 &mut response,
                 &world,
@@ -386,9 +395,15 @@ async fn evict(
 }
 
 /// Shows the gate closed, and waits until it opens.
-async fn drain(range: &Range, world: &Aws<Range>, incident: &Incident, tell: &dyn Fn(&str)) {
+async fn drain(
+    range: &Range,
+    world: &Aws<Range>,
+    incident: &Incident,
+    roles: &[RoleName],
+    tell: &dyn Fn(&str),
+) {
     let now = world.clock().now();
-    let meanwhile = evicting::meanwhile(world, incident).await;
+    let meanwhile = iam_users::meanwhile(world, incident, roles).await;
     if let Err(gate) = release::gate(incident, &meanwhile, now) {
         tell(&format!("\nRelease now? {}.", human::gate(&gate)));
     }
@@ -428,7 +443,8 @@ async fn release(
             "AWS did not remember the incident, so it could not be released from there.".to_owned(),
         ]);
     };
-    let meanwhile = evicting::meanwhile(world, &incident).await;
+    let roles = &playbook.verify.canary_roles;
+    let meanwhile = iam_users::meanwhile(world, &incident, roles).await;
     if let Err(gate) = release::gate(&incident, &meanwhile, world.clock().now()) {
         return Ok(vec![format!(
             "The gate was closed when it should have been open: {gate}."
@@ -447,9 +463,11 @@ async fn release(
         ))
         .await?;
     if proof.overall == Overall::Shown {
-        tell(
-            "  The person can work again: the suspect's canary and the control are both allowed everywhere.",
-        );
+        tell(if incident.is_of_person() {
+            "  The person can work again: the suspect's canary and the control are both allowed everywhere."
+        } else {
+            "  The policy is gone, and its canary and the control are both allowed everywhere."
+        });
         Ok(Vec::new())
     } else {
         Ok(vec![

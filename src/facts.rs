@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::ids::*;
+use crate::signal::Suspect;
 
 /// A fact, or the reason why we don't have it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -401,6 +402,35 @@ pub struct Facts {
     pub directory: Directory,
     /// What an IAM user's account says is their id; none for everybody else.
     pub iam_user: Option<Known<IamUserId>>,
+    /// What the account of a suspected role says of it; none for everybody else, and where the signal names no account.
+    pub role: Option<Known<Role>>,
+    /// Whether the account that the signal names is one of the organization's; none where it names none.
+    pub is_member: Option<Known<bool>>,
+}
+
+impl Facts {
+    /// The partition that we are in, which is the organization's.
+    pub fn partition(&self) -> &str {
+        self.caller.arn.split(':').nth(1).unwrap_or("aws")
+    }
+}
+
+/// The service that gives people of the directory sessions of ordinary roles: account access manager (aws-facts §3).
+pub const ACCESS_MANAGER: &str = "account-access.amazonaws.com";
+
+/// Whether a session of an ordinary role is a person's: one whom account access manager lets into the role.
+pub fn is_persons(suspect: &Suspect, role: Option<&Known<Role>>) -> bool {
+    let given = |role: &Role| role.trusts.contains(ACCESS_MANAGER);
+    matches!(suspect, Suspect::RoleSession { .. }) && role.and_then(Known::known).is_some_and(given)
+}
+
+/// A role, as its own account describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Role {
+    /// The immutable id, with which the `aws:userid` of each of its sessions begins.
+    pub id: RoleId,
+    /// The services and identity providers that its trust policy lets assume it: `ec2.amazonaws.com`, and ARNs.
+    pub trusts: BTreeSet<String>,
 }
 
 /// A last look before an approval counts: what of the survey a plan hangs on.

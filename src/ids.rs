@@ -231,10 +231,27 @@ impl SessionName {
     pub fn of_survey() -> Self {
         Self("quell-survey".to_owned())
     }
+
+    /// Whether EC2 names the sessions of an instance so: `i-` and 8 or 17 hex digits.
+    pub fn is_of_instance(&self) -> bool {
+        self.0.strip_prefix("i-").is_some_and(|digits| {
+            matches!(digits.len(), 8 | 17) && digits.bytes().all(|b| b.is_ascii_hexdigit())
+        })
+    }
+
+    /// Whether it is a witness's, which is nobody's but ours.
+    pub fn is_of_witness(&self) -> bool {
+        self.0
+            .strip_prefix(WITNESS)
+            .is_some_and(|id| IncidentId::parse(id).is_ok())
+    }
 }
 
 /// The name of the armed policy, unique in the organization: no incident's own policy can be named so.
 pub const ARMED_POLICY: &str = "quell-armed";
+
+/// What the names of witnesses begin with.
+const WITNESS: &str = "quell-witness-";
 
 impl IncidentId {
     /// The incident id that three bytes spell.
@@ -261,6 +278,12 @@ impl IncidentId {
     /// The session name of the canary that carries a source identity of the suspect's, and nothing else of theirs.
     pub fn source_name(&self) -> SessionName {
         SessionName(format!("quell-source-{self}"))
+    }
+
+    /// The session name of the witness: a canary that the deny refuses by this name and for nothing else, where whoever is
+    /// denied has no name that a canary could take.
+    pub fn witness_name(&self) -> SessionName {
+        SessionName(format!("{WITNESS}{self}"))
     }
 
     /// The incident that a policy name belongs to, if it is one of ours.

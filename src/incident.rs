@@ -20,7 +20,7 @@ use crate::facts::TaggedPolicy;
 use crate::ids::*;
 use crate::policy::document::Document;
 use crate::policy::{self, Bounds, NothingToDeny};
-use crate::principal::{Identity, iam_identity};
+use crate::principal::{Identity, exact, iam_identity};
 
 /// The format of the tags, as `quell:format`.
 const FORMAT: &str = "1";
@@ -36,6 +36,9 @@ const IAM_USER: &str = "iam-user";
 
 /// The field of an IAM user's account.
 const IAM_ACCOUNT: &str = "iam-account";
+
+/// The field of whoever is denied by ids alone.
+const IDENTITY: &str = "identity";
 
 /// The field of the moment that a release must wait for.
 const RELEASE_NOT_BEFORE: &str = "release-not-before";
@@ -115,6 +118,8 @@ pub struct Incident {
     /// The account that they are in, of an IAM user. Incidents that have neither are Identity Center users', as all were
     /// before there were others.
     pub iam_account: Option<AccountId>,
+    /// Whoever is denied by ids alone: a role's session, a role, a root user, a federated user.
+    pub exact: Option<Identity>,
     /// The names that a session of theirs can have.
     pub session_names: BTreeSet<SessionName>,
     /// Who contained, as an ARN.
@@ -183,7 +188,11 @@ impl Incident {
     /// Since when every session that has one of the principal's names is refused, and no new one can be had: proven and
     /// evicted.
     pub fn clock_began(&self) -> Option<Timestamp> {
-        Some(self.proven?.max(self.evicted?))
+        let proven = self.proven?;
+        if !self.needs_eviction() {
+            return Some(proven);
+        }
+        Some(proven.max(self.evicted?))
     }
 
     /// An incident of which nothing is known but its id.
@@ -194,6 +203,11 @@ impl Incident {
     /// Whether it denies an IAM user.
     pub fn is_of_iam_user(&self) -> bool {
         self.iam_user.is_some() || self.iam_account.is_some()
+    }
+
+    /// Whether it denies a person of the directory.
+    pub fn is_of_person(&self) -> bool {
+        !self.is_of_iam_user() && self.exact.is_none()
     }
 
     /// The name of the IAM user that it denies.
@@ -226,9 +240,9 @@ impl Incident {
             until: self.lapses,
         };
         if self.sessions_after.is_none() || self.chained.is_empty() {
-            return policy::draft_within(&self.id, &self.identities(), &bounds);
+            return self.witnessed(&self.identities(), &bounds);
         }
-        let mut document = policy::draft_within(&self.id, [&self.identity()], &bounds)?;
+        let mut document = self.witnessed(&[self.identity()], &bounds)?;
         let whenever = Bounds {
             issued_before: None,
             ..bounds
@@ -248,7 +262,32 @@ impl Incident {
     /// # Errors
     /// As [`Self::deny`].
     pub fn unbounded(&self) -> Result<Document, NothingToDeny> {
-        policy::draft(&self.id, &self.identities())
+        self.witnessed(&self.identities(), &Bounds::default())
+    }
+
+    /// The deny of these, with a witness where a canary can play none of them.
+    fn witnessed(
+        &self,
+        identities: &[Identity],
+        bounds: &Bounds,
+    ) -> Result<Document, NothingToDeny> {
+        let mut document = policy::draft_within(&self.id, identities, bounds)?;
+        if self.has_witness() {
+            let witness = policy::witness(&self.id, bounds);
+            document.statements.push(witness);
+        }
+        Ok(document)
+    }
+
+    /// Whether a canary plays a witness, because it can play nobody whom the incident denies.
+    pub fn has_witness(&self) -> bool {
+        self.exact.is_some()
+    }
+
+    /// Whether somebody has to close the ways to new sessions before a release. Of a role, sessions are refused that were
+    /// given out before a moment, and later ones are let through all along.
+    pub fn needs_eviction(&self) -> bool {
+        !matches!(self.exact, Some(Identity::RoleBefore { .. }))
     }
 
     /// The same, denying of whom the principal became only those whom a document has.
@@ -334,6 +373,7 @@ impl Incident {
             fields.extend(value.map(|value| (key.to_owned(), value)));
         };
         put("user-id", self.user_id.as_ref().map(UserId::to_string));
+        put(IDENTITY, self.exact.as_ref().and_then(exact::written));
         put(IAM_USER, self.iam_user.as_ref().map(IamUserId::to_string));
         let account = self.iam_account.as_ref();
         put(IAM_ACCOUNT, account.map(AccountId::to_string));
@@ -448,6 +488,7 @@ impl Incident {
             user_id: get("user-id").and_then(|id| UserId::parse(id).ok()),
             iam_user: get(IAM_USER).and_then(|id| IamUserId::parse(id).ok()),
             iam_account: get(IAM_ACCOUNT).and_then(|id| AccountId::parse(id).ok()),
+            exact: get(IDENTITY).and_then(|text| exact::of_written(&text)),
             session_names: all(SESSION_NAME)
                 .into_iter()
                 .filter_map(|name| SessionName::parse(name).ok())
@@ -532,6 +573,9 @@ impl Incident {
 
     /// Whom its deny refuses.
     pub fn identity(&self) -> Identity {
+        if let Some(exact) = &self.exact {
+            return exact.clone();
+        }
         if self.is_of_iam_user() {
             let (id, account) = (self.iam_user.as_ref(), self.iam_account.as_ref());
             return iam_identity(id, account, &self.session_names);
@@ -657,6 +701,7 @@ mod tests {
             user_id: Some(UserId::parse("94482488-3041-7026-18f3-be45837cd0e4").unwrap()),
             iam_user: None,
             iam_account: None,
+            exact: None,
             session_names: ["a,b=c", "A,B=C"]
                 .into_iter()
                 .map(|name| SessionName::parse(name).unwrap())

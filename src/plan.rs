@@ -311,6 +311,9 @@ impl Plan {
                 principal
                     .session_names
                     .extend(incident.session_names.iter().cloned());
+                if let (Some(exact), Some(known)) = (&mut principal.exact, &incident.exact) {
+                    exact.identity.clone_from(known);
+                }
                 (taken_up(incident, facts, &principal, playbook), open)
             }
             None => {

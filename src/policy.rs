@@ -106,6 +106,24 @@ pub fn draft<'a>(
     Ok(Document::new(statements))
 }
 
+/// Refuses a session name that is nobody's but our canary's: by that it is seen whether the rest of the document is enforced,
+/// where it names nobody whom a canary could play.
+pub fn witness(incident: &IncidentId, bounds: &Bounds) -> Statement {
+    let named = Condition {
+        operator: "StringLike".to_owned(),
+        key: USERID.to_owned(),
+        values: vec![format!("*:{}", incident.witness_name())],
+    };
+    Statement {
+        sid: Some(format!("Quell{}Witness", incident.sid_part())),
+        effect: Effect::Deny,
+        actions: Words::these(["*"]),
+        resources: Words::these(["*"]),
+        conditions: bounds.conditions().into_iter().chain([named]).collect(),
+        unknown: Vec::new(),
+    }
+}
+
 /// What narrows a deny beside whom it is about: each bound that is set must hold for the deny to apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Bounds {
@@ -460,5 +478,39 @@ pub fn session_names_in(document: &Document) -> Vec<SessionName> {
         .filter(|condition| condition.key.eq_ignore_ascii_case(USERID))
         .flat_map(|condition| &condition.values)
         .filter_map(|value| SessionName::parse(value.strip_prefix("*:")?).ok())
+        .filter(|name| !name.is_of_witness())
         .collect()
+}
+
+/// Whoever a deny of ours is about who is denied by ids alone, read back likewise: only such a deny has a witness.
+pub fn exact_in(document: &Document) -> Option<Identity> {
+    let is = |statement: &&Statement, word: &str| {
+        let sid = statement.sid.as_deref().unwrap_or_default();
+        sid.trim_end_matches(|c: char| c.is_ascii_digit())
+            .ends_with(word)
+    };
+    let first = |word: &str, key: &str| {
+        let statement = document.statements.iter().find(|it| is(it, word))?;
+        let mut conditions = statement.conditions.iter();
+        let condition = conditions.find(|condition| condition.key.eq_ignore_ascii_case(key))?;
+        condition.values.first().cloned()
+    };
+    document.statements.iter().find(|it| is(it, "Witness"))?;
+    if let Some(arn) = first("Root", PRINCIPAL_ARN) {
+        let parts: Vec<&str> = arn.split(':').collect();
+        let ["arn", partition, "iam", "", account, "root"] = parts.as_slice() else {
+            return None;
+        };
+        return Some(Identity::Root {
+            partition: Partition::parse(*partition).ok()?,
+            account: AccountId::parse(*account).ok()?,
+        });
+    }
+    if let Some(sessions) = first("RoleBefore", USERID) {
+        return Some(Identity::RoleBefore {
+            role: RoleId::parse(sessions.strip_suffix(":*")?).ok()?,
+            before: first("RoleBefore", TOKEN_ISSUE_TIME)?.parse().ok()?,
+        });
+    }
+    Identity::of_session(&SessionUserId::parse(first("PrincipalId", USERID)?).ok()?)
 }

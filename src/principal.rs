@@ -7,14 +7,18 @@
 //! Spellings come from `DescribeUser` and from the finding, never from what was typed (R2): session names are
 //! compared with case by AWS, and the directory looks usernames up in ways that AWS does not document.
 
+pub mod exact;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use crate::facts::{Directory, Facts, Known, PermissionSet};
+use crate::facts::{Directory, Facts, Known, PermissionSet, is_persons};
 use crate::ids::*;
 use crate::signal::Suspect;
+
+use exact::Exact;
 
 /// The longest session that Identity Center can give: a permission set's duration is 1 to 12 hours (aws-facts §10).
 /// It is what we wait when anything is unknown.
@@ -26,11 +30,11 @@ pub const CHAINED_SESSION: SignedDuration = SignedDuration::from_hours(1);
 /// The longest session that an IAM user can get for themselves or for somebody they vouch for (aws-facts §10).
 pub const LONGEST_OF_IAM_USER: SignedDuration = SignedDuration::from_hours(36);
 
-/// Somebody who can be contained, resolved: an Identity Center user or an IAM user.
+/// Somebody who can be contained, resolved: an Identity Center user, an IAM user, or whoever is denied by ids alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Principal {
     /// What people call them: the directory's spelling, or the session's name when the directory has lost them; of an IAM
-    /// user, an ARN.
+    /// user, an ARN; of whoever is denied by ids alone, what [`Exact`] says.
     pub username: Username,
     /// The immutable id, which most statements of proof prefer.
     pub user_id: Known<UserId>,
@@ -48,6 +52,8 @@ pub struct Principal {
     pub session: SessionLife,
     /// Set for an IAM user.
     pub iam_user: Option<IamPrincipal>,
+    /// Set for whoever is denied by ids alone.
+    pub exact: Option<Exact>,
 }
 
 /// What an IAM user is, beside the names of their sessions.
@@ -124,18 +130,35 @@ pub struct FederatedUser {
     pub name: FederatedName,
 }
 
+impl FederatedUser {
+    /// Reads `<account>:<name>`.
+    pub fn parse(userid: &str) -> Option<Self> {
+        let (account, name) = userid.split_once(':')?;
+        Some(Self {
+            account: AccountId::parse(account).ok()?,
+            name: FederatedName::parse(name).ok()?,
+        })
+    }
+}
+
 impl Identity {
+    /// What a person types to approve that it is denied.
+    pub fn called(&self) -> &'static str {
+        match self {
+            Self::IdentityCenterUser { .. } => "the username",
+            Self::IamUser { .. } => "the user's ARN",
+            Self::RoleSession { .. } => "the session's id",
+            Self::RoleBefore { .. } => "the role's id",
+            Self::Root { .. } => "the root user's ARN",
+            Self::FederatedUser(_) => "the federated user's ARN",
+        }
+    }
+
     /// The one session that has this `aws:userid`, and whoever else takes its name in that role.
     pub fn of_session(userid: &SessionUserId) -> Option<Self> {
         let (of, name) = userid.as_str().split_once(':')?;
-        let federated = || {
-            Some(Self::FederatedUser(FederatedUser {
-                account: AccountId::parse(of).ok()?,
-                name: FederatedName::parse(name).ok()?,
-            }))
-        };
         let Ok(role) = RoleId::parse(of) else {
-            return federated();
+            return FederatedUser::parse(userid.as_str()).map(Self::FederatedUser);
         };
         Some(Self::RoleSession {
             role,
@@ -154,11 +177,9 @@ pub struct SessionLife {
     pub because: String,
 }
 
-/// A principal that this version cannot contain.
+/// A principal of whom too little is known to contain it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "this version contains Identity Center users and IAM users only, and the signal names {what}"
-)]
+#[error("the signal names {what}, and that is not enough to deny anybody")]
 pub struct NotCovered {
     /// The principal, for people.
     pub what: String,
@@ -166,21 +187,12 @@ pub struct NotCovered {
     pub instead: &'static str,
 }
 
-/// Whether this version can contain what the signal names; checked before anything is asked of AWS.
+/// Whether the signal has what containing takes; checked before anything is asked of AWS.
 ///
 /// # Errors
-/// [`NotCovered`] for every principal but an Identity Center user and an IAM user of a known account.
+/// [`NotCovered`] for an IAM user, a role and a root user of no account, and for whoever has no id that AWS gives.
 pub fn is_covered(suspect: &Suspect) -> Result<(), NotCovered> {
     match suspect {
-        Suspect::Named { .. }
-        | Suspect::PermissionSetSession { .. }
-        | Suspect::IamUser {
-            account: Some(_), ..
-        } => Ok(()),
-        Suspect::RoleSession { session, role, .. } => Err(NotCovered {
-            what: format!("session {session} of role {role}"),
-            instead: "Revoke the role's older sessions in IAM (it hits everyone who uses the role).",
-        }),
         Suspect::IamUser {
             name,
             account: None,
@@ -189,37 +201,30 @@ pub fn is_covered(suspect: &Suspect) -> Result<(), NotCovered> {
             what: format!("IAM user {name} of no account"),
             instead: "Name them with their account: `quell contain arn:aws:iam::<account>:user/<name>`.",
         }),
-        Suspect::Root { account } => Err(NotCovered {
-            what: match account {
-                Some(account) => format!("the root user of account {account}"),
-                None => "a root user".to_owned(),
-            },
-            instead: "Recover the root user with its e-mail address, or with centralized root access in IAM.",
-        }),
-        Suspect::FederatedUser { principal_id } => Err(NotCovered {
-            what: format!("federated user {principal_id}"),
-            instead: "Deny the IAM user that called GetFederationToken: its policies bound the federated session.",
-        }),
+        Suspect::Named { .. }
+        | Suspect::PermissionSetSession { .. }
+        | Suspect::IamUser { .. }
+        | Suspect::RoleSession { .. }
+        | Suspect::Role { .. }
+        | Suspect::Root { .. }
+        | Suspect::FederatedUser { .. } => exact::is_covered(suspect),
     }
 }
 
-/// Whether a drill can practise it: the range has a story of Identity Center users alone.
+/// Whether the drill about a person of the directory can practise it.
 ///
 /// # Errors
 /// [`NotCovered`].
 pub fn is_practised(suspect: &Suspect) -> Result<(), NotCovered> {
     is_covered(suspect)?;
-    match suspect {
-        Suspect::IamUser { name, .. } => Err(NotCovered {
-            what: format!("IAM user {name}, whom no drill is about"),
-            instead: "Run `quell drill` without a finding; a real IAM user is contained with `quell contain`.",
-        }),
-        Suspect::Named { .. }
-        | Suspect::PermissionSetSession { .. }
-        | Suspect::RoleSession { .. }
-        | Suspect::Root { .. }
-        | Suspect::FederatedUser { .. } => Ok(()),
+    if matches!(suspect, Suspect::IamUser { .. }) || suspect.is_exact() {
+        return Err(NotCovered {
+            what: "somebody whom this drill is not about: it is about a person of the directory"
+                .to_owned(),
+            instead: "Practise another kind of principal without a finding: `quell drill --of <kind>`; a real one is contained with `quell contain`.",
+        });
     }
+    Ok(())
 }
 
 /// An IAM user with the names that they give their sessions: switching roles in the console takes the user's name, and
@@ -244,14 +249,20 @@ pub fn iam_identity(
 }
 
 impl Principal {
+    /// Whether they are a person of the directory.
+    pub fn is_person(&self) -> bool {
+        self.iam_user.is_none() && self.exact.is_none()
+    }
+
     /// Whom the deny refuses.
     pub fn identity(&self) -> Identity {
-        match &self.iam_user {
-            Some(user) => {
+        match (&self.exact, &self.iam_user) {
+            (Some(exact), _) => exact.identity.clone(),
+            (None, Some(user)) => {
                 let (id, account) = (user.id.known(), Some(&user.account));
                 iam_identity(id, account, &self.session_names)
             }
-            None => Identity::IdentityCenterUser {
+            (None, None) => Identity::IdentityCenterUser {
                 user_id: self.user_id.known().cloned(),
                 session_names: self.session_names.clone(),
             },
@@ -274,10 +285,8 @@ impl Principal {
             (None, None) => Known::Unknown("nobody was asked".to_owned()),
         };
         let own_name = SessionName::parse(name.as_str());
-        // The organization is in the partition that we are in.
-        let partition = facts.caller.arn.split(':').nth(1).unwrap_or("aws");
         Self {
-            username: username_of(partition, account, name),
+            username: username_of(facts.partition(), account, name),
             user_id: Known::Unknown("an IAM user is in no directory".to_owned()),
             session_names: own_name.iter().cloned().collect(),
             unspellable: own_name.err().map(|error| error.to_string()),
@@ -293,6 +302,27 @@ impl Principal {
                 name: name.clone(),
                 id,
             }),
+            exact: None,
+        }
+    }
+
+    /// Whoever is denied by ids alone. They act in one account, and can enter no other without becoming somebody else.
+    fn of_exact(exact: Exact, facts: &Facts) -> Self {
+        let account = exact.account.as_ref();
+        Self {
+            username: exact.username(facts.partition()),
+            user_id: Known::Unknown("they are in no directory".to_owned()),
+            session_names: BTreeSet::new(),
+            unspellable: None,
+            reach: account.cloned().into_iter().collect(),
+            reach_unknown: match account {
+                Some(_) => None,
+                None => Some("the signal does not say in which account they act".to_owned()),
+            },
+            reaches_management: account == Some(&facts.organization.management),
+            session: exact.session(),
+            iam_user: None,
+            exact: Some(exact),
         }
     }
 
@@ -306,11 +336,22 @@ impl Principal {
         {
             return Self::of_iam_user(principal_id.as_ref(), name, account, facts);
         }
+        if !is_persons(suspect, facts.role.as_ref())
+            && let Some(exact) = Exact::of(
+                suspect,
+                facts.role.as_ref().and_then(Known::known),
+                facts.partition(),
+                facts.asked_at,
+            )
+        {
+            return Self::of_exact(exact, facts);
+        }
         let directory = &facts.directory;
         let claimed = match suspect {
-            Suspect::PermissionSetSession { session, .. } => Some(session),
+            Suspect::PermissionSetSession { session, .. }
+            | Suspect::RoleSession { session, .. } => Some(session),
             Suspect::Named { .. }
-            | Suspect::RoleSession { .. }
+            | Suspect::Role { .. }
             | Suspect::IamUser { .. }
             | Suspect::Root { .. }
             | Suspect::FederatedUser { .. } => None,
@@ -335,6 +376,10 @@ impl Principal {
         if let Suspect::PermissionSetSession {
             account: Some(account),
             ..
+        }
+        | Suspect::RoleSession {
+            account: Some(account),
+            ..
         } = suspect
         {
             reach.insert(account.clone());
@@ -355,6 +400,7 @@ impl Principal {
             session_names,
             reach,
             iam_user: None,
+            exact: None,
         }
     }
 }
@@ -372,7 +418,8 @@ fn session_life(suspect: &Suspect, directory: &Directory) -> SessionLife {
     if let Known::Unknown(why) = &directory.assignments {
         return unknown(format!("what they can enter is unknown ({why})"));
     }
-    if let Suspect::PermissionSetSession { role, .. } = suspect {
+    if let Suspect::PermissionSetSession { role, .. } | Suspect::RoleSession { role, .. } = suspect
+    {
         let held = directory
             .permission_sets
             .values()

@@ -35,6 +35,18 @@ pub struct Meanwhile {
     pub grants: Vec<TeamRequest>,
 }
 
+impl Meanwhile {
+    /// Nothing is open, and nothing is left to read.
+    pub fn nothing() -> Self {
+        Self {
+            open: Known::Known(Vec::new()),
+            unread: None,
+            permission_sets: BTreeMap::new(),
+            grants: Vec::new(),
+        }
+    }
+}
+
 /// How long to wait, and how that comes about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Wait {
@@ -169,7 +181,13 @@ impl Closed {
 pub fn wait(incident: &Incident, meanwhile: &Meanwhile) -> Option<Wait> {
     let (began, margin) = (incident.wait_began()?, incident.margin?);
     let then = incident.longest_session?;
-    let now = if incident.is_of_iam_user() {
+    let now = if incident.exact.is_some() {
+        // The ids of a deny say nothing of how long; what was read when it was contained does.
+        Some(SessionLife {
+            longest: then,
+            because: format!("{then:#}, as it was when contained"),
+        })
+    } else if incident.is_of_iam_user() {
         Some(SessionLife {
             longest: LONGEST_OF_IAM_USER,
             because: format!("{LONGEST_OF_IAM_USER:#}, the most that an IAM user's session lives"),
@@ -192,7 +210,7 @@ pub fn wait(incident: &Incident, meanwhile: &Meanwhile) -> Option<Wait> {
             ),
         ),
         // Nothing of it could be read again: it is AWS's limit.
-        Some(now) if now.longest == then && incident.is_of_iam_user() => (then, now.because),
+        Some(now) if now.longest == then && !incident.is_of_person() => (then, now.because),
         Some(now) if now.longest == then => (then, format!("{}, read twice", now.because)),
         Some(_) => (then, format!("{then:#}, as it was when contained")),
     };
@@ -237,7 +255,7 @@ pub fn gate(incident: &Incident, meanwhile: &Meanwhile, now: Timestamp) -> Resul
     if incident.proven.is_none() {
         return Err(Closed::NeverProven);
     }
-    if incident.evicted.is_none() {
+    if incident.evicted.is_none() && incident.needs_eviction() {
         return Err(Closed::NotEvicted);
     }
     // Once the person may work again, new sessions are theirs, and the deny is about older ones alone.

@@ -26,6 +26,7 @@ use crate::plan::{Plan, approval, preflight};
 use crate::playbook::{ByHand, Playbook};
 use crate::policy::document::Document;
 use crate::principal::IamPrincipal;
+use crate::principal::exact::Exact;
 use crate::release::Closed;
 use crate::respond::memory::Remembered;
 use crate::respond::{Accepted, Prepared, Proved};
@@ -47,6 +48,8 @@ pub struct PlanReport {
     pub user_id: Known<UserId>,
     /// Account, name and id of an IAM user; `null` for everybody else.
     pub iam_user: Option<IamPrincipal>,
+    /// Whoever is denied by ids alone: `null` for a person of the directory and for an IAM user.
+    pub exact: Option<Exact>,
     /// The names that their sessions can have.
     pub session_names: BTreeSet<SessionName>,
     /// The accounts they can enter.
@@ -657,6 +660,7 @@ impl PlanReport {
             principal: plan.principal.username.clone(),
             user_id: plan.principal.user_id.clone(),
             iam_user: plan.principal.iam_user.clone(),
+            exact: plan.principal.exact.clone(),
             session_names: plan.principal.session_names.clone(),
             reach: plan.principal.reach.clone(),
             longest_session: plan.principal.session.because.clone(),
@@ -705,10 +709,10 @@ impl ContainReport {
                 .then(|| prepared.facts.organization.management.clone()),
             outside_target: preflight::outside(&prepared.facts, &prepared.plan),
             not_covered: prepared.preflight.not_covered.clone(),
-            by_hand: match &prepared.plan.principal.iam_user {
-                // They are about a person of the directory.
-                Some(_) => Vec::new(),
-                None => playbook.by_hand.clone(),
+            by_hand: if prepared.plan.principal.is_person() {
+                playbook.by_hand.clone()
+            } else {
+                Vec::new()
             },
             release_not_before: incident.release_not_before(),
             proof_not_recorded: !proved.recorded,

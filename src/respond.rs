@@ -35,6 +35,7 @@ use crate::plan::approval::{Approved, How};
 use crate::plan::eviction::NO_WAY_LEFT;
 use crate::plan::{Step, StepName};
 use crate::playbook::Playbook;
+use crate::principal::Identity;
 use crate::respond::holding::NotHeld;
 use crate::respond::memory::Remembered;
 use crate::verify::rounds::{self, Told};
@@ -55,7 +56,18 @@ pub fn question(
     Question {
         incident: incident.id.clone(),
         policies: [policy.clone()].into(),
-        names: incident.session_names.clone(),
+        names: if incident.has_witness() {
+            [incident.id.witness_name()].into()
+        } else {
+            incident.session_names.clone()
+        },
+        sources: match &incident.exact {
+            Some(Identity::RoleSession {
+                source_identity, ..
+            }) => source_identity.iter().cloned().collect(),
+            Some(_) => BTreeSet::new(),
+            None => incident.session_names.clone(),
+        },
         accounts: incident.accounts.clone(),
         beside: BTreeSet::new(),
         roles: playbook.verify.canary_roles.clone(),

@@ -184,6 +184,8 @@ pub enum On {
     PoliciesAndTargets,
     /// What policies are attached to.
     Targets,
+    /// The organization's accounts.
+    Members,
     /// The root and organizational units.
     Parents,
     /// The Identity Center instance.
@@ -238,6 +240,7 @@ pub const RIGHTS: &[Right] = &[
         On::Everything,
         Task::Plan,
     ),
+    right("organizations:DescribeAccount", On::Members, Task::Plan),
     right("organizations:ListRoots", On::Everything, Task::Plan),
     right("organizations:ListPolicies", On::Everything, Task::Plan),
     right(
@@ -399,7 +402,11 @@ pub const RIGHTS: &[Right] = &[
 ];
 
 /// What quell asks in a member account as a canary, nothing that a policy could not refuse, and what CloudTrail recorded there.
-pub const CANARY: &[&str] = &["iam:ListAccountAliases", "cloudtrail:LookupEvents"];
+pub const CANARY: &[&str] = &[
+    "iam:ListAccountAliases",
+    "iam:GetRole",
+    "cloudtrail:LookupEvents",
+];
 
 /// What quell does there to contain and evict an IAM user, on that user.
 pub const CANARY_IAM_USERS: &[&str] = &[
@@ -515,6 +522,7 @@ impl On {
                 both
             }
             On::Targets => targets(&["root", "ou", "account"]),
+            On::Members => targets(&["account"]),
             On::Parents => targets(&["root", "ou"]),
             On::Instance => vec![at()],
             On::PermissionSets => vec![at(), sets()],
@@ -560,6 +568,7 @@ impl On {
             On::Policies => "Policies",
             On::PoliciesAndTargets => "Attachments",
             On::Targets => "Targets",
+            On::Members => "Members",
             On::Parents => "Units",
             On::Instance => "Instance",
             On::PermissionSets => "PermissionSets",

@@ -79,8 +79,19 @@ pub enum Suspect {
         session: SessionName,
         /// The role's unique id.
         role_id: RoleId,
-        /// The role's name.
+        /// The role's name; empty where the signal has none.
         role: String,
+        /// The account of the session, if the signal has a proper one.
+        account: Option<AccountId>,
+    },
+    /// A role, whoever uses it: every session that it has now.
+    Role {
+        /// The account, if the signal has a proper one.
+        account: Option<AccountId>,
+        /// The role's name; empty where the signal has none.
+        role: String,
+        /// The role's unique id, if the signal has it.
+        role_id: Option<RoleId>,
     },
     /// An IAM user.
     IamUser {
@@ -104,6 +115,35 @@ pub enum Suspect {
 }
 
 impl Suspect {
+    /// Whether they are denied by ids alone: no directory and no list of users has them.
+    pub fn is_exact(&self) -> bool {
+        match self {
+            Suspect::RoleSession { .. }
+            | Suspect::Role { .. }
+            | Suspect::Root { .. }
+            | Suspect::FederatedUser { .. } => true,
+            Suspect::Named { .. }
+            | Suspect::PermissionSetSession { .. }
+            | Suspect::IamUser { .. } => false,
+        }
+    }
+
+    /// The account that they act in, where the claim says it.
+    pub fn account(&self) -> Option<AccountId> {
+        match self {
+            Suspect::Named { .. } => None,
+            Suspect::PermissionSetSession { account, .. }
+            | Suspect::RoleSession { account, .. }
+            | Suspect::Role { account, .. }
+            | Suspect::IamUser { account, .. }
+            | Suspect::Root { account } => account.clone(),
+            Suspect::FederatedUser { principal_id } => {
+                let (account, _) = principal_id.split_once(':')?;
+                AccountId::parse(account).ok()
+            }
+        }
+    }
+
     /// Whom an ARN names, as an operator types it: `arn:aws:iam::<account>:user/<path/name>`.
     ///
     /// # Errors
@@ -478,6 +518,7 @@ impl Claim<'_> {
                 session,
                 role_id,
                 role,
+                account: self.account,
             }
         })
     }

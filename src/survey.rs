@@ -62,15 +62,37 @@ pub enum SurveyError {
         /// Whom the account has.
         there: IamUserId,
     },
-    /// An IAM user whom no SCP reaches.
+    /// Somebody whom no SCP reaches.
     #[error(
-        "IAM user {name} is in the management account {account}, where no service control policy applies"
+        "{who} is in the management account {account}, where no service control policy applies"
     )]
-    IamUserInManagement {
+    InManagement {
         /// The management account.
         account: AccountId,
-        /// The user.
-        name: IamUserName,
+        /// For people.
+        who: String,
+        /// What to do there, a full sentence.
+        instead: String,
+    },
+    /// Somebody of another organization, or of none.
+    #[error(
+        "the signal is about account {account}, which is not of this organization: no service control policy of yours applies there"
+    )]
+    NotAMember {
+        /// The account.
+        account: AccountId,
+    },
+    /// A role whose id nobody told.
+    #[error(
+        "the id of role {name} of account {account} cannot be read ({why}), and its sessions are named by nothing else"
+    )]
+    NoRoleId {
+        /// The account.
+        account: AccountId,
+        /// The role.
+        name: String,
+        /// Why not.
+        why: String,
     },
     /// The directory has no such user.
     #[error("Identity Center has no user `{name}` (looked up as username{})", if *.email { " and as e-mail address" } else { "" })]
@@ -103,7 +125,9 @@ impl SurveyError {
             | SurveyError::NoIdentityCenter
             | SurveyError::NoSuchIamUser { .. }
             | SurveyError::AnotherIamUser { .. }
-            | SurveyError::IamUserInManagement { .. }
+            | SurveyError::InManagement { .. }
+            | SurveyError::NotAMember { .. }
+            | SurveyError::NoRoleId { .. }
             | SurveyError::NoSuchUser { .. }
             | SurveyError::SeveralUsers { .. }) => Trouble {
                 operation: "the survey",
@@ -130,15 +154,28 @@ pub async fn survey(
     let iam_users = suspects
         .iter()
         .map(|suspect| iam_user(read, &organization, suspect, roles));
-    let (estate, directories, iam_users) = join!(
+    let members = suspects.iter().map(|suspect| is_member(read, suspect));
+    let who = async {
+        let held = suspects.iter().map(|suspect| role(read, suspect, roles));
+        let held = join_all(held).await;
+        // Who holds a session of an ordinary role, its account alone knows; the directory is asked about people.
+        let directories = directories(read, &organization, suspects, &held).await;
+        (held, directories)
+    };
+    let (estate, (held, directories), iam_users, members) = join!(
         estate(read, &caller, &organization, target),
-        directories(read, &organization, suspects),
-        try_join_all(iam_users)
+        who,
+        try_join_all(iam_users),
+        join_all(members)
     );
     // What is wrong with the organization explains what is wrong with the directory, so it is said first.
-    let (estate, directories, iam_users) = (estate?, directories?, iam_users?);
+    let estate = estate?;
+    for ((suspect, role), is_member) in suspects.iter().zip(&held).zip(&members) {
+        can_be_denied(&organization, suspect, role.as_ref(), is_member.as_ref())?;
+    }
+    let (directories, iam_users) = (directories?, iam_users?);
     let asked_at = clock.now();
-    let facts = |(directory, iam_user)| Facts {
+    let facts = |(((directory, iam_user), role), is_member)| Facts {
         asked_at,
         caller: caller.clone(),
         organization: organization.clone(),
@@ -150,8 +187,109 @@ pub async fn survey(
         armed: estate.memory.armed.clone(),
         directory,
         iam_user,
+        role,
+        is_member,
     };
-    Ok(directories.into_iter().zip(iam_users).map(facts).collect())
+    let each = directories.into_iter().zip(iam_users).zip(held);
+    Ok(each.zip(members).map(facts).collect())
+}
+
+/// Whether the account that a suspect acts in is one of the organization's; `None` where none is named.
+async fn is_member(read: &impl Read, suspect: &Suspect) -> Option<Known<bool>> {
+    let account = suspect.account()?;
+    Some(match read.is_member(&account).await {
+        Ok(is) => Known::Known(is),
+        Err(trouble) => Known::Unknown(trouble.to_string()),
+    })
+}
+
+/// What a role's account says of it; `None` for who is no role's, and where the signal does not say which role it is.
+async fn role(read: &impl Read, suspect: &Suspect, roles: &[RoleName]) -> Option<Known<Role>> {
+    let (Suspect::RoleSession { account, role, .. } | Suspect::Role { account, role, .. }) =
+        suspect
+    else {
+        return None;
+    };
+    let (account, name) = (account.as_ref()?, RoleName::parse(role.as_str()).ok()?);
+    let doors = doors(account, roles, &SessionName::of_survey());
+    let found = through(&doors, async |door| read.role(door, &name).await).await;
+    Some(match found {
+        Ok(Some(role)) => Known::Known(role),
+        Ok(None) => Known::Unknown(format!("account {account} has no role {name}")),
+        Err(trouble) => Known::Unknown(trouble.to_string()),
+    })
+}
+
+/// No SCP reaches somebody in the management account; what does is on them, in that account (aws-facts §11, §12).
+fn in_management(account: AccountId, suspect: &Suspect) -> SurveyError {
+    let everything =
+        r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*"}]}"#;
+    let (who, instead) = match suspect {
+        Suspect::IamUser { name, .. } => (
+            format!("IAM user {name}"),
+            format!(
+                "Only the user's own policies bind them. With credentials of that account: `aws iam put-user-policy --user-name {name} --policy-name quell --policy-document '{everything}'`, then deactivate each key of theirs (`aws iam update-access-key`), and `aws iam delete-login-profile --user-name {name}`."
+            ),
+        ),
+        Suspect::RoleSession { role, .. } | Suspect::Role { role, .. } => (
+            format!("role {role}"),
+            "Only the role's own policies bind its sessions. With credentials of that account, in IAM: the role, Revoke sessions; it refuses everybody's older sessions of the role. If a person of the directory holds the session, contain them: `quell contain <username>`.".to_owned(),
+        ),
+        Suspect::Root { .. } => (
+            "the root user".to_owned(),
+            "Nothing binds the management account's root user: recover it with its e-mail address, change the password, delete its access keys, and call AWS Support.".to_owned(),
+        ),
+        Suspect::FederatedUser { principal_id } => (
+            format!("federated user {principal_id}"),
+            "Only the policies of the IAM user who vouched for them bind them: find them in CloudTrail (GetFederationToken), and deny that user.".to_owned(),
+        ),
+        Suspect::Named { name } => (name.clone(), "Contain them by their username.".to_owned()),
+        Suspect::PermissionSetSession { session, .. } => (
+            session.to_string(),
+            "Contain them by their username.".to_owned(),
+        ),
+    };
+    SurveyError::InManagement {
+        account,
+        who,
+        instead,
+    }
+}
+
+/// Whether an SCP of the organization's reaches a suspect, and can name them.
+fn can_be_denied(
+    organization: &Organization,
+    suspect: &Suspect,
+    role: Option<&Known<Role>>,
+    is_member: Option<&Known<bool>>,
+) -> Result<(), SurveyError> {
+    let account = suspect.account();
+    if let (Some(account), Some(Known::Known(false))) = (&account, is_member) {
+        let account = account.clone();
+        return Err(SurveyError::NotAMember { account });
+    }
+    let is_there = account.as_ref() == Some(&organization.management);
+    if let Some(account) = account.clone().filter(|_| is_there)
+        && suspect.is_exact()
+        && !is_persons(suspect, role)
+    {
+        return Err(in_management(account, suspect));
+    }
+    match (suspect, account, role) {
+        (
+            Suspect::Role {
+                role_id: None,
+                role: name,
+                ..
+            },
+            Some(account),
+            Some(Known::Unknown(why)),
+        ) => {
+            let (name, why) = (name.clone(), why.clone());
+            Err(SurveyError::NoRoleId { account, name, why })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What arming and disarming an organization need to know.
@@ -497,12 +635,13 @@ async fn directories(
     read: &impl Read,
     organization: &Organization,
     suspects: &[Suspect],
+    held: &[Option<Known<Role>>],
 ) -> Result<Vec<Directory>, SurveyError> {
-    let is_iam_user = |suspect: &Suspect| matches!(suspect, Suspect::IamUser { .. });
+    let each = || suspects.iter().zip(held.iter().map(Option::as_ref));
     let instance = match instance(read, organization).await {
         Ok(instance) => instance,
         // No directory has them, so none is missed but for the names in common.
-        Err(error) if suspects.iter().all(is_iam_user) => {
+        Err(error) if !each().any(|(suspect, role)| is_of_directory(suspect, role)) => {
             let unseen = nobody(Listed {
                 users: Vec::new(),
                 cut: Some(error.to_string()),
@@ -512,10 +651,15 @@ async fn directories(
         Err(error) => return Err(error),
     };
     // The listing waits for nobody, and nobody's next question for it.
-    let persons = suspects
-        .iter()
-        .map(|suspect| person(read, &instance, suspect));
-    let (listed, persons) = join!(listed(read, &instance), try_join_all(persons));
+    let instance = &instance;
+    let persons = each().map(|(suspect, role)| async move {
+        if is_of_directory(suspect, role) {
+            person(read, instance, suspect).await
+        } else {
+            Ok(nobody(Listed::default()))
+        }
+    });
+    let (listed, persons) = join!(listed(read, instance), try_join_all(persons));
     let all = persons?.into_iter().map(|person| Directory {
         users: listed.clone(),
         ..person
@@ -523,10 +667,16 @@ async fn directories(
     Ok(all.collect())
 }
 
+/// Whether the directory has something to say about a suspect.
+fn is_of_directory(suspect: &Suspect, role: Option<&Known<Role>>) -> bool {
+    let is_iam_user = matches!(suspect, Suspect::IamUser { .. });
+    is_persons(suspect, role) || !(is_iam_user || suspect.is_exact())
+}
+
 /// What a directory says about somebody whom it never had.
 fn nobody(users: Listed) -> Directory {
     Directory {
-        user: Known::Unknown("an IAM user is in no directory".to_owned()),
+        user: Known::Unknown("they are in no directory".to_owned()),
         assignments: Known::Known(BTreeSet::new()),
         entitlements: Known::Known(BTreeSet::new()),
         permission_sets: BTreeMap::new(),
@@ -552,7 +702,7 @@ async fn iam_user(
     };
     let (account, name) = (account.clone(), name.clone());
     if account == organization.management {
-        return Err(SurveyError::IamUserInManagement { account, name });
+        return Err(in_management(account, suspect));
     }
     let doors = doors(&account, roles, &SessionName::of_survey());
     let found = through(&doors, async |door| read.iam_user_id(door, &name).await).await;
@@ -624,9 +774,6 @@ async fn person(
     instance: &Instance,
     suspect: &Suspect,
 ) -> Result<Directory, SurveyError> {
-    if matches!(suspect, Suspect::IamUser { .. }) {
-        return Ok(nobody(Listed::default()));
-    }
     let found = users(read, instance, suspect).await?;
     let mut users: Vec<User> = found.into_values().collect();
     let user = match (users.pop(), suspect) {
@@ -712,7 +859,8 @@ fn name_of(suspect: &Suspect) -> &str {
             session.as_str()
         }
         Suspect::IamUser { name, .. } => name.as_str(),
-        Suspect::Root { .. } => "root",
+        Suspect::Role { role, .. } => role,
+        Suspect::Root { .. } => "the root user",
         Suspect::FederatedUser { principal_id } => principal_id,
     }
 }

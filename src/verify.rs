@@ -31,8 +31,10 @@ pub struct Question {
     /// The policies of ours that refuse, or did until they were taken away: more than one where several incidents deny
     /// the same person, because AWS names one of them only.
     pub policies: BTreeSet<PolicyArn>,
-    /// The suspect's session names, each of which may be a source identity of theirs, too.
+    /// The suspect's session names; or the witness's, where a canary can play nobody whom the deny is about.
     pub names: BTreeSet<SessionName>,
+    /// The source identities that a session of theirs could carry.
+    pub sources: BTreeSet<SessionName>,
     /// Where the suspect can be: each of these must show what is hoped for.
     pub accounts: BTreeSet<AccountId>,
     /// Where else to look. One that shows the opposite is a failure; one that cannot be asked keeps nothing open, unless
@@ -435,7 +437,7 @@ async fn mint<C: Canaries>(
                     suspects.push(canaries.mint(account, role, name, None).await?);
                 }
                 let sourced = with_source(canaries, account, role, question).await?;
-                let source_identity = sourced.is_some();
+                let source_identity = sourced.as_ref().is_some_and(|some| !some.is_empty());
                 suspects.extend(sourced.into_iter().flatten());
                 return Ok(Sessions {
                     control,
@@ -460,7 +462,7 @@ async fn with_source<C: Canaries>(
 ) -> Result<Option<Vec<C::Session>>, MintError> {
     let neutral = &question.incident.source_name();
     let mut sessions = Vec::new();
-    for source in &question.names {
+    for source in &question.sources {
         match canaries.mint(account, role, neutral, Some(source)).await {
             Ok(session) => sessions.push(session),
             Err(MintError::NoWay(_)) => return Ok(None),
@@ -557,6 +559,7 @@ mod tests {
             incident: IncidentId::from_bytes([1, 2, 3]),
             policies: BTreeSet::new(),
             names: BTreeSet::new(),
+            sources: BTreeSet::new(),
             accounts: accounts.collect(),
             beside: BTreeSet::new(),
             roles: Vec::new(),

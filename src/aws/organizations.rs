@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use aws_sdk_organizations::operation::describe_account::DescribeAccountError;
 use aws_sdk_organizations::types::{
     AccountState, OrganizationFeatureSet, PolicyType, PolicyTypeStatus, Tag,
 };
@@ -105,6 +106,22 @@ impl Reader {
             }
         }
         Ok(accounts)
+    }
+
+    pub(super) async fn has_account(&self, account: &AccountId) -> Result<bool, Trouble> {
+        const CALL: &str = "organizations:DescribeAccount";
+        let asked = self.organizations.describe_account();
+        match asked.account_id(account.as_str()).send().await {
+            Ok(_) => Ok(true),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(DescribeAccountError::is_account_not_found_exception) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(trouble::of(CALL, &error)),
+        }
     }
 
     pub(super) async fn list_policies_for_target(

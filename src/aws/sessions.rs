@@ -328,6 +328,14 @@ impl Read for Reader {
         self.get_team_eligibility(instance, table, ids).await
     }
 
+    async fn is_member(&self, account: &AccountId) -> Result<bool, Trouble> {
+        self.has_account(account).await
+    }
+
+    async fn role(&self, door: &Door, name: &RoleName) -> Result<Option<Role>, Trouble> {
+        self.roles.read(door, name).await
+    }
+
     async fn iam_user_id(
         &self,
         door: &Door,

@@ -24,6 +24,7 @@ use crate::plan::Lapse;
 use crate::plan::approval::Approval;
 use crate::plan::preflight::Refusal;
 use crate::playbook::{Playbook, parse_duration};
+use crate::principal::Principal;
 use crate::report::{
     ContainReport, ContainsReport, NotContainedReport, PlanReport, PlansReport, Stage, human,
 };
@@ -77,6 +78,9 @@ pub struct ContainArgs {
     /// Approve the plan without being asked, for scripts
     #[arg(long, conflicts_with = "dry_run")]
     yes: bool,
+    /// Deny also what stops a workload: an instance's session, a function's, a pod's. Said beside --yes
+    #[arg(long, conflicts_with = "dry_run")]
+    stops_workload: bool,
     /// Close the ways to new sessions, too, once the deny is attached: the same as `quell evict` afterwards
     #[arg(long)]
     evict: bool,
@@ -208,7 +212,7 @@ pub async fn contain<O: Outside>(
     }
     let mut approvals = Vec::new();
     for prepared in &prepared {
-        approvals.push(approve(prepared, &world, args.yes, ui)?);
+        approvals.push(approve(prepared, &world, args, ui)?);
     }
 
     ui.commit();
@@ -364,33 +368,73 @@ pub fn exit_of(state: Stage, reaches_management: bool, recorded: bool) -> Exit {
     }
 }
 
-/// The go-ahead: `--yes`, or the username typed on a terminal.
+/// What stops a workload is asked about twice: the second time by what it is that stops.
+fn stop_workload(
+    principal: &Principal,
+    args: &ContainArgs,
+    practice: bool,
+    ui: &Ui<'_>,
+) -> Result<(), Failure> {
+    let workload = principal.exact.as_ref().and_then(|it| it.workload.as_ref());
+    let Some(workload) = workload.filter(|_| !args.stops_workload) else {
+        return Ok(());
+    };
+    let says = human::clean(&workload.says());
+    if args.yes {
+        return Err(Failure::new(
+            Exit::Refused,
+            format!(
+                "not approved: it stops a workload ({says}), and --yes alone is not about that"
+            ),
+        )
+        .hint("If it is to stop, say it twice: the same command with `--yes --stops-workload`."));
+    }
+    let word = Word {
+        word: "stop",
+        name: "the word stop",
+        purpose: format!("because this stops {says}"),
+        practice,
+    };
+    word.confirmed(false, ui)
+}
+
+/// The go-ahead: `--yes`, or the name typed on a terminal.
 fn approve<C: Cloud>(
     prepared: &Prepared,
     world: &C,
-    yes: bool,
+    args: &ContainArgs,
     ui: &Ui<'_>,
 ) -> Result<Approval, Failure> {
     let plan = &prepared.plan;
-    if yes {
+    let principal = &plan.principal;
+    let practice = world.practice().is_some();
+    if args.yes {
+        stop_workload(principal, args, practice, ui)?;
         return Ok(Approval::flag(plan, world.clock().now()));
     }
-    let principal = &plan.principal;
-    ui.say(&format!(
-        "In short: {} can enter {} accounts; everything they do is to be refused under {}, and nobody else's.",
-        human::clean(principal.username.as_str()),
-        principal.reach.len(),
-        plan.target
-    ));
+    ui.say(&match &principal.exact {
+        Some(exact) => format!(
+            "In short: {}; everything it does is to be refused under {}, and nobody else's.",
+            human::clean(&exact.what),
+            plan.target
+        ),
+        None => format!(
+            "In short: {} can enter {} accounts; everything they do is to be refused under {}, and nobody else's.",
+            human::clean(principal.username.as_str()),
+            principal.reach.len(),
+            plan.target
+        ),
+    });
     for warning in &prepared.preflight.warnings {
         ui.say(&format!("WARNING: {}", human::clean(warning)));
     }
     let word = Word {
         word: principal.username.as_str(),
-        name: "the username",
+        name: principal.identity().called(),
         purpose: format!("to deny it everything under {}", plan.target),
-        practice: world.practice().is_some(),
+        practice,
     };
     let typed = word.typed(ui)?;
+    stop_workload(principal, args, practice, ui)?;
     Ok(Approval::typed(plan, &typed, world.clock().now())?)
 }

@@ -15,6 +15,7 @@ use crate::cli::ui::Ui;
 use crate::cli::{Common, Outside};
 use crate::drill::{self, DrillError, Script};
 use crate::playbook::parse_duration;
+use crate::range::build::kinds::Kind;
 use crate::report::human;
 
 /// What `quell drill` takes.
@@ -32,6 +33,9 @@ pub struct DrillArgs {
     /// Leave them untraced: the drill fails, and shows why
     #[arg(long, requires = "chains")]
     untraced: bool,
+    /// Drill on somebody who is no person of the directory
+    #[arg(long, value_name = "KIND", value_parser = kind, conflicts_with_all = ["finding_file", "chains", "live"])]
+    of: Option<Kind>,
     /// Use this playbook instead of the one that comes with quell
     #[arg(long, value_name = "FILE")]
     playbook: Option<PathBuf>,
@@ -59,6 +63,15 @@ pub enum RangeVerb {
     },
 }
 
+/// A kind of principal, by its word.
+fn kind(word: &str) -> Result<Kind, String> {
+    let known = Kind::ALL.into_iter().find(|(known, _)| *known == word);
+    known.map(|(_, kind)| kind).ok_or_else(|| {
+        let words: Vec<&str> = Kind::ALL.iter().map(|(word, _)| *word).collect();
+        format!("it is one of {}", words.join(", "))
+    })
+}
+
 /// `quell drill`.
 pub async fn drill<O: Outside>(
     args: &DrillArgs,
@@ -82,6 +95,7 @@ pub async fn drill<O: Outside>(
         seed: args.seed,
         chains: args.chains,
         untraced: args.untraced,
+        of: args.of,
     };
     let report = drill::run(script, suspect, &playbook, &|line| ui.story(line))
         .await

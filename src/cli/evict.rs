@@ -1,5 +1,6 @@
 //! `quell evict`: the ways back are read, shown, backed up and closed; what AWS has no interface for is noted.
 
+mod by_hand;
 mod iam_user;
 
 use std::path::PathBuf;
@@ -207,6 +208,9 @@ pub(super) async fn evict_one<O: Outside>(
     if known.incident.is_of_iam_user() {
         return iam_user::evict(asked, known, &caller, world, common, outside, ui).await;
     }
+    if known.incident.exact.is_some() {
+        return by_hand::evict(asked, known, &caller, world, common, outside, ui).await;
+    }
     let eviction = prepare(asked, &known.incident, &caller, world, ui).await?;
     let evicting = Evicting {
         asked,
@@ -215,6 +219,17 @@ pub(super) async fn evict_one<O: Outside>(
         caller: &caller,
     };
     evicting.run(world, common, outside, ui).await
+}
+
+/// Flags that mean nothing for whoever is in no directory are refused rather than passed over.
+fn of_the_directory_alone(asked: &Asked<'_>, incident: &Incident) -> Result<(), Failure> {
+    if asked.what.goes_further() || asked.what.team_table.is_some() || asked.delete_user {
+        return Err(Failure::usage(
+            "--management, --team-table, --revoke-team and --delete-user are about users of Identity Center, and this incident is not of one",
+        )
+        .hint(format!("Leave them out: `quell evict {}`.", incident.id)));
+    }
+    Ok(())
 }
 
 /// Why an incident's deny does not refuse the sessions that there are now, if so.
@@ -618,8 +633,7 @@ fn approve<C: Cloud>(
     ui: &Ui<'_>,
 ) -> Result<(), Failure> {
     let (word, name) = match &incident.principal {
-        Some(principal) if incident.is_of_iam_user() => (principal.as_str(), "the user's ARN"),
-        Some(principal) => (principal.as_str(), "the username"),
+        Some(principal) => (principal.as_str(), incident.identity().called()),
         None => (incident.id.as_str(), "the incident's id"),
     };
     let word = Word {

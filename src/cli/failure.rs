@@ -390,10 +390,14 @@ impl From<SurveyError> for Failure {
                 .hint(format!("Look the user up with credentials of account {account}: `aws iam list-users`.")),
             SurveyError::AnotherIamUser { ref account, ref name, .. } => Self::new(Exit::Refused, &error)
                 .hint(format!("Somebody has made the user anew since. If whoever is there now is to be contained: `quell contain arn:aws:iam::{account}:user/{name}`.")),
-            SurveyError::IamUserInManagement { ref name, .. } => {
-                let everything = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*"}]}"#;
-                Self::new(Exit::Refused, &error).hint(format!("Only the user's own policies bind them. With credentials of that account: `aws iam put-user-policy --user-name {name} --policy-name quell --policy-document '{everything}'`, then deactivate each key of theirs (`aws iam update-access-key`), and `aws iam delete-login-profile --user-name {name}`."))
+            SurveyError::InManagement { ref instead, .. } => {
+                let instead = instead.clone();
+                Self::new(Exit::Refused, &error).hint(instead)
             }
+            SurveyError::NotAMember { .. } => Self::new(Exit::Refused, &error)
+                .hint("If it is of another organization of yours, use credentials of that one: `--profile <profile>`. If a user of this one is meant, name them: `quell contain <username>`."),
+            SurveyError::NoRoleId { ref account, ref name, .. } => Self::new(Exit::Failed, &error)
+                .hint(format!("Read it with credentials of account {account}: `aws iam get-role --role-name {name} --query Role.RoleId`, then `quell contain <AROA…>`.")),
             SurveyError::NoSuchUser { .. } => Self::new(Exit::Failed, &error)
                 .hint("Look the user up: `aws identitystore list-users --identity-store-id <d-…>`. A finding names its user by itself: `quell contain --finding-file <file>`."),
             SurveyError::SeveralUsers { .. } => {

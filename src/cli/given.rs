@@ -12,9 +12,11 @@ use crate::cli::ui::Ui;
 use crate::cloud::{Cloud, Read};
 use crate::facts::{ArmedPolicy, Known};
 use crate::ids::*;
+use crate::incident::Incident;
 use crate::incident::armed::Standing;
 use crate::journal::{Past, State};
 use crate::playbook::Playbook;
+use crate::principal::Identity;
 use crate::report::human::{self, clean};
 use crate::respond::memory::{self, Remembered};
 use crate::signal::{self, Finding, Suspect, Who};
@@ -236,6 +238,10 @@ pub async fn interrupted<C: Cloud>(
         (Some(theirs), Some(ours)) => *theirs == ours.id,
         (None, _) | (_, None) => true,
     };
+    let exact: BTreeMap<IncidentId, Suspect> = known
+        .iter()
+        .filter_map(|known| Some((known.incident.id.clone(), claimed(&known.incident)?)))
+        .collect();
     let mut open: BTreeMap<IncidentId, (Option<String>, Option<TargetId>)> = BTreeMap::new();
     for past in here {
         let Ok(state) = &past.state else { continue };
@@ -287,9 +293,11 @@ pub async fn interrupted<C: Cloud>(
             .hint("See them: `quell status`.")
         })?,
     };
-    match name {
-        Some(name) => Ok(Interrupted {
-            suspect: named(&name)?,
+    let suspect = exact.get(&incident).cloned().map(Ok);
+    let suspect = suspect.or_else(|| name.map(|name| named(&name)));
+    match suspect {
+        Some(suspect) => Ok(Interrupted {
+            suspect: suspect?,
             incident,
             target,
         }),
@@ -299,6 +307,31 @@ pub async fn interrupted<C: Cloud>(
         )
         .hint("Name the user: `quell contain <username>`.")),
     }
+}
+
+/// Whom an incident denies by ids alone, as a signal would claim it.
+fn claimed(incident: &Incident) -> Option<Suspect> {
+    let account = incident.accounts.first().cloned();
+    Some(match incident.exact.clone()? {
+        Identity::RoleSession { role, session, .. } => Suspect::RoleSession {
+            session,
+            role_id: role,
+            role: String::new(),
+            account,
+        },
+        Identity::RoleBefore { role, .. } => Suspect::Role {
+            account,
+            role: String::new(),
+            role_id: Some(role),
+        },
+        Identity::Root { account, .. } => Suspect::Root {
+            account: Some(account),
+        },
+        Identity::FederatedUser(user) => Suspect::FederatedUser {
+            principal_id: format!("{}:{}", user.account, user.name),
+        },
+        Identity::IdentityCenterUser { .. } | Identity::IamUser { .. } => return None,
+    })
 }
 
 /// An incident that AWS remembers.

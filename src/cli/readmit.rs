@@ -90,14 +90,19 @@ pub async fn readmit<O: Outside>(
         return Err(refused("its deny ends by itself".to_owned())
             .hint(format!("Release it: `quell release {id} --force`.")));
     }
-    if incident.is_of_iam_user() {
-        return Err(refused(
-            "an IAM user's keys have no time of issue, so an older one cannot be told from a newer"
-                .to_owned(),
-        )
-        .hint(
-            "Make another user for the person meanwhile; this one comes back with the release.",
-        ));
+    if !incident.is_of_person() {
+        let (why, hint) = if incident.is_of_iam_user() {
+            (
+                "an IAM user's keys have no time of issue, so an older one cannot be told from a newer",
+                "Make another user for the person meanwhile; this one comes back with the release.",
+            )
+        } else {
+            (
+                "it is not of a person whom the directory has",
+                "A workload's role comes back with the release; give it another role meanwhile.",
+            )
+        };
+        return Err(refused(why.to_owned()).hint(hint));
     }
     let meanwhile = evicting::meanwhile(&world, &incident).await;
     if let Err(gate) = release::readmission(&incident, &meanwhile) {

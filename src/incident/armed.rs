@@ -499,6 +499,7 @@ fn untagged(id: IncidentId, policy: &ArmedPolicy, statements: Vec<Statement>) ->
         iam_account,
         session_names: names.into_iter().collect(),
         target: policy.targets.first().cloned(),
+        exact: policy::exact_in(&document),
         chained: policy::session_user_ids_in(&document),
         ..Incident::of_fields(id, Home::Armed, |_| None)
     };

@@ -31,7 +31,7 @@ pub enum How {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotApproved {
     /// Another text was typed.
-    #[error("what was typed is not the username")]
+    #[error("what was typed is not what was asked for")]
     Mistyped,
     /// The plan is not the one that was approved.
     #[error("the plan changed after it was approved")]

@@ -65,7 +65,7 @@ pub fn collisions<'a>(
             name: name.clone(),
             with: With::User(user.clone()),
         }));
-        if is_instance(name) {
+        if name.is_of_instance() {
             found.push(Collision {
                 name: name.clone(),
                 with: With::Instance,
@@ -95,13 +95,6 @@ pub fn may_be_spelled(username: &Username, name: &SessionName) -> bool {
         Glob::of(&tokens).matches(name.as_str())
     };
     spelled(Some(Token::AnyOne)) || spelled(None)
-}
-
-/// `i-` and 8 or 17 hex digits.
-fn is_instance(name: &SessionName) -> bool {
-    name.as_str().strip_prefix("i-").is_some_and(|digits| {
-        matches!(digits.len(), 8 | 17) && digits.bytes().all(|b| b.is_ascii_hexdigit())
-    })
 }
 
 #[cfg(test)]

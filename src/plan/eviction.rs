@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use crate::facts::{Assignee, Assignment, IamUser, Known, TeamRequest, UserStatus, Way, Ways};
 use crate::ids::*;
 use crate::policy::document::Document;
-use crate::principal::{LONGEST_SESSION, SessionLife, longest_of};
+use crate::principal::{Identity, LONGEST_SESSION, SessionLife, longest_of};
 
 /// What somebody attests who says that no way to new sessions is left, where AWS cannot be asked.
 pub const NO_WAY_LEFT: &str = "no-way-left";
@@ -129,6 +129,42 @@ pub fn by_hand(user: &IamUserName, policy: &str, deny: &Document) -> Vec<String>
         format!("aws iam delete-login-profile --user-name {user}"),
         put,
     ]
+}
+
+/// What people type to close what gives sessions to whoever is denied by ids alone (aws-facts §12), with credentials of the
+/// account. A placeholder stands for what the ids do not tell.
+pub fn by_hand_of(identity: &Identity, account: Option<&AccountId>) -> Vec<String> {
+    let account = account.map_or("<account>", AccountId::as_str);
+    let recorded = |name: &str| {
+        format!(
+            "aws cloudtrail lookup-events --lookup-attributes AttributeKey=ResourceName,AttributeValue={name}"
+        )
+    };
+    match identity {
+        Identity::RoleSession { session, .. } if session.is_of_instance() => vec![
+            format!("aws ec2 describe-iam-instance-profile-associations --filters Name=instance-id,Values={session}"),
+            "aws ec2 disassociate-iam-instance-profile --association-id <of it>".to_owned(),
+            format!("aws ec2 modify-instance-attribute --instance-id {session} --groups <a security group without rules>"),
+        ],
+        Identity::RoleSession { role, .. } => vec![
+            recorded(role.as_str()),
+            format!("aws iam list-roles --query \"Roles[?RoleId=='{role}'].[RoleName,AssumeRolePolicyDocument]\""),
+            "aws iam update-assume-role-policy --role-name <of it> --policy-document <without whoever asked for the session>".to_owned(),
+        ],
+        Identity::Root { partition, .. } => vec![
+            format!("aws sts assume-root --target-principal {account} --task-policy-arn arn=arn:{partition}:iam::aws:policy/root-task/IAMDeleteRootUserCredentials --region <region>"),
+            "aws iam delete-login-profile".to_owned(),
+            "aws iam list-access-keys".to_owned(),
+            "aws iam delete-access-key --access-key-id <each of them>".to_owned(),
+        ],
+        Identity::FederatedUser(user) => vec![
+            recorded(user.name.as_str()),
+            format!("quell contain arn:aws:iam::{account}:user/<whoever called GetFederationToken>"),
+        ],
+        Identity::RoleBefore { .. }
+        | Identity::IdentityCenterUser { .. }
+        | Identity::IamUser { .. } => Vec::new(),
+    }
 }
 
 /// The accounts that any of the ways opens.

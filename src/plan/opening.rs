@@ -13,7 +13,7 @@ use crate::incident::armed::{Ledger, Standing};
 use crate::incident::{Home, Incident};
 use crate::plan::{Begun, Plan};
 use crate::playbook::Playbook;
-use crate::principal::Principal;
+use crate::principal::{Identity, Principal};
 
 /// An open incident of the person that a plan is about.
 #[derive(Debug, Clone)]
@@ -44,6 +44,11 @@ pub(super) fn is_of(
 ) -> bool {
     let named = !principal.session_names.is_empty();
     let same_person = match (&principal.iam_user, &principal.user_id) {
+        _ if principal.exact.is_some() || incident.exact.is_some() => is_same(
+            incident.exact.as_ref(),
+            principal.exact.as_ref().map(|exact| &exact.identity),
+            incident.proven.is_some(),
+        ),
         (Some(user), _) => {
             incident.iam_account.as_ref() == Some(&user.account)
                 && match &user.id {
@@ -61,6 +66,26 @@ pub(super) fn is_of(
         && whole
         && incident.target.as_ref() == Some(target)
         && incident.session_names.is_superset(&principal.session_names)
+}
+
+/// Whether two that are denied by ids alone are one. A role that is denied and proven is not the same role's sessions of now:
+/// those that were given out since are for another incident.
+fn is_same(incident: Option<&Identity>, principal: Option<&Identity>, proven: bool) -> bool {
+    match (incident, principal) {
+        (
+            Some(Identity::RoleSession { role, session, .. }),
+            Some(Identity::RoleSession {
+                role: other,
+                session: name,
+                ..
+            }),
+        ) => (role, session) == (other, name),
+        (
+            Some(Identity::RoleBefore { role, .. }),
+            Some(Identity::RoleBefore { role: other, .. }),
+        ) => role == other && !proven,
+        (incident, principal) => incident == principal,
+    }
 }
 
 /// The open incidents of this person on the target, those with a policy of their own first.
@@ -185,6 +210,7 @@ pub(super) fn opened(
             .as_ref()
             .and_then(|user| user.id.known().cloned()),
         iam_account: principal.iam_user.as_ref().map(|user| user.account.clone()),
+        exact: principal.exact.as_ref().map(|exact| exact.identity.clone()),
         session_names: principal.session_names.clone(),
         operator: Some(facts.caller.arn.clone()),
         opened: Some(facts.asked_at),

@@ -16,6 +16,7 @@ use crate::playbook::Playbook;
 use crate::policy::document::Document;
 use crate::policy::evaluate::{Decision, Level, Request, Verdict, evaluate};
 use crate::policy::{self, CURRENT_TIME, MOST_CHARACTERS, USERID};
+use crate::principal::exact::Exact;
 use crate::principal::{IamPrincipal, Identity};
 
 /// SCPs that can be attached directly to one root, unit or account since May 2026 (aws-facts §0.1). A hard limit.
@@ -249,6 +250,12 @@ fn warnings(facts: &Facts, plan: &Plan) -> Vec<String> {
             "The armed policy is not used: {why}. The deny gets a policy of its own, which takes one more call and one of the {MOST_ATTACHED} places."
         ));
     }
+    if let Some(exact) = &plan.principal.exact {
+        warnings.extend(warnings_of_exact(facts, plan, exact));
+    }
+    if let Some(Known::Unknown(why)) = &facts.is_member {
+        warnings.push(format!("Whether the signal's account is one of this organization's is unknown ({why}): no policy of yours applies in another."));
+    }
     if !plan.others.is_empty() {
         let others: Vec<&str> = plan.others.iter().map(IncidentId::as_str).collect();
         warnings.push(format!(
@@ -283,7 +290,7 @@ fn warnings(facts: &Facts, plan: &Plan) -> Vec<String> {
         warnings.push(format!("What the user can enter is unknown ({why}): only the accounts that are listed will be looked at, and the release waits for the longest session there is."));
     }
     if let Known::Unknown(why) = &plan.principal.user_id
-        && plan.principal.iam_user.is_none()
+        && plan.principal.is_person()
     {
         warnings.push(format!(
             "There is no user id to deny ({why}): the session name carries the deny."
@@ -313,6 +320,49 @@ fn warnings(facts: &Facts, plan: &Plan) -> Vec<String> {
     warnings
 }
 
+/// What is to be known of whoever is denied by ids alone.
+fn warnings_of_exact(facts: &Facts, plan: &Plan, exact: &Exact) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if let Some(workload) = &exact.workload {
+        warnings.push(format!(
+            "This STOPS A WORKLOAD: {} acts in it, and everything it asks of AWS is refused until the release.",
+            workload.says()
+        ));
+    }
+    let is_of_role = matches!(
+        exact.identity,
+        Identity::RoleSession { .. } | Identity::RoleBefore { .. }
+    );
+    match &facts.role {
+        Some(Known::Unknown(why)) if exact.workload.is_none() => warnings.push(format!(
+            "Whether a workload uses the role is unknown, because the role cannot be read ({why}): if one does, it stops."
+        )),
+        None if is_of_role && exact.workload.is_none() => warnings.push(
+            "Whether a workload uses the role is unknown, because the signal does not say where the role is: if one does, it stops.".to_owned(),
+        ),
+        Some(_) | None => {}
+    }
+    match &exact.identity {
+        Identity::RoleSession { session, .. } => {
+            let users = facts.directory.users.users.iter();
+            let namesakes = users.filter(|user| may_be_spelled(&user.username, session));
+            warnings.extend(namesakes.map(|user| format!(
+                "The directory has a user {} ({}): if account access manager lets them into this role, the session is theirs. Contain them, too: `quell contain {}`.",
+                user.username, user.id, user.id
+            )));
+        }
+        Identity::RoleBefore { before, .. } if *before < plan.surveyed_at => warnings.push(format!(
+            "Sessions that were given out since {before} are let through, because this incident was begun then. Contain the role again when it is proven."
+        )),
+        Identity::RoleBefore { .. }
+        | Identity::Root { .. }
+        | Identity::FederatedUser(_)
+        | Identity::IdentityCenterUser { .. }
+        | Identity::IamUser { .. } => {}
+    }
+    warnings
+}
+
 /// The member accounts that the principal can enter and that the deny will not cover.
 pub fn outside(facts: &Facts, plan: &Plan) -> Vec<AccountId> {
     let covered = |account: &AccountId| {
@@ -330,10 +380,49 @@ pub fn outside(facts: &Facts, plan: &Plan) -> Vec<AccountId> {
 
 /// What the deny does not cover, with the reason (aws-facts §2, §5, §10).
 fn not_covered(facts: &Facts, plan: &Plan) -> Vec<String> {
-    match &plan.principal.iam_user {
-        Some(user) => not_covered_of_iam_user(facts, plan, user),
-        None => not_covered_of_person(facts, plan),
+    match (&plan.principal.exact, &plan.principal.iam_user) {
+        (Some(exact), _) => not_covered_of_exact(facts, plan, exact),
+        (None, Some(user)) => not_covered_of_iam_user(facts, plan, user),
+        (None, None) => not_covered_of_person(facts, plan),
     }
+}
+
+/// Of whoever is denied by ids alone (aws-facts §10, §12).
+fn not_covered_of_exact(facts: &Facts, plan: &Plan, exact: &Exact) -> Vec<String> {
+    let incident = &plan.incident.id;
+    let mut list = vec![format!(
+        "Management account {}: no service control policy applies there.",
+        facts.organization.management
+    )];
+    if let [account, ..] = outside(facts, plan).as_slice() {
+        list.push(format!(
+            "Account {account}, in which they act: it is outside the target {}.",
+            facts.target
+        ));
+    }
+    if plan.principal.reach_unknown.is_some() {
+        list.push("The account in which they act, which the signal does not say: the deny covers it where it is under the target, and no canary looks there. `quell verify --all-accounts` looks everywhere.".to_owned());
+    }
+    match &exact.identity {
+        Identity::RoleSession { session, .. } => {
+            list.push(format!("New sessions of the role under another name: whoever was given this one can ask for another until somebody closes that. `quell evict {incident}` says what to close."));
+            list.push(format!("Others who name their session of this role {session}: they are refused, too. Programs that do not choose a name of their own often have the same."));
+            list.push(format!("Sessions that it chained into before now, which have other ids: `quell trace {incident}` looks for them."));
+        }
+        Identity::RoleBefore { before, .. } => {
+            list.push(format!("Sessions of the role that are given out after {before}: they are let through, whoever asks for them. Its trust policy says who may."));
+            list.push("Sessions that its sessions chained into before now: they have other ids.".to_owned());
+        }
+        Identity::Root { .. } => {
+            list.push(format!("The root user's password and keys: they work, and everything they are used for is refused while the deny is attached. `quell evict {incident}` says how to take them away."));
+            list.push("Centralized root sessions (sts:AssumeRoot): they are spared, because the account is recovered with them.".to_owned());
+        }
+        Identity::FederatedUser(_) => list.push("The IAM user who vouched for them (sts:GetFederationToken): their keys, and whomever else they vouch for. Contain that user, too: `quell contain arn:aws:iam::<account>:user/<name>`.".to_owned()),
+        Identity::IdentityCenterUser { .. } | Identity::IamUser { .. } => {}
+    }
+    list.extend([IN_OTHER_SERVICES, LEFT_BEHIND, NO_SCP].map(str::to_owned));
+    list.push(format!("Proof of the statement about the ids: no canary can carry them. What is proven is that the policy is enforced: its witness, a session named {}, is refused by it.", incident.witness_name()));
+    list
 }
 
 /// Of an IAM user (aws-facts §10, §12).

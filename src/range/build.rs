@@ -8,6 +8,8 @@ pub mod extras;
 
 pub mod faults;
 
+pub mod kinds;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -192,6 +194,7 @@ fn ground(blueprint: &Blueprint) -> Result<State, NotAnId> {
                         id,
                         path: "/".to_owned(),
                         trusts: BTreeSet::from([management.clone()]),
+                        service: None,
                         inline: None,
                     },
                 );
@@ -241,6 +244,7 @@ fn ground(blueprint: &Blueprint) -> Result<State, NotAnId> {
         token: None,
         policy: None,
         behind: None,
+        assumed_root: false,
     };
     state.sessions.insert(OPERATOR_KEY.to_owned(), operator);
     Ok(state)
@@ -416,6 +420,7 @@ fn sessions(
                     id,
                     path,
                     trusts: BTreeSet::new(),
+                    service: None,
                     inline: None,
                 },
             );
@@ -485,6 +490,7 @@ fn sessions(
                 id,
                 path: "/aws-reserved/sso.amazonaws.com/".to_owned(),
                 trusts: BTreeSet::new(),
+                service: None,
                 inline: None,
             },
         );
@@ -532,6 +538,7 @@ fn bystanders(state: &mut State, blueprint: &Blueprint) -> Result<(), NotAnId> {
                         id,
                         path: "/".to_owned(),
                         trusts: BTreeSet::new(),
+                        service: None,
                         inline: None,
                     },
                 );

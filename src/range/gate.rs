@@ -231,6 +231,9 @@ fn request(
         ("aws:RequestedRegion", region.to_owned()),
         ("aws:SecureTransport", "true".to_owned()),
     ];
+    if session.assumed_root {
+        keys.push(("aws:AssumedRoot", "true".to_owned()));
+    }
     keys.extend(
         session
             .source_identity

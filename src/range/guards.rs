@@ -97,8 +97,20 @@ pub(super) fn iam(state: &State, session: &Session, asked: &Asked) -> Result<Str
             let role = account
                 .and_then(|it| it.roles.get(name))
                 .ok_or_else(missing)?;
+            let trusted = role
+                .trusts
+                .iter()
+                .map(|account| json!({"AWS": format!("arn:aws:iam::{account}:root")}));
+            let service = role.service.map(|service| json!({"Service": service}));
+            let statements: Vec<Value> = trusted
+                .chain(service)
+                .map(|who| json!({"Effect": "Allow", "Principal": who, "Action": "sts:AssumeRole"}))
+                .collect();
+            let trust = json!({"Version": "2012-10-17", "Statement": statements}).to_string();
+            // IAM gives documents percent-encoded, spaces too; there is none in this one.
+            let trust: String = form_urlencoded::byte_serialize(trust.as_bytes()).collect();
             Ok(format!(
-                "<Role><Path>{path}</Path><RoleName>{name}</RoleName><RoleId>{}</RoleId><Arn>arn:aws:iam::{}:role{path}{name}</Arn><CreateDate>2026-01-01T00:00:00Z</CreateDate></Role>",
+                "<Role><Path>{path}</Path><RoleName>{name}</RoleName><RoleId>{}</RoleId><Arn>arn:aws:iam::{}:role{path}{name}</Arn><CreateDate>2026-01-01T00:00:00Z</CreateDate><AssumeRolePolicyDocument>{trust}</AssumeRolePolicyDocument></Role>",
                 role.id,
                 session.account,
                 path = escape(&role.path),

@@ -175,6 +175,7 @@ pub(super) fn mint(state: &mut State, wanted: &Minted<'_>) -> Credentials {
         token: Some(token.clone()),
         policy: None,
         behind: None,
+        assumed_root: false,
     };
     state.sessions.insert(key.clone(), session);
     Credentials {

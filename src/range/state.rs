@@ -121,6 +121,8 @@ pub struct Role {
     pub path: String,
     /// Whose principals may assume it.
     pub trusts: BTreeSet<AccountId>,
+    /// The service that may, if one does: `ec2.amazonaws.com`.
+    pub service: Option<&'static str>,
     /// The inline policy of its permission set as it was last provisioned; `None` for a role that is of no set, or of
     /// a set without one.
     pub inline: Option<Inline>,
@@ -262,6 +264,8 @@ pub struct Session {
     /// The IAM user of the account whose policies bind it: of whom it is a key, or who made the session; `None` for
     /// roles, and for the operator, who is no user that the account knows of.
     pub behind: Option<String>,
+    /// `aws:AssumedRoot`: whether it is a centralized session of a root user (`sts:AssumeRoot`).
+    pub assumed_root: bool,
 }
 
 /// Something that will go wrong.

@@ -60,6 +60,7 @@ pub(super) fn sign_with(state: &mut State, account: &AccountId, name: &str, key:
         token: None,
         policy: None,
         behind: Some(name.to_owned()),
+        assumed_root: false,
     };
     state.sessions.insert(key.to_owned(), session);
 }

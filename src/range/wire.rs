@@ -285,6 +285,13 @@ fn fields(form: &[u8]) -> Map<String, Value> {
         .collect()
 }
 
+/// The path of a role in the account of whoever asks, which is part of its ARN.
+fn path_of_role<'a>(state: &'a State, session: &Session, name: &str) -> &'a str {
+    let account = state.accounts.get(&session.account);
+    let role = account.and_then(|account| account.roles.get(name));
+    role.map_or("/", |role| role.path.as_str())
+}
+
 /// The gate, then the operation.
 fn perform(state: &mut State, session: &Session, asked: &Asked) -> Result<Answer, Refusal> {
     let resource = match (asked.service.as_str(), asked.text("UserName")) {
@@ -292,6 +299,14 @@ fn perform(state: &mut State, session: &Session, asked: &Asked) -> Result<Answer
         // Users here have no path.
         ("iam", name) if !name.is_empty() => {
             format!("arn:aws:iam::{}:user/{name}", session.account)
+        }
+        ("iam", _) if asked.operation == "GetRole" => {
+            format!(
+                "arn:aws:iam::{}:role{}{}",
+                session.account,
+                path_of_role(state, session, asked.text("RoleName")),
+                asked.text("RoleName")
+            )
         }
         _ => "*".to_owned(),
     };

@@ -78,6 +78,10 @@ pub fn plan(report: &PlanReport) -> String {
         .iter()
         .map(SessionName::as_str)
         .collect();
+    let user_id = report
+        .exact
+        .as_ref()
+        .map_or(user_id, |exact| exact.what.clone());
     let put = |text: &mut String, label: &str, value: &str| {
         let _ = writeln!(text, "  {label:<10}{}", clean(value));
     };
@@ -100,8 +104,11 @@ pub fn plan(report: &PlanReport) -> String {
         &mut text,
         "sessions",
         &format!(
-            "named {}; the longest lives {}",
-            if names.is_empty() {
+            "{}{}; the longest lives {}",
+            if report.exact.is_some() { "" } else { "named " },
+            if report.exact.is_some() {
+                "told by the ids alone".to_owned()
+            } else if names.is_empty() {
                 "in ways that no policy can match".to_owned()
             } else {
                 names.join(", ")
@@ -605,6 +612,10 @@ pub fn finding(finding: &Finding) -> String {
     text
 }
 
+fn place(account: Option<&AccountId>) -> String {
+    account.map_or(String::new(), |account| format!(" in account {account}"))
+}
+
 /// A suspect for people.
 pub fn suspect(suspect: &Suspect) -> String {
     match suspect {
@@ -615,12 +626,34 @@ pub fn suspect(suspect: &Suspect) -> String {
             account,
             ..
         } => {
-            let place = account
-                .as_ref()
-                .map_or(String::new(), |account| format!(" in account {account}"));
+            let place = place(account.as_ref());
             format!("Identity Center user {session}, in a session of {role}{place}")
         }
-        Suspect::RoleSession { session, role, .. } => format!("session {session} of role {role}"),
+        Suspect::RoleSession {
+            session,
+            role,
+            role_id,
+            account,
+        } => {
+            let role = if role.is_empty() {
+                role_id.as_str()
+            } else {
+                role
+            };
+            format!(
+                "session {session} of role {role}{}",
+                place(account.as_ref())
+            )
+        }
+        Suspect::Role {
+            account,
+            role,
+            role_id,
+        } => {
+            let id = role_id.as_ref().map_or("", RoleId::as_str);
+            let role = if role.is_empty() { id } else { role };
+            format!("role {role}{}", place(account.as_ref()))
+        }
         Suspect::IamUser {
             name,
             principal_id,
@@ -629,10 +662,7 @@ pub fn suspect(suspect: &Suspect) -> String {
             let id = principal_id
                 .as_ref()
                 .map_or(String::new(), |id| format!(" ({id})"));
-            let place = account
-                .as_ref()
-                .map_or(String::new(), |account| format!(" in account {account}"));
-            format!("IAM user {name}{id}{place}")
+            format!("IAM user {name}{id}{}", place(account.as_ref()))
         }
         Suspect::Root { account } => format!(
             "root user of account {}",

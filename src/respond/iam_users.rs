@@ -22,6 +22,14 @@ use crate::respond::{Response, Stopped};
 /// What a release must know now, of whomever the incident denies. The roles are those by which an IAM user's account may
 /// be entered.
 pub async fn meanwhile<C: Cloud>(cloud: &C, incident: &Incident, roles: &[RoleName]) -> Meanwhile {
+    if incident.exact.is_some() {
+        // Somebody has answered for it, or has to.
+        let asked = incident.needs_eviction();
+        return Meanwhile {
+            unread: asked.then(|| "what gives them sessions is for people to close".to_owned()),
+            ..Meanwhile::nothing()
+        };
+    }
     if !incident.is_of_iam_user() {
         return evicting::meanwhile(cloud, incident).await;
     }

@@ -96,7 +96,7 @@ pub async fn recalled(
         let Some(mut incident) = Incident::recall(&policy) else {
             continue;
         };
-        if incident.session_names.is_empty() {
+        if incident.session_names.is_empty() && incident.exact.is_none() {
             // The tags were lost; the document still says whom it denies.
             let described = read.policy(&policy.summary.id).await?;
             let document = described.and_then(|(_, content)| Document::parse(&content).ok());
@@ -105,6 +105,7 @@ pub async fn recalled(
             if let Some(document) = &document
                 && !incident.is_of_iam_user()
             {
+                incident.exact = policy::exact_in(document);
                 (incident.iam_user, incident.iam_account) = policy::iam_user_in(document);
             }
         }

@@ -249,6 +249,7 @@ mod tests {
             incident: IncidentId::from_bytes([1, 2, 3]),
             policies: [].into(),
             names: [SessionName::parse("alice").unwrap()].into(),
+            sources: [].into(),
             accounts,
             beside: [].into(),
             roles: vec![RoleName::parse("quell-canary").unwrap()],

@@ -318,6 +318,7 @@ async fn assuming_a_role_follows_the_rules_of_sts() {
             id: RoleId::parse("AROAEXAMPLEEXAMPLE123").unwrap(),
             path: "/".to_owned(),
             trusts: [own.clone()].into(),
+            service: None,
             inline: None,
         };
         state

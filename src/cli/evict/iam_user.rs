@@ -1,6 +1,6 @@
 //! `quell evict` of an IAM user: keys, password and an inline deny, in the user's own account.
 
-use crate::cli::evict::{Asked, approve, attests_no_way_left, exit_of};
+use crate::cli::evict::{Asked, approve, attests_no_way_left, exit_of, of_the_directory_alone};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::Ui;
@@ -27,12 +27,7 @@ pub(super) async fn evict<O: Outside>(
     outside: &O,
     ui: &Ui<'_>,
 ) -> Result<(EvictReport, Exit), Failure> {
-    if asked.what.goes_further() || asked.what.team_table.is_some() || asked.delete_user {
-        return Err(Failure::usage(
-            "--management, --team-table, --revoke-team and --delete-user are about users of Identity Center, and this incident is an IAM user's",
-        )
-        .hint(format!("Leave them out: `quell evict {}`.", known.incident.id)));
-    }
+    of_the_directory_alone(asked, &known.incident)?;
     let roles = &asked.playbook.verify.canary_roles;
     let mut incident = known.incident;
     let id = incident.id.clone();

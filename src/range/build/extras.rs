@@ -154,6 +154,7 @@ fn chains(state: &mut State, hero_sessions: &[(AccountId, String, String)]) -> R
             id: new_role_id(state)?,
             path: "/".to_owned(),
             trusts: trusts.clone(),
+            service: None,
             inline: None,
         };
         if let Some(account) = state.accounts.get_mut(&AccountId::parse(account)?) {
@@ -170,7 +171,7 @@ fn chains(state: &mut State, hero_sessions: &[(AccountId, String, String)]) -> R
 }
 
 /// An IAM user, and whoever stole their key.
-fn iam_user(state: &mut State) -> Result<(), NotAnId> {
+pub(super) fn iam_user(state: &mut State) -> Result<(), NotAnId> {
     let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
     let id = AccountId::parse(IAM_USER_ACCOUNT)?;
     let user = IamUser {
@@ -330,6 +331,7 @@ fn entitled(state: &mut State, id: &UserId) -> Result<(), NotAnId> {
             id: new_role_id(state)?,
             path: "/".to_owned(),
             trusts: BTreeSet::new(),
+            service: None,
             inline: None,
         };
         let entitlement = Entitlement {

@@ -85,6 +85,7 @@ pub(crate) fn reserve(state: &mut State, account: &AccountId, set: &PermissionSe
         id,
         path: path_in(&state.directory.region),
         trusts: BTreeSet::new(),
+        service: None,
         inline: set.inline,
     };
     if let Some(account) = state.accounts.get_mut(account) {

@@ -1,0 +1,354 @@
+//! Suspects who are no people of the directory, each beside whoever is most easily hit by mistake.
+//!
+//! Arrives: a built organization and a [`Kind`]. Leaves: in it, an attacker of that kind and those bystanders, all
+//! calling by themselves; and the signal that accuses the attacker.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::SignedDuration;
+use serde_json::json;
+
+use crate::ids::*;
+use crate::policy::document::Document;
+use crate::range::build::{extras, open};
+use crate::range::directory::roles::new_role_id;
+use crate::range::state::{Actor, Role, Session, State};
+use crate::range::users::{self, IamUser};
+
+/// The account that they act in.
+const ACCOUNT: &str = "444455556666";
+
+/// Another one.
+const ELSEWHERE: &str = "666677778888";
+
+/// How long the sessions of roles live.
+const LIVES: SignedDuration = SignedDuration::from_hours(12);
+
+/// How often each of them calls.
+const EVERY: SignedDuration = SignedDuration::from_mins(1);
+
+/// When a session is given out that comes after the deny: the finding comes five minutes after the beginning.
+const LATER: SignedDuration = SignedDuration::from_mins(8);
+
+/// Who is the attacker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// One session of a role that many use.
+    RoleSession,
+    /// A role, whoever uses it.
+    Role,
+    /// An EC2 instance whose role's credentials are used.
+    Instance,
+    /// A Lambda function whose role's credentials are used.
+    Function,
+    /// An IAM user.
+    IamUser,
+    /// The root user of a member account.
+    Root,
+    /// Somebody whom an IAM user has vouched for.
+    FederatedUser,
+}
+
+impl Kind {
+    /// Every kind, with the word for it.
+    pub const ALL: [(&'static str, Kind); 7] = [
+        ("role-session", Kind::RoleSession),
+        ("role", Kind::Role),
+        ("instance", Kind::Instance),
+        ("function", Kind::Function),
+        ("iam-user", Kind::IamUser),
+        ("root", Kind::Root),
+        ("federated-user", Kind::FederatedUser),
+    ];
+
+    /// What happened, for people.
+    pub fn story(self) -> &'static str {
+        match self {
+            Kind::RoleSession => {
+                "Somebody has stolen a pipeline's session of role deploy, which other pipelines use, too."
+            }
+            Kind::Role => {
+                "Somebody has found a way into role deploy, and nobody knows which of its sessions are theirs."
+            }
+            Kind::Instance => {
+                "Somebody has read an instance's credentials from its metadata service, and uses them elsewhere."
+            }
+            Kind::Function => {
+                "Somebody has read a function's credentials from its environment, and uses them elsewhere."
+            }
+            Kind::IamUser => {
+                "Somebody has stolen an IAM user's key, and made a session and a federated one with it."
+            }
+            Kind::Root => "Somebody has the root user of an account, and has made a key.",
+            Kind::FederatedUser => {
+                "Somebody has stolen the session that an IAM user got for a federated one."
+            }
+        }
+    }
+}
+
+/// What accuses the attacker.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Accusation {
+    /// A finding, as GuardDuty gives it.
+    Finding(String),
+    /// What a person types, because no finding accuses a whole role: its account, name and id.
+    Role(AccountId, &'static str, RoleId),
+}
+
+/// Puts attacker and bystanders there. Whoever was the attacker of the story is a person at work.
+///
+/// # Errors
+/// [`NotAnId`], if a literal here were not what it is written as; a test holds that none is.
+pub fn play(state: &mut State, kind: Kind) -> Result<Accusation, NotAnId> {
+    for actor in &mut state.actors {
+        actor.attacker = false;
+    }
+    let here = AccountId::parse(ACCOUNT)?;
+    let mut stage = Stage { state, here };
+    match kind {
+        Kind::RoleSession => stage.role_session("pipeline-7", None),
+        Kind::Instance => stage.role_session("i-0a1b2c3d4e5f60718", Some("ec2.amazonaws.com")),
+        Kind::Function => stage.role_session("orders", Some("lambda.amazonaws.com")),
+        Kind::Role => stage.role(),
+        Kind::IamUser => stage.iam_user(),
+        Kind::Root => stage.root(),
+        Kind::FederatedUser => stage.federated_user(),
+    }
+}
+
+/// What people do by hand meanwhile: a root user whom somebody has taken over gets another password, and their keys go.
+pub fn recover(state: &mut State) {
+    let stolen: Vec<String> = state
+        .actors
+        .iter()
+        .filter(|actor| actor.attacker)
+        .map(|actor| actor.key.clone())
+        .collect();
+    state.sessions.retain(|key, session| {
+        let lasting = session.expires.is_none() && session.arn.ends_with(":root");
+        !(lasting && stolen.contains(key))
+    });
+}
+
+struct Stage<'a> {
+    state: &'a mut State,
+    here: AccountId,
+}
+
+impl Stage<'_> {
+    /// A session of a role; beside it another of the role, and its name in another role and in another account.
+    fn role_session(
+        &mut self,
+        name: &str,
+        service: Option<&'static str>,
+    ) -> Result<Accusation, NotAnId> {
+        let here = self.here.clone();
+        let id = self.add_role(&here, "deploy", service)?;
+        self.add_role(&here, "report", None)?;
+        self.add_role(&AccountId::parse(ELSEWHERE)?, "deploy", service)?;
+        self.session(true, &here, "deploy", name)?;
+        self.session(false, &here, "deploy", &format!("{name}0"))?;
+        self.session(false, &here, "report", name)?;
+        self.session(false, &AccountId::parse(ELSEWHERE)?, "deploy", name)?;
+        Ok(self.finding("AssumedRole", &format!("{id}:{name}"), "deploy"))
+    }
+
+    /// Two sessions of a role; beside them one that is given out later, and those names in another role.
+    fn role(&mut self) -> Result<Accusation, NotAnId> {
+        let here = self.here.clone();
+        let id = self.add_role(&here, "deploy", None)?;
+        self.add_role(&here, "report", None)?;
+        for name in ["pipeline-7", "alice"] {
+            self.session(true, &here, "deploy", name)?;
+            self.session(false, &here, "report", name)?;
+        }
+        let key = self.session(false, &here, "deploy", "bob")?;
+        let later = self.state.now + LATER;
+        if let Some(session) = self.state.sessions.get_mut(&key) {
+            session.issued = Some(later);
+        }
+        if let Some(actor) = self.state.actors.last_mut() {
+            actor.next = later;
+        }
+        Ok(Accusation::Role(here, "deploy", id))
+    }
+
+    /// An IAM user with what they made of their key; beside them a user whose name begins alike, and one of the very name
+    /// in another account.
+    fn iam_user(&mut self) -> Result<Accusation, NotAnId> {
+        extras::iam_user(self.state)?;
+        let (here, there) = (
+            AccountId::parse(extras::IAM_USER_ACCOUNT)?,
+            AccountId::parse(ELSEWHERE)?,
+        );
+        self.user(&here, &format!("{}2", extras::IAM_USER))?;
+        self.user(&there, extras::IAM_USER)?;
+        let users = self.state.accounts.get(&here).map(|it| &it.users);
+        let user = users.and_then(|users| users.get(extras::IAM_USER));
+        let id = user.map_or(String::new(), |user| user.id.to_string());
+        self.here = here;
+        Ok(self.finding("IAMUser", &id, extras::IAM_USER))
+    }
+
+    /// A root user; beside it that of another account, and a centralized root session in the same.
+    fn root(&mut self) -> Result<Accusation, NotAnId> {
+        let here = self.here.clone();
+        let there = AccountId::parse(ELSEWHERE)?;
+        let root = |account: &AccountId| Session {
+            account: account.clone(),
+            arn: format!("arn:aws:iam::{account}:root"),
+            principal_arn: format!("arn:aws:iam::{account}:root"),
+            user_id: account.to_string(),
+            source_identity: None,
+            directory_user: None,
+            issued: None,
+            expires: None,
+            token: None,
+            policy: None,
+            behind: None,
+            assumed_root: false,
+        };
+        let own = users::give(self.state, root(&here));
+        self.calls(true, "the root user", own);
+        let other = users::give(self.state, root(&there));
+        self.calls(false, "the root user of another account", other);
+        let central = Session {
+            issued: Some(self.state.now),
+            expires: Some(self.state.now + SignedDuration::from_mins(15)),
+            assumed_root: true,
+            ..root(&here)
+        };
+        let central = users::give(self.state, central);
+        self.calls(false, "a centralized root session", central);
+        Ok(self.finding("Root", here.as_str(), "Root"))
+    }
+
+    /// A federated user; beside them the user who vouched, whomever else they vouched for, and the name in a role.
+    fn federated_user(&mut self) -> Result<Accusation, NotAnId> {
+        let here = self.here.clone();
+        let voucher = self.user(&here, "voucher")?;
+        self.add_role(&here, "report", None)?;
+        let mut vouched = |attacker: bool, name: &str| {
+            let Some(session) = self.state.sessions.get(&voucher).cloned() else {
+                return Ok(());
+            };
+            let lives = SignedDuration::from_secs(users::LONGEST);
+            let name = FederatedName::parse(name)?;
+            let session = users::federated(
+                &session,
+                self.state.now,
+                lives,
+                &name,
+                Document::allow_all(),
+            );
+            let key = users::give(self.state, session);
+            self.calls(attacker, name.as_str(), key);
+            Ok::<(), NotAnId>(())
+        };
+        vouched(true, "contractor")?;
+        vouched(false, "contractor2")?;
+        self.session(false, &here, "report", "contractor")?;
+        Ok(self.finding("FederatedUser", &format!("{here}:contractor"), "contractor"))
+    }
+
+    fn add_role(
+        &mut self,
+        account: &AccountId,
+        name: &str,
+        service: Option<&'static str>,
+    ) -> Result<RoleId, NotAnId> {
+        let id = new_role_id(self.state)?;
+        let role = Role {
+            id: id.clone(),
+            path: "/".to_owned(),
+            trusts: BTreeSet::new(),
+            service,
+            inline: None,
+        };
+        if let Some(account) = self.state.accounts.get_mut(account) {
+            account.roles.insert(name.to_owned(), role);
+        }
+        Ok(id)
+    }
+
+    /// A session of a role, which calls from now on: its access key.
+    fn session(
+        &mut self,
+        attacker: bool,
+        account: &AccountId,
+        role: &str,
+        name: &str,
+    ) -> Result<String, NotAnId> {
+        let named = SessionName::parse(name)?;
+        let key = open(self.state, account, role, &named, LIVES, None)?.key;
+        self.calls(
+            attacker,
+            &format!("{role}/{name} in {account}"),
+            key.clone(),
+        );
+        Ok(key)
+    }
+
+    /// An IAM user with a key, who calls from now on: the key.
+    fn user(&mut self, account: &AccountId, name: &str) -> Result<String, NotAnId> {
+        let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+        let user = IamUser {
+            id: IamUserId::parse(format!("AIDA{}", self.state.draw(17, alphabet)))?,
+            keys: BTreeMap::new(),
+            login_profile: false,
+            inline: BTreeMap::new(),
+            attached: BTreeSet::new(),
+        };
+        if let Some(account) = self.state.accounts.get_mut(account) {
+            account.users.insert(name.to_owned(), user);
+        }
+        let key = format!("AKIA{}", self.state.draw(16, alphabet));
+        users::sign_with(self.state, account, name, &key);
+        self.calls(false, &format!("{name} in {account}"), key.clone());
+        Ok(key)
+    }
+
+    fn calls(&mut self, attacker: bool, name: &str, key: String) {
+        let next = self.state.now + SignedDuration::from_millis(self.state.dice.i64(0..10_000));
+        self.state.actors.push(Actor {
+            name: name.to_owned(),
+            attacker,
+            key,
+            every: EVERY,
+            next,
+            renews: false,
+            portal: None,
+            held: BTreeMap::new(),
+            chain: None,
+        });
+    }
+
+    /// A finding about anomalous behaviour of somebody, as GuardDuty gives it.
+    fn finding(&self, user_type: &str, principal_id: &str, name: &str) -> Accusation {
+        let finding = json!({
+            "schemaVersion": "2.0",
+            "accountId": self.here,
+            "region": "us-east-1",
+            "id": "0a1b2c3d4e5f60718293a4b5c6d7e8f9",
+            "type": "Discovery:IAMUser/AnomalousBehavior",
+            "severity": 5.0,
+            "resource": {
+                "resourceType": "AccessKey",
+                "accessKeyDetails": {
+                    "accessKeyId": "ASIARANGEFINDING",
+                    "principalId": principal_id,
+                    "userName": name,
+                    "userType": user_type,
+                },
+            },
+            "service": {
+                "serviceName": "guardduty",
+                "eventLastSeen": self.state.now.to_string(),
+                "archived": false,
+                "count": 7,
+            },
+        });
+        Accusation::Finding(finding.to_string())
+    }
+}
