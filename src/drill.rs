@@ -21,7 +21,7 @@ use crate::plan::eviction::{Eviction, each};
 use crate::plan::preflight::Refusal;
 use crate::playbook::Playbook;
 use crate::range::build::extras::Extras;
-use crate::range::build::kinds::Kind;
+pub use crate::range::build::kinds::Kind;
 use crate::range::build::{self, Blueprint, Built, Hero, OPERATOR_KEY, SECRET};
 use crate::range::state::Ended;
 use crate::range::{Range, Time, serve as socket};

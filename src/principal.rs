@@ -179,10 +179,10 @@ pub struct SessionLife {
 
 /// A principal of whom too little is known to contain it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the signal names {what}, and that is not enough to deny anybody")]
+#[error("{why}")]
 pub struct NotCovered {
-    /// The principal, for people.
-    pub what: String,
+    /// Why not, a lower-case fragment.
+    pub why: String,
     /// What to do instead, a full sentence.
     pub instead: &'static str,
 }
@@ -198,7 +198,7 @@ pub fn is_covered(suspect: &Suspect) -> Result<(), NotCovered> {
             account: None,
             ..
         } => Err(NotCovered {
-            what: format!("IAM user {name} of no account"),
+            why: format!("the signal names IAM user {name} and no account, and that denies nobody"),
             instead: "Name them with their account: `quell contain arn:aws:iam::<account>:user/<name>`.",
         }),
         Suspect::Named { .. }
@@ -219,8 +219,7 @@ pub fn is_practised(suspect: &Suspect) -> Result<(), NotCovered> {
     is_covered(suspect)?;
     if matches!(suspect, Suspect::IamUser { .. }) || suspect.is_exact() {
         return Err(NotCovered {
-            what: "somebody whom this drill is not about: it is about a person of the directory"
-                .to_owned(),
+            why: "this drill is about a person of the directory, and the finding is not".to_owned(),
             instead: "Practise another kind of principal without a finding: `quell drill --of <kind>`; a real one is contained with `quell contain`.",
         });
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use aws_config::SdkConfig;
 use aws_sdk_iam::operation::get_role::GetRoleError;
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::sessions::{enter, partition_of};
@@ -64,20 +65,54 @@ impl Roles {
     }
 }
 
+/// One thing, or a list of them, as policies write both.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMore<T> {
+    One(T),
+    More(Vec<T>),
+}
+
+impl<T> OneOrMore<T> {
+    fn each(self) -> Vec<T> {
+        match self {
+            OneOrMore::One(one) => vec![one],
+            OneOrMore::More(list) => list,
+        }
+    }
+}
+
+/// Of a trust policy, what says who may assume the role beside accounts.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Trust {
+    statement: OneOrMore<TrustStatement>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct TrustStatement {
+    effect: String,
+    /// An object, or the one word `*`.
+    #[serde(default)]
+    principal: Value,
+}
+
 /// The services and identity providers of a trust policy that may assume the role; none where it cannot be read.
 fn trusted(policy: &str) -> BTreeSet<String> {
-    let policy: Value = serde_json::from_str(policy).unwrap_or_default();
-    let each = |value: &Value| match value {
-        Value::Array(list) => list.clone(),
-        Value::Null => Vec::new(),
-        one => vec![one.clone()],
+    let trust: Option<Trust> = serde_json::from_str(policy).ok();
+    let statements = trust.map(|trust| trust.statement.each());
+    let allowed = statements.into_iter().flatten();
+    let allowed = allowed.filter(|statement| statement.effect == "Allow");
+    let named = |who: &Value, kind: &str| -> Option<OneOrMore<String>> {
+        serde_json::from_value(who.get(kind)?.clone()).ok()
     };
-    let statements = each(&policy["Statement"]);
-    let allowed = statements.iter().filter(|it| it["Effect"] == "Allow");
-    let principals = allowed.map(|statement| &statement["Principal"]);
-    principals
-        .flat_map(|who| [each(&who["Service"]), each(&who["Federated"])].concat())
-        .filter_map(|who| who.as_str().map(str::to_owned))
+    allowed
+        .flat_map(|statement| {
+            let kinds = ["Service", "Federated"].into_iter();
+            let both = kinds.filter_map(|kind| named(&statement.principal, kind));
+            both.flat_map(OneOrMore::each).collect::<Vec<String>>()
+        })
         .collect()
 }
 

@@ -13,9 +13,8 @@ use crate::cli::failure::Failure;
 use crate::cli::given;
 use crate::cli::ui::Ui;
 use crate::cli::{Common, Outside};
-use crate::drill::{self, DrillError, Script};
+use crate::drill::{self, DrillError, Kind, Script};
 use crate::playbook::parse_duration;
-use crate::range::build::kinds::Kind;
 use crate::report::human;
 
 /// What `quell drill` takes.

@@ -75,13 +75,15 @@ impl Workload {
         {
             return Some(Workload::Pod(name.to_owned()));
         }
-        let known: [(&str, fn(String) -> Self); 3] = [
-            ("lambda.amazonaws.com", Workload::Function),
-            ("ecs-tasks.amazonaws.com", Workload::Task),
-            ("ec2.amazonaws.com", Workload::Instance),
-        ];
-        if let Some((_, of)) = known.iter().find(|(service, _)| trusts(service)) {
-            return Some(of(name.to_owned()));
+        let name = name.to_owned();
+        if trusts("lambda.amazonaws.com") {
+            return Some(Workload::Function(name));
+        }
+        if trusts("ecs-tasks.amazonaws.com") {
+            return Some(Workload::Task(name));
+        }
+        if trusts("ec2.amazonaws.com") {
+            return Some(Workload::Instance(name));
         }
         let other = |who: &&String| who.ends_with(".amazonaws.com") && *who != ACCESS_MANAGER;
         let other = role.and_then(|role| role.trusts.iter().find(other));
@@ -216,7 +218,10 @@ fn named(name: &str, id: Option<&RoleId>) -> String {
 /// # Errors
 /// [`NotCovered`].
 pub(super) fn is_covered(suspect: &Suspect) -> Result<(), NotCovered> {
-    let lacks = |what: String, instead| Err(NotCovered { what, instead });
+    let lacks = |what: String, instead| {
+        let why = format!("the signal names {what}, and that denies nobody");
+        Err(NotCovered { why, instead })
+    };
     match suspect {
         Suspect::Root { account: None } => lacks(
             "a root user of no account".to_owned(),

@@ -79,11 +79,19 @@ pub async fn checkup<C: Cloud>(cloud: &C, scope: &Scope<'_>) -> Checkup {
         Known::Known(None) => Err("the account is in no organization".to_owned()),
         Known::Unknown(why) => Err(why.clone()),
     };
-    let (estate, people, trails, detectors) = join!(
+    let ours = of.as_ref().ok().cloned();
+    let membership = async {
+        if let Some(organization) = &ours {
+            let described = read.is_member(&organization.management).await;
+            witness.saw(&["organizations:DescribeAccount"], described);
+        }
+    };
+    let (estate, people, trails, detectors, ()) = join!(
         estate(cloud, of.clone(), scope, &witness),
         people(read, of, &witness),
         trails(read, &witness),
         detectors(read, &witness),
+        membership,
     );
     Checkup {
         asked_at: cloud.clock().now(),

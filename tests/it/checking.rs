@@ -531,7 +531,11 @@ async fn the_canary_role_may_do_what_canaries_do_and_no_more() {
     let statement = &policies[0]["PolicyDocument"]["Statement"][0];
     assert_eq!(
         statement["Action"],
-        serde_json::json!(["iam:ListAccountAliases", "cloudtrail:LookupEvents"])
+        serde_json::json!([
+            "iam:ListAccountAliases",
+            "iam:GetRole",
+            "cloudtrail:LookupEvents"
+        ])
     );
     let trust = &role["AssumeRolePolicyDocument"]["Statement"][0];
     let actions = serde_json::json!(["sts:AssumeRole", "sts:SetSourceIdentity"]);

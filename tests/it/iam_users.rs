@@ -286,7 +286,7 @@ async fn a_finding_names_the_user_and_the_account_must_agree() {
         .quell(&format!("drill --finding-file {right}"))
         .await
         .expect(Exit::Refused)
-        .says("whom no drill is about");
+        .says("this drill is about a person of the directory");
     for key in stolen(&practice) {
         assert_eq!(practice.call_as(&key), 403, "{key}");
     }

@@ -38,6 +38,8 @@ mod layers;
 mod lapsing;
 mod mishaps;
 
+mod principals;
+
 mod racing;
 
 mod range;

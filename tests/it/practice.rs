@@ -33,7 +33,7 @@ pub(crate) struct Practice {
     pub(crate) built: BuiltParts,
     pub(crate) state_dir: PathBuf,
     key: RefCell<(String, Option<String>)>,
-    typed: RefCell<Option<String>>,
+    typed: RefCell<Vec<String>>,
     death: RefCell<Option<Death>>,
     meanwhile: RefCell<Option<Meanwhile>>,
 }
@@ -190,7 +190,7 @@ impl Practice {
             },
             state_dir: a_directory(),
             key: RefCell::new((OPERATOR_KEY.to_owned(), None)),
-            typed: RefCell::new(None),
+            typed: RefCell::default(),
             death: RefCell::new(None),
             meanwhile: RefCell::new(None),
         }
@@ -253,7 +253,7 @@ impl Practice {
             built: BuiltParts::default(),
             state_dir,
             key: RefCell::new((OPERATOR_KEY.to_owned(), None)),
-            typed: RefCell::new(None),
+            typed: RefCell::default(),
             death: RefCell::new(None),
             meanwhile: RefCell::new(None),
         }
@@ -318,7 +318,12 @@ impl Practice {
 
     /// Somebody at the terminal will type this at the next prompts.
     pub(crate) fn types(&self, text: &str) {
-        *self.typed.borrow_mut() = Some(text.to_owned());
+        self.types_in_turn(&[text]);
+    }
+
+    /// The same with one text after the other; the last of them is typed from then on.
+    pub(crate) fn types_in_turn(&self, texts: &[&str]) {
+        *self.typed.borrow_mut() = texts.iter().map(|text| (*text).to_owned()).collect();
     }
 
     /// quell runs with this session from now on.
@@ -522,6 +527,10 @@ impl Prompt for Practice {
             });
             others.join().unwrap();
         }
-        self.typed.borrow().clone().ok_or(NoAnswer::NoTerminal)
+        let mut typed = self.typed.borrow_mut();
+        if let [_, _, ..] = typed.as_slice() {
+            return Ok(typed.remove(0));
+        }
+        typed.first().cloned().ok_or(NoAnswer::NoTerminal)
     }
 }
