@@ -247,7 +247,7 @@ async fn a_session_of_an_ordinary_role_that_account_access_manager_gave_is_a_per
 /// The incident that a run left behind.
 fn incident_of(ran: &Ran) -> String {
     let at = ran.err.find("q-").unwrap();
-    ran.err[at..at + 8].to_owned()
+    ran.err.get(at..at + 8).unwrap().to_owned()
 }
 
 #[tokio::test]
