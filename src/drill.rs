@@ -237,7 +237,14 @@ pub async fn run(
     let faults = match proven {
         Some(_) => {
             evict(&mut response, &world, &mut incident, &accepted.policy, tell).await?;
-            drain(&range, &world, &incident, tell).await;
+            drain(
+                &range,
+                &world,
+                (&incident, &accepted.policy.id),
+                playbook,
+                tell,
+            )
+            .await;
             release(
                 &mut response,
                 &world,
@@ -386,9 +393,15 @@ async fn evict(
 }
 
 /// Shows the gate closed, and waits until it opens.
-async fn drain(range: &Range, world: &Aws<Range>, incident: &Incident, tell: &dyn Fn(&str)) {
-    let now = world.clock().now();
-    let meanwhile = evicting::meanwhile(world, incident).await;
+async fn drain(
+    range: &Range,
+    world: &Aws<Range>,
+    (incident, policy): (&Incident, &PolicyId),
+    playbook: &Playbook,
+    tell: &dyn Fn(&str),
+) {
+    let (now, roles) = (world.clock().now(), &playbook.verify.canary_roles);
+    let meanwhile = evicting::meanwhile(world, incident, policy, roles).await;
     if let Err(gate) = release::gate(incident, &meanwhile, now) {
         tell(&format!("\nRelease now? {}.", human::gate(&gate)));
     }
@@ -428,7 +441,8 @@ async fn release(
             "AWS did not remember the incident, so it could not be released from there.".to_owned(),
         ]);
     };
-    let meanwhile = evicting::meanwhile(world, &incident).await;
+    let roles = &playbook.verify.canary_roles;
+    let meanwhile = evicting::meanwhile(world, &incident, &policy.id, roles).await;
     if let Err(gate) = release::gate(&incident, &meanwhile, world.clock().now()) {
         return Ok(vec![format!(
             "The gate was closed when it should have been open: {gate}."

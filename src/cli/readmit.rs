@@ -99,7 +99,8 @@ pub async fn readmit<O: Outside>(
             "Make another user for the person meanwhile; this one comes back with the release.",
         ));
     }
-    let meanwhile = evicting::meanwhile(&world, &incident).await;
+    let roles = &playbook.verify.canary_roles;
+    let meanwhile = evicting::meanwhile(&world, &incident, &policy.id, roles).await;
     if let Err(gate) = release::readmission(&incident, &meanwhile) {
         let known = (&incident, &policy.id);
         return Err(stays_contained(&gate, known, &operator.arn, &world, common, ui).await);
@@ -129,7 +130,7 @@ pub async fn readmit<O: Outside>(
     };
     word.confirmed(args.yes, ui)?;
     // Somebody may have sat in front of the prompt for an hour.
-    let meanwhile = evicting::meanwhile(&world, &incident).await;
+    let meanwhile = evicting::meanwhile(&world, &incident, &policy.id, roles).await;
     if let Err(gate) = release::readmission(&incident, &meanwhile) {
         let known = (&incident, &policy.id);
         return Err(stays_contained(&gate, known, &operator.arn, &world, common, ui).await);
