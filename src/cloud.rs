@@ -114,6 +114,8 @@ pub enum RecordedBy {
     AccessKey(AccessKeyId),
     /// The name of the session or the user who called.
     Username(String),
+    /// The name of the event: `UserAuthentication`.
+    Event(&'static str),
 }
 
 /// Records of calls.

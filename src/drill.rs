@@ -245,8 +245,14 @@ pub async fn run(
     let faults = match proven {
         Some(_) => {
             evict(&mut response, &world, &mut incident, &accepted.policy, tell).await?;
-            let roles = &playbook.verify.canary_roles;
-            drain(&range, &world, &incident, roles, tell).await;
+            drain(
+                &range,
+                &world,
+                (&incident, &accepted.policy.id),
+                playbook,
+                tell,
+            )
+            .await;
             release(
                 &mut response,
                 &world,
@@ -398,12 +404,12 @@ async fn evict(
 async fn drain(
     range: &Range,
     world: &Aws<Range>,
-    incident: &Incident,
-    roles: &[RoleName],
+    (incident, policy): (&Incident, &PolicyId),
+    playbook: &Playbook,
     tell: &dyn Fn(&str),
 ) {
-    let now = world.clock().now();
-    let meanwhile = iam_users::meanwhile(world, incident, roles).await;
+    let (now, roles) = (world.clock().now(), &playbook.verify.canary_roles);
+    let meanwhile = iam_users::meanwhile(world, incident, policy, roles).await;
     if let Err(gate) = release::gate(incident, &meanwhile, now) {
         tell(&format!("\nRelease now? {}.", human::gate(&gate)));
     }
@@ -444,7 +450,7 @@ async fn release(
         ]);
     };
     let roles = &playbook.verify.canary_roles;
-    let meanwhile = iam_users::meanwhile(world, &incident, roles).await;
+    let meanwhile = iam_users::meanwhile(world, &incident, &policy.id, roles).await;
     if let Err(gate) = release::gate(&incident, &meanwhile, world.clock().now()) {
         return Ok(vec![format!(
             "The gate was closed when it should have been open: {gate}."

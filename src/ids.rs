@@ -198,6 +198,12 @@ impl SessionUserId {
     pub fn name(&self) -> &str {
         self.0.split_once(':').map_or("", |(_, name)| name)
     }
+
+    /// Whether its name is one of those that quell gives its own sessions.
+    pub fn is_named_as_ours(&self) -> bool {
+        let ours = [CONTROL, SOURCE, SURVEY];
+        ours.iter().any(|prefix| self.name().starts_with(prefix))
+    }
 }
 
 fn is_session_user_id(text: &str) -> bool {
@@ -206,6 +212,14 @@ fn is_session_user_id(text: &str) -> bool {
         |id: &str, name: &str| AccountId::parse(id).is_ok() && FederatedName::parse(name).is_ok();
     text.split_once(':')
         .is_some_and(|(id, name)| role(id, name) || federated(id, name))
+}
+
+impl PrincipalPattern {
+    /// Whether it is everybody of a kind in the account: a name of `*` alone.
+    pub fn is_anybody(&self) -> bool {
+        let (_, name) = self.0.rsplit_once('/').unwrap_or_default();
+        name.bytes().all(|b| b == b'*')
+    }
 }
 
 impl TargetId {
@@ -229,7 +243,7 @@ impl From<AccountId> for TargetId {
 impl SessionName {
     /// The name of our own sessions before there is an incident to name them after.
     pub fn of_survey() -> Self {
-        Self("quell-survey".to_owned())
+        Self(SURVEY.to_owned())
     }
 
     /// Whether EC2 names the sessions of an instance so: `i-` and 8 or 17 hex digits.
@@ -246,6 +260,16 @@ impl SessionName {
             .is_some_and(|id| IncidentId::parse(id).is_ok())
     }
 }
+
+/// What the names of our own sessions begin with: of the control, of whoever carries a source identity of the suspect's,
+/// and before there is an incident.
+const CONTROL: &str = "quell-control-";
+
+/// See [`CONTROL`].
+const SOURCE: &str = "quell-source-";
+
+/// See [`CONTROL`].
+const SURVEY: &str = "quell-survey";
 
 /// The name of the armed policy, unique in the organization: no incident's own policy can be named so.
 pub const ARMED_POLICY: &str = "quell-armed";
@@ -272,12 +296,12 @@ impl IncidentId {
     /// The session name of the canary control: neutral, and naming the incident in every log it appears in. Of a
     /// session name's alphabet and length by construction.
     pub fn control_name(&self) -> SessionName {
-        SessionName(format!("quell-control-{self}"))
+        SessionName(format!("{CONTROL}{self}"))
     }
 
     /// The session name of the canary that carries a source identity of the suspect's, and nothing else of theirs.
     pub fn source_name(&self) -> SessionName {
-        SessionName(format!("quell-source-{self}"))
+        SessionName(format!("{SOURCE}{self}"))
     }
 
     /// The session name of the witness: a canary that the deny refuses by this name and for nothing else, where whoever is

@@ -165,7 +165,8 @@ pub struct Incident {
     pub lapses: Option<Timestamp>,
     /// Sessions under other names that the principal became by assuming roles, and that the deny names one by one.
     pub chained: BTreeSet<SessionUserId>,
-    /// When the last of them was denied: until then others can have been made with it.
+    /// When all of them were read back in the document: until then others can have been made with them. `None` while that
+    /// is still to be shown.
     pub chained_at: Option<Timestamp>,
 }
 
@@ -179,10 +180,18 @@ impl Incident {
     }
 
     /// When the wait for the release began: when the clock did, or when the last session was denied that the principal
-    /// became under another name, because until then such a one could make others.
+    /// became under another name, because until then such a one could make others. `None` while one may not be denied yet.
     pub fn wait_began(&self) -> Option<Timestamp> {
         let began = self.clock_began()?;
+        if self.is_chaining_unfinished() {
+            return None;
+        }
         Some(self.chained_at.map_or(began, |at| at.max(began)))
+    }
+
+    /// Whether sessions that the principal became are to be denied, and nobody has read them back in the document yet.
+    pub fn is_chaining_unfinished(&self) -> bool {
+        !self.chained.is_empty() && self.chained_at.is_none()
     }
 
     /// Since when every session that has one of the principal's names is refused, and no new one can be had: proven and
@@ -345,6 +354,16 @@ impl Incident {
             .collect()
     }
 
+    /// What has to be written over tags that are `there` before any of them is taken away: accounts that have no place any
+    /// more are counted by the very call that empties their tags, so that they are lost to nobody in between.
+    pub fn counted_out(&self, there: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let left_out = format!("{PREFIX}{ACCOUNTS_LEFT_OUT}");
+        let emptied = self.outgrown(there).into_iter();
+        let emptied = emptied.map(|key| (key, String::new()));
+        let counted = self.tags().into_iter().filter(|(key, _)| *key == left_out);
+        emptied.chain(counted).collect()
+    }
+
     /// The keys of tags of accounts that are there and have no place any more.
     pub fn outgrown(&self, there: &BTreeMap<String, String>) -> Vec<String> {
         let tags = self.tags();
@@ -415,7 +434,10 @@ impl Incident {
         }
         put(SESSIONS_AFTER, self.sessions_after.map(|at| at.to_string()));
         put(LAPSES, self.lapses.map(|at| at.to_string()));
-        put(CHAINED_AT, self.chained_at.map(|at| at.to_string()));
+        // Written also when it is still to come: an empty value takes back the moment of those who were denied before.
+        if self.chained_at.is_some() || self.is_chaining_unfinished() {
+            put(CHAINED_AT, moment(self.chained_at));
+        }
         let mut sets_left_out = self.permission_sets_left_out;
         for (key, sets, most) in [
             (PERMISSION_SETS, &self.permission_sets, SET_TAGS),
@@ -561,7 +583,7 @@ impl Incident {
             .extend(there.in_management.iter().cloned());
         now.held_by.extend(there.held_by.iter().cloned());
         now.chained.extend(there.chained.iter().cloned());
-        now.chained_at = self.chained_at.max(there.chained_at);
+        now.chained_at = there.chained_at;
         now.longest_session = self.longest_session.max(there.longest_session);
         now.reaches_management |= there.reaches_management;
         now.entitled_in_management |= there.entitled_in_management;

@@ -5,6 +5,8 @@
 //! run renders the plan and stops. Each step says what it changes, whether that is already so, and what undoes it;
 //! only `release` runs inverses (R9).
 
+pub mod chaining;
+
 pub mod collision;
 
 pub mod preflight;

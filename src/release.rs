@@ -16,8 +16,9 @@ use serde::Serialize;
 use crate::facts::{Known, PermissionSet, TeamRequest, Way};
 use crate::ids::*;
 use crate::incident::Incident;
-use crate::plan::eviction::NO_WAY_LEFT;
+use crate::plan::eviction::{NO_WAY_LEFT, SIGN_INS};
 use crate::principal::{LONGEST_OF_IAM_USER, LONGEST_SESSION, SessionLife, longest_of};
+use crate::trail::portal::AtPortal;
 
 /// What must be noted as done before access is given back: without it the attacker may be the one who gets it.
 pub const RESECURED: [&str; 2] = ["portal-sessions", "credentials"];
@@ -33,6 +34,10 @@ pub struct Meanwhile {
     pub permission_sets: BTreeMap<PermissionSetArn, PermissionSet>,
     /// TEAM's requests of the user that can still give access.
     pub grants: Vec<TeamRequest>,
+    /// Sessions that the principal became, by the tags, and that the document was not read to deny.
+    pub undenied: BTreeSet<SessionUserId>,
+    /// New sign-ins, and sessions that were given out although no way should be left; unknown where that could not be read.
+    pub sign_ins: Known<Vec<AtPortal>>,
 }
 
 impl Meanwhile {
@@ -43,6 +48,8 @@ impl Meanwhile {
             unread: None,
             permission_sets: BTreeMap::new(),
             grants: Vec::new(),
+            undenied: BTreeSet::new(),
+            sign_ins: Known::Known(Vec::new()),
         }
     }
 }
@@ -84,6 +91,14 @@ pub enum Closed {
     /// Nor has it while new sessions can be minted.
     #[error("the ways to new sessions were never closed, so the clock has not started")]
     NotEvicted,
+    /// Nor has it while somebody whom the principal became may not be denied.
+    #[error("{} under other names {} to be denied, and {}: {}", counted(.sessions.len(), "session"), if .sessions.len() == 1 { "was" } else { "were" }, if *.noted { "the deny's document does not have them" } else { "nobody has noted since when they are" }, list(.sessions))]
+    NotAllDenied {
+        /// Which.
+        sessions: BTreeSet<SessionUserId>,
+        /// Whether it was noted that they are denied.
+        noted: bool,
+    },
     /// The tags do not say how long to wait.
     #[error("the policy's tags do not say how long the longest session lives")]
     NoClock,
@@ -104,6 +119,20 @@ pub enum Closed {
     Grants {
         /// By these.
         requests: Vec<TeamRequest>,
+    },
+    /// Somebody signs in as the user.
+    #[error("somebody has signed in as the user since: {}", .sign_ins.iter().map(|one| format!("{} at {} from {}", one.event, one.at, one.source_ip)).collect::<Vec<_>>().join("; "))]
+    SignedIn {
+        /// When and where.
+        sign_ins: Vec<AtPortal>,
+    },
+    /// Whether anybody does is not known.
+    #[error(
+        "whether anybody has signed in as the user since could not be read in CloudTrail: {why}"
+    )]
+    SignInsUnknown {
+        /// AWS's words.
+        why: String,
     },
     /// Access is to be given back, and the person may not be the one who has it then.
     #[error("nobody has noted as done: {}", .items.join(", "))]
@@ -127,6 +156,11 @@ fn counted(many: usize, what: &str) -> String {
     }
 }
 
+fn list(sessions: &BTreeSet<SessionUserId>) -> String {
+    let sessions: Vec<&str> = sessions.iter().map(SessionUserId::as_str).collect();
+    sessions.join(", ")
+}
+
 impl Closed {
     /// What opens it, a full sentence.
     pub fn hint(&self, incident: &Incident) -> String {
@@ -140,6 +174,9 @@ impl Closed {
             }
             Closed::NotEvicted => {
                 format!("Close them: `quell evict {id}`. The wait begins when nothing is left.")
+            }
+            Closed::NotAllDenied { .. } => {
+                format!("Finish it, the wait begins anew then: `quell trace {id} --deny-chained`.")
             }
             Closed::NoClock => format!(
                 "When you know that no session of the user can be alive: `quell release {id} --force`."
@@ -158,6 +195,12 @@ impl Closed {
             ),
             Closed::Grants { .. } => format!(
                 "Revoke them in TEAM, or `quell evict {id} --revoke-team` where you have the right."
+            ),
+            Closed::SignedIn { .. } => format!(
+                "If that was not the person: end the portal sessions, reset the credentials, and `quell evict {id}`. If it was: `quell evict {id} --attest {SIGN_INS} --by <your name>`."
+            ),
+            Closed::SignInsUnknown { .. } => format!(
+                "It takes cloudtrail:LookupEvents in the account of Identity Center, or of the IAM user. If you know by other means that nobody has: `quell evict {id} --attest {SIGN_INS} --by <your name>`."
             ),
             Closed::NotResecured { items } => format!(
                 "Do it, and note it: `quell evict {id} {} --by <your name>`.",
@@ -243,7 +286,7 @@ pub fn resecured(attested: &BTreeSet<ItemId>) -> Result<(), Closed> {
 /// # Errors
 /// The first gate that is closed.
 pub fn readmission(incident: &Incident, meanwhile: &Meanwhile) -> Result<(), Closed> {
-    gate(incident, meanwhile, Timestamp::MAX)?;
+    waited(incident, meanwhile, Timestamp::MAX)?;
     resecured(&incident.attested)
 }
 
@@ -252,11 +295,38 @@ pub fn readmission(incident: &Incident, meanwhile: &Meanwhile) -> Result<(), Clo
 /// # Errors
 /// The first gate that is closed.
 pub fn gate(incident: &Incident, meanwhile: &Meanwhile, now: Timestamp) -> Result<Wait, Closed> {
+    let wait = waited(incident, meanwhile, now)?;
+    // Asked last: what is noted of it is noted when everything else is done. Once the person may work again, they sign in.
+    if incident.sessions_after.is_some() || incident.attests(SIGN_INS) {
+        return Ok(wait);
+    }
+    match &meanwhile.sign_ins {
+        Known::Known(none) if none.is_empty() => Ok(wait),
+        Known::Known(sign_ins) => Err(Closed::SignedIn {
+            sign_ins: sign_ins.clone(),
+        }),
+        Known::Unknown(why) => Err(Closed::SignInsUnknown { why: why.clone() }),
+    }
+}
+
+/// Whether no way is open and the wait is over.
+fn waited(incident: &Incident, meanwhile: &Meanwhile, now: Timestamp) -> Result<Wait, Closed> {
     if incident.proven.is_none() {
         return Err(Closed::NeverProven);
     }
     if incident.evicted.is_none() && incident.needs_eviction() {
         return Err(Closed::NotEvicted);
+    }
+    let undenied = &meanwhile.undenied;
+    if !undenied.is_empty() || incident.is_chaining_unfinished() {
+        let sessions = match undenied.is_empty() {
+            true => &incident.chained,
+            false => undenied,
+        };
+        return Err(Closed::NotAllDenied {
+            sessions: sessions.clone(),
+            noted: !incident.is_chaining_unfinished(),
+        });
     }
     // Once the person may work again, new sessions are theirs, and the deny is about older ones alone.
     if incident.sessions_after.is_none() {

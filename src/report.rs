@@ -271,6 +271,8 @@ pub struct VerifyReport {
     pub release_not_before: Option<Timestamp>,
     /// Set when the proof could not be written on the policy.
     pub proof_not_recorded: bool,
+    /// What is not as it should be of sessions under other names, a full sentence with what to do.
+    pub chained_note: Option<String>,
     /// What the principal's own calls show, where CloudTrail was asked.
     pub cloudtrail: Option<trails::CloudtrailReport>,
 }
@@ -461,6 +463,10 @@ pub struct IncidentReport {
     pub sessions_after: Option<Timestamp>,
     /// When the deny ends by itself, of one that does.
     pub lapses: Option<Timestamp>,
+    /// Sessions under other names that the principal became, and that are to be denied, too.
+    pub chained: Vec<ChainedReport>,
+    /// Since when all of those are.
+    pub chained_at: Option<Timestamp>,
     /// Whether they can enter the management account, and nothing refuses them there.
     pub not_contained_in_management: bool,
     /// What somebody has noted as done of the checklist.
@@ -473,6 +479,15 @@ pub struct IncidentReport {
     pub due: bool,
     /// What is not as it should be, full sentences, each with what to do.
     pub notes: Vec<String>,
+}
+
+/// A session under another name that the principal became.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ChainedReport {
+    /// Its `aws:userid`.
+    pub userid: SessionUserId,
+    /// Whether the document denies it.
+    pub denied: bool,
 }
 
 /// The end of `quell release`.
@@ -735,8 +750,19 @@ impl VerifyReport {
             reaches_management: incident.is_free_in_management(),
             release_not_before: incident.release_not_before(),
             proof_not_recorded: !proved.recorded,
+            chained_note: None,
             cloudtrail: None,
         }
+    }
+
+    /// With what the document does not deny although the tags say so.
+    pub fn with_undenied(
+        mut self,
+        incident: &Incident,
+        undenied: &BTreeSet<SessionUserId>,
+    ) -> Self {
+        self.chained_note = unfinished(incident, undenied);
+        self
     }
 
     /// Of a look at some accounts, which by itself proves nothing of the others.
@@ -759,8 +785,21 @@ impl VerifyReport {
 
 impl IncidentReport {
     /// Of what AWS remembers, with where the policy is attached.
-    pub fn of(known: &Remembered, attached_to: Vec<TargetId>, now: Timestamp) -> Self {
+    ///
+    /// `undenied` are those whom the principal became and the document does not deny.
+    pub fn of(
+        known: &Remembered,
+        attached_to: Vec<TargetId>,
+        undenied: &BTreeSet<SessionUserId>,
+        now: Timestamp,
+    ) -> Self {
         let incident = known.incident.clone();
+        let chained = incident.chained.iter().map(|userid| ChainedReport {
+            userid: userid.clone(),
+            denied: !undenied.contains(userid),
+        });
+        let mut notes = notes(known);
+        notes.extend(unfinished(&incident, undenied));
         let release_not_before = incident.release_not_before();
         let wait =
             release_not_before.map(|until| until.duration_since(now).max(SignedDuration::ZERO));
@@ -784,7 +823,9 @@ impl IncidentReport {
                 .map(|opened| human::duration(now.duration_since(opened))),
             armed: incident.home == Home::Armed,
             policy_id: known.policy.id.clone(),
-            notes: notes(known),
+            notes,
+            chained: chained.collect(),
+            chained_at: incident.chained_at,
             attached_to,
             state,
             proven: incident.proven,
@@ -819,6 +860,25 @@ fn notes(known: &Remembered) -> Vec<String> {
         )],
         (Standing::Open, true, true) => Vec::new(),
     }
+}
+
+/// That a deny of whom somebody became was interrupted, or undone, with what to do.
+fn unfinished(incident: &Incident, undenied: &BTreeSet<SessionUserId>) -> Option<String> {
+    let id = &incident.id;
+    let sessions: Vec<&str> = undenied.iter().map(SessionUserId::as_str).collect();
+    let what = match sessions.as_slice() {
+        [] if incident.is_chaining_unfinished() => {
+            "Nobody has noted since when the sessions under other names are denied".to_owned()
+        }
+        [] => return None,
+        [_, ..] => format!(
+            "NOT DENIED, although its tags say so: {}",
+            sessions.join(", ")
+        ),
+    };
+    Some(format!(
+        "{what}. No release counts meanwhile: `quell trace {id} --deny-chained` goes on."
+    ))
 }
 
 /// How far an incident is that was looked at just now.

@@ -145,6 +145,9 @@ pub enum Stopped {
     /// The armed policy and its tags do not come to agree.
     #[error("the armed policy {0}")]
     Armed(armed::Discord),
+    /// Others write the incident's own policy again and again.
+    #[error("the policy was written by others again and again")]
+    Restless,
     /// A permission set in the management account could not be let go, and only the policy's tags know of it.
     #[error("the inline policy of {} could not be put back ({})", .0.0, .0.1)]
     Held(NotHeld),
@@ -587,6 +590,7 @@ impl<'a, C: Cloud, S: Store> Response<'a, C, S> {
                     | Stopped::Unrecorded { .. }
                     | Stopped::Held(_)
                     | Stopped::UserDenied(_)
+                    | Stopped::Restless
                     | Stopped::Armed(_)) => stopped,
                 })
             }

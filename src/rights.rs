@@ -38,6 +38,8 @@ pub enum Task {
     Check,
     /// `contain`, `prepare arm`, and the notes of later verbs on the policy.
     Contain,
+    /// `trace --deny-chained`: rights of other tasks, once more.
+    DenyChained,
     /// `release`, `prepare disarm`.
     Release,
     /// `evict`.
@@ -54,7 +56,7 @@ pub enum Task {
 
 impl Task {
     /// Every task, in the order of an incident.
-    pub const ALL: [Task; 17] = [
+    pub const ALL: [Task; 18] = [
         Task::Plan,
         Task::Names,
         Task::AccessManager,
@@ -66,6 +68,7 @@ impl Task {
         Task::Evidence,
         Task::Check,
         Task::Contain,
+        Task::DenyChained,
         Task::Release,
         Task::Evict,
         Task::GiveBack,
@@ -88,6 +91,7 @@ impl Task {
             | Task::Evidence
             | Task::Check => Half::Read,
             Task::Contain
+            | Task::DenyChained
             | Task::Release
             | Task::Evict
             | Task::GiveBack
@@ -110,6 +114,7 @@ impl Task {
             | Task::Everywhere
             | Task::Evidence
             | Task::Check
+            | Task::DenyChained
             | Task::Release
             | Task::GiveBack
             | Task::Management
@@ -136,11 +141,14 @@ impl Task {
             }
             Task::Everywhere => "`--all-accounts`",
             Task::Evidence => {
-                "`verify --cloudtrail`, `trace`: in your own account; in the others the canary role needs it"
+                "`verify --cloudtrail`, `trace`, new sign-ins before a `release`: in your own account; in the others the canary role needs it"
             }
             Task::Check => "`prepare check`; names of groups in `evict`",
             Task::Contain => {
                 "`contain`, `prepare arm`; to write the proof and the eviction on the policy"
+            }
+            Task::DenyChained => {
+                "`trace --deny-chained`; UntagResource where the policy's tags are full"
             }
             Task::Release => "`release`, `prepare disarm`; better somebody else's right",
             Task::Evict => "`evict`",
@@ -232,6 +240,13 @@ pub struct Right {
 const fn right(action: &'static str, on: On, task: Task) -> Right {
     Right { action, on, task }
 }
+
+/// What `trace --deny-chained` takes.
+const DENY_CHAINED: [&str; 3] = [
+    "organizations:TagResource",
+    "organizations:UpdatePolicy",
+    "organizations:UntagResource",
+];
 
 /// Every right that whoever runs quell can need, each once.
 pub const RIGHTS: &[Right] = &[
@@ -639,12 +654,21 @@ fn words(patterns: impl IntoIterator<Item = String>) -> Words {
     }
 }
 
+/// What one task takes: the rights that it is the first to need; of one that is the first to need none, those that it
+/// needs beside what it takes to look.
+pub fn of_task(task: Task) -> impl Iterator<Item = &'static Right> {
+    let again =
+        move |right: &&Right| task == Task::DenyChained && DENY_CHAINED.contains(&right.action);
+    let rights = RIGHTS.iter();
+    rights.filter(move |right| right.task == task || again(right))
+}
+
 /// The README's table of one half, in Markdown. A test holds the README to it.
 pub fn table(half: Half) -> String {
     let mut text = "| for | rights |\n|---|---|\n".to_owned();
     for task in Task::ALL.into_iter().filter(|task| task.half() == half) {
         let mut services: Vec<(&str, Vec<&str>)> = Vec::new();
-        for right in RIGHTS.iter().filter(|right| right.task == task) {
+        for right in of_task(task) {
             let (service, action) = right.action.split_once(':').unwrap_or_default();
             match services.last_mut().filter(|(last, _)| *last == service) {
                 Some((_, actions)) => actions.push(action),

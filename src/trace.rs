@@ -18,8 +18,10 @@ use crate::ids::*;
 use crate::incident::Incident;
 use crate::policy::document::Document;
 use crate::policy::{self, NothingToDeny};
+use crate::principal::Identity;
 use crate::survey::{doors, through};
 use crate::trail::chain::Walk;
+use crate::trail::portal::{self, AtPortal, of_person};
 use crate::trail::{self, Call};
 
 /// Accounts that are asked at the same time.
@@ -156,7 +158,20 @@ pub fn usual_regions(partition: &str, ours: &[&Region]) -> Vec<Region> {
 }
 
 /// By what the principal's own calls are looked up: every spelling that is known of their sessions' names.
+/// None, where no name is in all of their records: those of a role, whoever uses it.
 pub fn names_of(incident: &Incident) -> Vec<RecordedBy> {
+    let of_exact = |identity: &Identity| match identity {
+        Identity::RoleSession { session, .. } => Some(session.to_string()),
+        Identity::FederatedUser(user) => Some(user.name.to_string()),
+        Identity::Root { .. } => Some("root".to_owned()),
+        Identity::RoleBefore { .. }
+        | Identity::IdentityCenterUser { .. }
+        | Identity::IamUser { .. } => None,
+    };
+    if let Some(identity) = &incident.exact {
+        let name = of_exact(identity).map(RecordedBy::Username);
+        return name.into_iter().collect();
+    }
     let sessions = incident.session_names.iter().map(SessionName::to_string);
     let iam = incident.iam_name().map(String::from);
     // What people call an IAM user is an ARN, which no record has for a name.
@@ -170,7 +185,7 @@ pub fn names_of(incident: &Incident) -> Vec<RecordedBy> {
 pub fn as_names(by: &[RecordedBy]) -> Vec<String> {
     let name = |by: &RecordedBy| match by {
         RecordedBy::Username(name) => Some(name.clone()),
-        RecordedBy::AccessKey(_) => None,
+        RecordedBy::AccessKey(_) | RecordedBy::Event(_) => None,
     };
     by.iter().filter_map(name).collect()
 }
@@ -263,6 +278,35 @@ async fn look(
     through(&doors, async |door| ask(Some(door)).await).await
 }
 
+/// What an incident's person did at the portal, or an IAM user at the console's door, since the places' moment, oldest
+/// first. It is recorded in one account, and of people of Identity Center in one Region.
+///
+/// # Errors
+/// Why that could not be read whole, for people.
+pub async fn at_portal(
+    read: &impl Read,
+    places: &Places,
+    account: &AccountId,
+    incident: &Incident,
+    events: &[&'static str],
+) -> Result<Vec<AtPortal>, String> {
+    let by = events.iter().copied().map(RecordedBy::Event).collect();
+    let gathered = gather(read, places, BTreeMap::from([(account.clone(), by)])).await;
+    if let Some(unasked) = gathered.unasked.first() {
+        return Err(format!("account {account}: {}", unasked.why));
+    }
+    if !gathered.is_whole() {
+        return Err(format!(
+            "account {account} has more records of sign-ins than are read at once, or some that cannot be read"
+        ));
+    }
+    let mut names = portal::names_of(incident);
+    names.extend(incident.iam_name().map(String::from));
+    let calls = gathered.in_order().into_iter();
+    let theirs = calls.filter_map(|call| of_person(call, incident.user_id.as_ref(), &names));
+    Ok(theirs.collect())
+}
+
 /// Follows whoever the principal became, and whoever those became, account by account. `gathered` has the principal's own
 /// calls, which are in the walk already; what the others did is added to it.
 async fn follow(read: &impl Read, places: &Places, walk: &mut Walk, gathered: &mut Gathered) {
@@ -304,7 +348,12 @@ pub async fn walk(
     let mut gathered = gather(read, places, questions).await;
     let mut walk = Walk::default();
     for call in gathered.in_order() {
-        if call.caller.bearer().is_denied_by(&own, call.at)
+        if let Some(gave) = call.gave.as_ref().filter(|_| !call.caller.has_session()) {
+            let is_theirs = gave.bearer(call.at).is_denied_by(&own, call.at);
+            if is_theirs && call.error.is_none() {
+                walk.given(call, gave);
+            }
+        } else if call.caller.bearer().is_denied_by(&own, call.at)
             && !trail::is_canarys(call, &places.roles)
         {
             walk.root(call);

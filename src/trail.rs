@@ -10,6 +10,8 @@ pub mod chain;
 
 pub mod left;
 
+pub mod portal;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::DateTime;
@@ -75,6 +77,8 @@ pub struct Call {
     pub gave: Option<Gave>,
     /// Parameters that are plain texts, by name.
     pub parameters: BTreeMap<String, String>,
+    /// What a service tells beside them, of events that are no calls of an API: plain texts, by name.
+    pub details: BTreeMap<String, String>,
 }
 
 /// Who called.
@@ -94,6 +98,10 @@ pub struct Caller {
     pub source_identity: Option<String>,
     /// When the session was given out.
     pub issued: Option<Timestamp>,
+    /// The id of the person of Identity Center on whose behalf it is.
+    pub person: Option<String>,
+    /// What the record calls whoever signs in.
+    pub names: BTreeSet<String>,
 }
 
 /// An error, as AWS gave it to the caller.
@@ -150,7 +158,17 @@ pub fn read(text: &str, account: &AccountId, region: &Region) -> Result<Call, Un
         Some(id) => AccountId::parse(id).map_err(|error| Unreadable(error.to_string()))?,
         None => account.clone(),
     };
-    let caller = caller_in(object_in(&record, "userIdentity")?)?;
+    let mut caller = caller_in(object_in(&record, "userIdentity")?)?;
+    if caller.person.is_none() {
+        // One of AWS's examples has it beside the identity, another inside (aws-facts §3).
+        caller.person = text_in(object_in(&record, "onBehalfOf")?, "userId")?;
+    }
+    let more = object_in(&record, "additionalEventData")?;
+    caller.names.extend(text_in(more, "UserName")?);
+    let mut details = parameters_in(object_in(&record, "serviceEventDetails")?);
+    if name_is(&record, portal::CONSOLE_LOGIN) {
+        details.extend(parameters_in(object_in(&record, "responseElements")?));
+    }
     let code = text_in(&record, "errorCode")?;
     let message = text_in(&record, "errorMessage")?;
     let error = (code.is_some() || message.is_some()).then(|| CallError {
@@ -169,10 +187,15 @@ pub fn read(text: &str, account: &AccountId, region: &Region) -> Result<Call, Un
         address: text_in(&record, "sourceIPAddress")?.unwrap_or_default(),
         gave: gave_in(&record, at, asked, &caller, &name)?,
         parameters: parameters_in(asked),
+        details,
         caller,
         error,
         name,
     })
+}
+
+fn name_is(record: &Value, name: &str) -> bool {
+    record.get("eventName").and_then(Value::as_str) == Some(name)
 }
 
 /// A member that is a text, if it is there.
@@ -214,6 +237,8 @@ fn caller_in(identity: &Value) -> Result<Caller, Unreadable> {
         issuer: text_in(issuer, "userName")?.unwrap_or_default(),
         source_identity: text_in(context, "sourceIdentity")?,
         issued: issued.map(|at| moment(&at)).transpose()?,
+        person: text_in(object_in(identity, "onBehalfOf")?, "userId")?,
+        names: text_in(identity, "userName")?.into_iter().collect(),
     })
 }
 
@@ -307,10 +332,7 @@ pub fn is_canarys(call: &Call, roles: &[RoleName]) -> bool {
 /// How a call ended, where these policies are the deny.
 pub fn judge(call: &Call, ours: &BTreeSet<PolicyArn>) -> Ended {
     let is_always_answered = ALWAYS_ANSWERED.contains(&call.name.as_str());
-    if !DECIDED_FOR.contains(&call.caller.kind.as_str())
-        || is_always_answered
-        || call.source == "signin.amazonaws.com"
-    {
+    if !call.caller.has_session() || is_always_answered || call.source == "signin.amazonaws.com" {
         return Ended::NotAsked;
     }
     let Some(error) = &call.error else {
@@ -344,6 +366,21 @@ pub struct Bearer {
     pub issued: Option<Timestamp>,
 }
 
+impl Gave {
+    /// What a deny sees of the session.
+    pub fn bearer(&self, at: Timestamp) -> Bearer {
+        Bearer {
+            userid: self
+                .userid
+                .as_ref()
+                .map(SessionUserId::to_string)
+                .unwrap_or_default(),
+            source_identity: None,
+            issued: Some(at),
+        }
+    }
+}
+
 impl Bearer {
     /// Whether a deny refuses it at a moment, by the evaluator. What is not in CloudTrail's records is not in the question:
     /// whether `identitystore:UserId` follows a session through a chain is not documented (aws-facts §2), so it is taken
@@ -375,6 +412,11 @@ impl Caller {
             _ => LONGEST_OF_IAM_USER,
         };
         self.issued?.checked_add(longest).ok()
+    }
+
+    /// Whether they are somebody with a session or a key, and not about to get one.
+    pub fn has_session(&self) -> bool {
+        DECIDED_FOR.contains(&self.kind.as_str())
     }
 
     /// What a deny sees of them.

@@ -125,6 +125,7 @@ fn attribute(by: &RecordedBy) -> Result<LookupAttribute, Trouble> {
     let (key, value) = match by {
         RecordedBy::AccessKey(key) => (LookupAttributeKey::AccessKeyId, key.as_str()),
         RecordedBy::Username(name) => (LookupAttributeKey::Username, name.as_str()),
+        RecordedBy::Event(name) => (LookupAttributeKey::EventName, *name),
     };
     let built = LookupAttribute::builder().attribute_key(key);
     let built = built.attribute_value(value).build();

@@ -20,7 +20,7 @@ use crate::ids::*;
 use crate::incident::Incident;
 use crate::journal::file::JournalFile;
 use crate::journal::{Event, Journal, Purpose};
-use crate::plan::eviction::{self, Eviction, NO_WAY_LEFT};
+use crate::plan::eviction::{self, Eviction, NO_WAY_LEFT, SIGN_INS};
 use crate::playbook::Playbook;
 use crate::release::RESECURED;
 use crate::report::access::{EvictReport, EvictionReport, status_for_people};
@@ -157,7 +157,9 @@ pub async fn evict<O: Outside>(
     for item in asked.attest {
         let known = |listed: &crate::playbook::ByHand| listed.item == *item;
         // What a release asks after can be noted under every playbook.
-        let asked_after = item.as_str() == NO_WAY_LEFT || RESECURED.contains(&item.as_str());
+        let of_release = [NO_WAY_LEFT, SIGN_INS];
+        let mut asked_after = of_release.iter().chain(&RESECURED);
+        let asked_after = asked_after.any(|known| *known == item.as_str());
         if !asked_after && !playbook.by_hand.iter().any(known) {
             let items: Vec<&str> = playbook
                 .by_hand

@@ -120,7 +120,7 @@ impl Failure {
             Stopped::Failed { trouble, .. }
             | Stopped::Unsettled { trouble, .. }
             | Stopped::Read(trouble) => Self::from(trouble.clone()),
-            Stopped::Armed(_) | Stopped::Held(_) | Stopped::UserDenied(_) => {
+            Stopped::Armed(_) | Stopped::Restless | Stopped::Held(_) | Stopped::UserDenied(_) => {
                 Self::new(Exit::Failed, "")
             }
         };
@@ -175,7 +175,10 @@ impl Failure {
                     "Go on: `quell release {incident}` (`--canary-role <role>` for a role that may). By hand, in the user's account: `aws iam delete-user-policy --policy-name {policy} --user-name <name>`. To leave it: `quell release {incident} --force`."
                 ))
             }
-            Stopped::Failed { .. } | Stopped::Unsettled { .. } | Stopped::Read(_) => {
+            Stopped::Failed { .. }
+            | Stopped::Unsettled { .. }
+            | Stopped::Read(_)
+            | Stopped::Restless => {
                 failure.after(state, incident)
             }
         }

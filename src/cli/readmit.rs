@@ -104,7 +104,8 @@ pub async fn readmit<O: Outside>(
         };
         return Err(refused(why.to_owned()).hint(hint));
     }
-    let meanwhile = evicting::meanwhile(&world, &incident).await;
+    let roles = &playbook.verify.canary_roles;
+    let meanwhile = evicting::meanwhile(&world, &incident, &policy.id, roles).await;
     if let Err(gate) = release::readmission(&incident, &meanwhile) {
         let known = (&incident, &policy.id);
         return Err(stays_contained(&gate, known, &operator.arn, &world, common, ui).await);
@@ -134,7 +135,7 @@ pub async fn readmit<O: Outside>(
     };
     word.confirmed(args.yes, ui)?;
     // Somebody may have sat in front of the prompt for an hour.
-    let meanwhile = evicting::meanwhile(&world, &incident).await;
+    let meanwhile = evicting::meanwhile(&world, &incident, &policy.id, roles).await;
     if let Err(gate) = release::readmission(&incident, &meanwhile) {
         let known = (&incident, &policy.id);
         return Err(stays_contained(&gate, known, &operator.arn, &world, common, ui).await);

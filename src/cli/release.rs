@@ -458,7 +458,7 @@ impl One<'_> {
         let (incident, policy) = (known.incident, known.policy);
         let gate = if attached {
             let roles = &playbook.verify.canary_roles;
-            let meanwhile = iam_users::meanwhile(world, &incident, roles).await;
+            let meanwhile = iam_users::meanwhile(world, &incident, &policy.id, roles).await;
             release::gate(&incident, &meanwhile, world.clock().now()).map(Some)
         } else {
             Ok(None)

@@ -10,7 +10,7 @@ use crate::cloud::{Clock as _, Cloud as _, Read as _};
 use crate::facts::Known;
 use crate::ids::IncidentId;
 use crate::report::{ArmedReport, DisagreementReport, IncidentReport, StatusReport, human};
-use crate::respond::memory;
+use crate::respond::{evicting, memory};
 
 /// What `quell status` takes.
 #[derive(Debug, Args)]
@@ -47,8 +47,10 @@ pub async fn status<O: Outside>(
     let mut incidents = Vec::new();
     for known in &found {
         if is_asked_for(&known.incident.id) {
-            let attached_to = known.attached_to(world.read()).await?;
-            incidents.push(IncidentReport::of(known, attached_to, world.clock().now()));
+            let (read, now) = (world.read(), world.clock().now());
+            let attached_to = known.attached_to(read).await?;
+            let undenied = evicting::undenied(read, &known.incident, &known.policy.id).await;
+            incidents.push(IncidentReport::of(known, attached_to, &undenied, now));
         }
     }
     let mut disagreements = Vec::new();

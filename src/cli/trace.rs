@@ -10,27 +10,31 @@ use crate::cli::contain::{entering_by, playbook};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::Ui;
-use crate::cli::verify::cloudtrail::{TrailArgs, asked_by, says_what_is_left_out};
+use crate::cli::verify::cloudtrail::{TrailArgs, asked_by, at_portal, says_what_is_left_out};
 use crate::cli::word::Word;
 use crate::cli::{Common, Outside, do_or_say, given, open_journal};
 use crate::cloud::{Clock as _, Cloud, Read as _};
 use crate::facts::{Caller, Organization, PolicySummary};
 use crate::ids::{IncidentId, RoleName, SessionUserId};
-use crate::incident::armed::MOST_TAGS;
-use crate::incident::{Home, Incident, MOST_CHAINED};
+use crate::incident::Incident;
+use crate::incident::armed::Ledger;
 use crate::journal::{Event, Purpose};
-use crate::plan::preflight::{Refusal, Theorem};
+use crate::plan::chaining::{Chaining, Choice};
 use crate::playbook::Playbook;
-use crate::policy::MOST_CHARACTERS;
-use crate::principal::Identity;
+use crate::principal::{LONGEST_OF_IAM_USER, LONGEST_SESSION};
 use crate::report::human;
 use crate::report::trails::{ReadReport, Stands, TraceReport};
 use crate::respond::Response;
+use crate::respond::memory::Entered;
 use crate::survey;
 use crate::trace::{self, Places};
 
-/// So long before the incident was opened the records are read if nobody says otherwise.
+/// So long before the incident was opened the records are read at least, if nobody says otherwise. Whoever had a longer
+/// session can have chained before that.
 const BEFORE: SignedDuration = SignedDuration::from_hours(24);
+
+/// Added to the longest session, where the incident does not say: clocks differ.
+const MARGIN: SignedDuration = SignedDuration::from_mins(30);
 
 /// What `quell trace` takes.
 #[derive(Debug, Args)]
@@ -43,9 +47,18 @@ pub struct TraceArgs {
     /// Do not ask, for scripts
     #[arg(long, requires = "deny_chained")]
     yes: bool,
-    /// Read the records from this moment on, as in 2026-11-22T04:00:00Z (default: a day before the incident)
-    #[arg(long, value_name = "TIME")]
-    since: Option<Timestamp>,
+    /// Of those, deny these (repeatable; default: all that fit, whoever lives longest first)
+    #[arg(
+        long,
+        value_name = "USERID",
+        value_delimiter = ',',
+        requires = "deny_chained"
+    )]
+    only: Vec<SessionUserId>,
+    /// Read the records from this moment on, as in 2026-11-22T04:00:00Z, or so far back: 90m, 36h, 3d (default: the longest
+    /// session that they can have had, and at least a day, before the incident)
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    since: Option<Since>,
     #[command(flatten)]
     trail: TrailArgs,
     /// Use this playbook's roles instead of those that come with quell
@@ -68,9 +81,11 @@ pub async fn trace<O: Outside>(
     let operator = world.read().caller().await?;
     let organization = survey::organization(world.read()).await?;
     let known = given::incident(&world, &args.incident).await?;
+    has_a_name(&known.incident)?;
     let attached = known.attached_to(world.read()).await?;
     let in_force = known.is_in_force(&attached);
     let (mut incident, policy) = (known.incident, known.policy);
+    let entered = known.entered;
     let traced = Traced {
         playbook: &playbook,
         operator: &operator,
@@ -80,13 +95,14 @@ pub async fn trace<O: Outside>(
         in_force,
     };
     let mut report = traced.walk(args, &world, ui).await?;
-    let sessions = report.offered.clone();
     if args.deny_chained && !in_force {
         return Err(Failure::not_attached(&incident.id));
     }
-    if args.deny_chained && !sessions.is_empty() {
-        traced.check(&sessions, &world).await?;
-        approve(args, &report, &incident, &world, ui)?;
+    if args.deny_chained && !(report.offered.is_empty() && report.unfinished.is_empty()) {
+        let choice = traced
+            .choose(args, &report, entered.as_ref(), &world)
+            .await?;
+        approve(args, &choice, &report, &world, ui)?;
         let mut journal = open_journal(common, &incident.id, ui)?;
         ui.commit();
         let watch = |event: &Event| ui.event(event, None);
@@ -95,11 +111,11 @@ pub async fn trace<O: Outside>(
             let mut response = Response::new(&world, journal, &watch);
             response.take_up(&incident, Purpose::Trace, &operator.arn, None)?;
             response
-                .deny_chained(&mut incident, &policy.id, &sessions)
+                .deny_chained(&mut incident, &policy.id, &choice.denied)
                 .await
         })
         .await?;
-        report = report.with_denied(sessions, &incident);
+        report = report.with_denied(choice, &incident);
     }
     ui.result(&report, human::trails::trace);
     Ok(if report.is_getting_through() {
@@ -109,6 +125,21 @@ pub async fn trace<O: Outside>(
     } else {
         Exit::NotProven
     })
+}
+
+/// CloudTrail's event history is asked by name.
+///
+/// # Errors
+/// [`Exit::Refused`] for whoever has none: nothing that was not asked is quiet.
+pub(super) fn has_a_name(incident: &Incident) -> Result<(), Failure> {
+    if !trace::names_of(incident).is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Exit::Refused,
+        format!("{} denies a role, whoever uses it, and CloudTrail's event history cannot be asked for all sessions of a role", incident.id),
+    )
+    .hint("Look into a trail's own records (Athena, CloudTrail Lake), by `userIdentity.sessionContext.sessionIssuer.arn`."))
 }
 
 /// An incident whose principal is followed.
@@ -132,12 +163,19 @@ impl Traced<'_> {
     ) -> Result<TraceReport, Failure> {
         let (read, now) = (world.read(), world.clock().now());
         let opened = self.incident.opened.unwrap_or(now);
-        let since = args.since.unwrap_or(opened - BEFORE);
+        let since = match args.since {
+            Some(Since::At(at)) => at,
+            Some(Since::Ago(ago)) => now.checked_sub(ago).map_err(|_| {
+                Failure::usage("--since is further back than time goes")
+                    .hint("CloudTrail keeps 90 days: `--since 90d`.")
+            })?,
+            None => opened - looks_back(self.incident),
+        };
         if since >= now {
             return Err(Failure::usage(format!(
                 "--since {since} is not in the past: nothing is recorded of then"
             ))
-            .hint("Without it, the day before the incident is read, too."));
+            .hint("Without it, the longest session that they can have had before the incident is read, too."));
         }
         let places = Places {
             own: self.operator.account.clone(),
@@ -165,7 +203,8 @@ impl Traced<'_> {
         };
         let mut told = ReadReport::of(&gathered, &places, world.clock().now());
         told.whole &= says_what_is_left_out(self.incident, ui);
-        Ok(TraceReport::of(
+        let portal = at_portal(world, self.organization, &places, self.incident).await;
+        let report = TraceReport::of(
             self.incident,
             &stands,
             management,
@@ -173,77 +212,135 @@ impl Traced<'_> {
             (&walk, &gathered),
             told,
             world.practice(),
-        ))
+        );
+        Ok(TraceReport { portal, ..report })
     }
 
-    /// R3 on the document as it will be, and whether it fits.
-    async fn check<C: Cloud>(
+    /// Whom to deny: those who fit, and nobody whom we must spare.
+    async fn choose<C: Cloud>(
         &self,
-        sessions: &BTreeSet<SessionUserId>,
+        args: &TraceArgs,
+        report: &TraceReport,
+        entered: Option<&Entered>,
         world: &C,
-    ) -> Result<(), Failure> {
-        let mut with = self.incident.clone();
-        with.chained.extend(sessions.iter().cloned());
-        let own = with.deny()?;
-        let theorem = Theorem {
-            incident: &with.id,
-            target: with.target.as_ref(),
-            whole: &own,
-            own: &own,
+    ) -> Result<Choice, Failure> {
+        let mut sessions = report.by_urgency();
+        let unknown = args.only.iter().find(|it| !report.offered.contains(it));
+        if let Some(unknown) = unknown {
+            return Err(Failure::usage(format!(
+                "--only {unknown}: no session of that name is alive and not denied"
+            ))
+            .hint(format!("See who is: `quell trace {}`.", self.incident.id)));
+        }
+        if !args.only.is_empty() {
+            sessions.retain(|it| args.only.contains(it));
+        }
+        let ledger = entered.map(|entered| Ledger::read(&entered.armed));
+        let ledger = ledger.transpose().ok().flatten();
+        let there = world.read().tags(&self.policy.id).await?;
+        let chaining = Chaining {
+            incident: self.incident,
+            keys: there.into_keys().collect(),
+            ledger: ledger.as_ref(),
             operator: &self.operator.user_id,
+            playbook: self.playbook,
             at: world.clock().now(),
         };
-        let chained = sessions.iter().filter_map(Identity::of_session);
-        let chained: Vec<Identity> = chained.collect();
-        let mut refusals = theorem.refusals(&chained, self.playbook);
-        if own.characters() > MOST_CHARACTERS {
-            refusals.push(Refusal::TooLong(own.characters()));
+        let choice = chaining.choose(&sessions)?;
+        if choice.denied.is_empty() && report.unfinished.is_empty() {
+            return Err(nobody(&choice, report));
         }
-        if !refusals.is_empty() {
-            return Err(Failure::refused(&refusals));
-        }
-        let there = world.read().tags(&self.policy.id).await?;
-        let outgrown = with.outgrown(&there);
-        let keys = there.into_keys().filter(|key| !outgrown.contains(key));
-        let keys: BTreeSet<String> = keys.chain(with.tags().into_keys()).collect();
-        if with.chained.len() > MOST_CHAINED || keys.len() > MOST_TAGS {
-            return Err(self.too_many(&with));
-        }
-        Ok(())
+        Ok(choice)
     }
+}
 
-    fn too_many(&self, with: &Incident) -> Failure {
-        let many = with.chained.len();
-        let id = &with.id;
-        let home = match with.home {
-            Home::Own => "its policy",
-            Home::Armed => "the armed policy",
-        };
-        Failure::new(
-            Exit::Refused,
-            format!("{many} sessions do not fit: {home} has room for {MOST_TAGS} tags, and {id} for {MOST_CHAINED} of them"),
-        )
-        .hint("Deny their roles for everybody who had a session before now, in a policy of your own: `quell policy draft --role <AROA…> --before <time>`.")
+/// None of them can be denied.
+fn nobody(choice: &Choice, report: &TraceReport) -> Failure {
+    let why = choice.left_out.iter();
+    let why: Vec<String> = why
+        .map(|(userid, why)| format!("{userid}: {why}"))
+        .collect();
+    let failure = Failure::new(
+        Exit::Refused,
+        format!("none of them is denied: {}", why.join("; ")),
+    );
+    let roles = choice.left_out.iter();
+    let role = roles.map(|(userid, _)| userid.as_str()).find_map(|it| {
+        let (role, _) = it.split_once(':')?;
+        role.starts_with("AROA").then_some(role)
+    });
+    failure.hint(format!(
+        "Deny their roles for everybody who had a session before now, in a policy of your own: `quell policy draft --role {} --before {}`.",
+        role.unwrap_or("<AROA…>"),
+        report.read.asked_at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    ))
+}
+
+/// From when on records are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Since {
+    /// This moment.
+    At(Timestamp),
+    /// So long before now.
+    Ago(SignedDuration),
+}
+
+fn since(text: &str) -> Result<Since, String> {
+    if let Ok(at) = text.parse() {
+        return Ok(Since::At(at));
     }
+    let ago = || {
+        let unit = text.chars().last()?;
+        let seconds: i64 = match unit {
+            'm' => 60,
+            'h' => 3_600,
+            'd' => 86_400,
+            _ => return None,
+        };
+        let many: i64 = text.strip_suffix(unit)?.parse().ok()?;
+        let seconds = many.checked_mul(seconds).filter(|_| many > 0)?;
+        Some(Since::Ago(SignedDuration::from_secs(seconds)))
+    };
+    ago().ok_or_else(|| {
+        format!("`{text}` is neither a time nor how far back: expected one like 2026-11-22T04:00:00Z, or minutes, hours or days as in 90m, 36h, 3d")
+    })
+}
+
+/// How far before the incident: whoever had the longest session can have chained all along.
+fn looks_back(incident: &Incident) -> SignedDuration {
+    let longest = match incident.is_of_iam_user() {
+        true => LONGEST_OF_IAM_USER,
+        false => incident.longest_session.unwrap_or(LONGEST_SESSION),
+    };
+    (longest + incident.margin.unwrap_or(MARGIN)).max(BEFORE)
 }
 
 /// The go-ahead: `--yes`, or the incident's id typed on a terminal.
 fn approve<C: Cloud>(
     args: &TraceArgs,
+    choice: &Choice,
     report: &TraceReport,
-    incident: &Incident,
     world: &C,
     ui: &Ui<'_>,
 ) -> Result<(), Failure> {
     ui.say("These are alive, and the deny does not match them:");
-    for session in &report.offered {
+    for session in choice.denied.union(&report.unfinished) {
         ui.say(&format!("  {session}"));
+    }
+    if !choice.left_out.is_empty() {
+        ui.say("These are alive, too, and are left as they are:");
+    }
+    for (session, why) in &choice.left_out {
+        ui.say(&format!("  {session}: {why}"));
     }
     ui.say("Each is denied by its whole aws:userid: whoever else has that name in that role is refused, too.");
     let word = Word {
-        word: incident.id.as_str(),
+        word: report.incident.as_str(),
         name: "the incident's id",
-        purpose: format!("to deny these {} sessions, too", report.offered.len()),
+        purpose: format!(
+            "to deny these {} sessions, too",
+            choice.denied.union(&report.unfinished).count()
+        ),
         practice: world.practice().is_some(),
     };
     word.confirmed(args.yes, ui)

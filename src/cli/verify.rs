@@ -17,7 +17,7 @@ use crate::cloud::{Cloud, Read as _};
 use crate::ids::{AccountId, IncidentId, TargetId};
 use crate::journal::{Event, Purpose};
 use crate::report::{VerifyReport, human};
-use crate::respond::{self, Response};
+use crate::respond::{self, Response, evicting};
 use crate::survey;
 use crate::verify::{Aim, Question};
 
@@ -110,11 +110,16 @@ pub async fn verify<O: Outside>(
         })
     })
     .await?;
+    let undenied = evicting::undenied(world.read(), &incident, &policy.id).await;
+    report = report.with_undenied(&incident, &undenied);
     let mut exit = exit_of(
         report.state,
         report.reaches_management,
         !report.proof_not_recorded,
     );
+    if report.chained_note.is_some() && exit == Exit::Done {
+        exit = Exit::NotProven;
+    }
     if args.cloudtrail {
         let asked = (&args.trail, &operator);
         match cloudtrail::evidence(&world, &incident, &policy.arn, &playbook, asked, ui).await {

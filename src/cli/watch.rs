@@ -56,13 +56,14 @@ pub async fn watch<O: Outside>(
     let mut looked = false;
     loop {
         let known = given::incident(&world, id).await?;
-        let meanwhile = iam_users::meanwhile(&world, &known.incident, roles).await;
+        let (incident, policy) = (&known.incident, &known.policy.id);
+        let meanwhile = iam_users::meanwhile(&world, incident, policy, roles).await;
         let now = clock.now();
         let until = match gate(&known.incident, &meanwhile, now) {
             Ok(_) => break,
             Err(Closed::TooEarly { wait }) => wait.until,
             // It may pass: whoever watches for hours does not give up for a network that was away for a moment.
-            Err(Closed::CannotLook { why }) if looked => {
+            Err(Closed::CannotLook { why } | Closed::SignInsUnknown { why }) if looked => {
                 ui.say(&format!("note: {}; asking again.", human::clean(&why)));
                 now + ASK_EVERY
             }

@@ -120,7 +120,14 @@ pub(super) async fn run(
                 // Whom the user has vouched for has an id of their own: the inline deny is what refuses them.
                 split.proven = Some(world.clock().now());
             }
-            drain(&range, &world, &incident, roles, tell).await;
+            drain(
+                &range,
+                &world,
+                (&incident, &accepted.policy.id),
+                playbook,
+                tell,
+            )
+            .await;
             release(
                 &mut response,
                 &world,

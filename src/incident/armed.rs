@@ -128,6 +128,15 @@ impl Entry {
         policy::session_user_ids_in(&Document::new(self.statements.clone()))
     }
 
+    /// Sessions that the principal became, by the tags, and that the document does not deny.
+    pub fn not_denied(&self) -> BTreeSet<SessionUserId> {
+        let there = self.chained_in_document();
+        match self.standing {
+            Standing::Open => self.incident.chained.difference(&there).cloned().collect(),
+            Standing::Leaving | Standing::Released => BTreeSet::new(),
+        }
+    }
+
     /// Whether anything of it is in the document.
     pub fn is_in_document(&self) -> bool {
         !self.statements.is_empty()
@@ -289,6 +298,28 @@ impl Ledger {
                 && entry.incident.proven.is_some()
         };
         let found = self.entries().filter(let_in);
+        found.map(|entry| entry.incident.clone()).collect()
+    }
+
+    /// Open incidents that somebody has noted to deny whom their principal became, and whose document does not, or not any
+    /// more.
+    pub fn overtaken(&self) -> Vec<Incident> {
+        let overtaken = |entry: &&Entry| {
+            entry.tagged && entry.incident.chained_at.is_some() && !entry.not_denied().is_empty()
+        };
+        let found = self.entries().filter(overtaken);
+        found.map(|entry| entry.incident.clone()).collect()
+    }
+
+    /// Open incidents whose document denies everybody whom their principal became, which nobody has noted yet.
+    pub fn unnoted(&self) -> Vec<Incident> {
+        let unnoted = |entry: &&Entry| {
+            entry.standing == Standing::Open
+                && entry.tagged
+                && entry.incident.is_chaining_unfinished()
+                && entry.not_denied().is_empty()
+        };
+        let found = self.entries().filter(unnoted);
         found.map(|entry| entry.incident.clone()).collect()
     }
 

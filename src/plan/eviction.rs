@@ -14,6 +14,9 @@ use crate::principal::{Identity, LONGEST_SESSION, SessionLife, longest_of};
 /// What somebody attests who says that no way to new sessions is left, where AWS cannot be asked.
 pub const NO_WAY_LEFT: &str = "no-way-left";
 
+/// What people note who know whose the sign-ins since the containment are, or that there are none.
+pub const SIGN_INS: &str = "sign-ins";
+
 /// What is to be taken away from a user.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Eviction {

@@ -83,7 +83,11 @@ impl State {
             lives,
             directory_user: Some(user.clone()),
         };
-        Some(mint(self, &minted).key)
+        let minted = mint(self, &minted);
+        if let Some((account, role)) = self.destination(way) {
+            self.observe_portal(user, (&account, &role), way, &minted.key);
+        }
+        Some(minted.key)
     }
 
     /// Every way that somebody has now, directly or by a group; none for somebody who was deleted.

@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
 use crate::ids::*;
-use crate::range::portal::role_of;
+use crate::range::portal::{Way, role_of};
 use crate::range::state::{Session, State};
 use crate::range::wire::{Asked, Refusal, page, unsupported};
 use crate::rates::{self, Rate};
@@ -154,6 +154,107 @@ impl Trails {
 }
 
 impl State {
+    /// Records a session that somebody got at the portal: in the organization's own account that they got it, and in the
+    /// account that it is of who was let in, by a permission set's `AssumeRoleWithSAML`. The access key in that record is
+    /// another than the session's. What account access manager leaves in its place is not documented, so nothing is.
+    pub(super) fn observe_portal(
+        &mut self,
+        user: &UserId,
+        (account, role): (&AccountId, &str),
+        way: &Way,
+        key: &str,
+    ) {
+        let Some(session) = self.sessions.get(key).cloned() else {
+            return;
+        };
+        let region = self.directory.region.to_string();
+        let (now, management) = (self.now, self.management.clone());
+        let store = format!(
+            "arn:aws:identitystore::{management}:identitystore/{}",
+            self.directory.store
+        );
+        let got = json!({
+            "eventVersion": "1.11",
+            "userIdentity": {
+                "type": "IdentityCenterUser", "accountId": management,
+                "onBehalfOf": { "userId": user, "identityStoreArn": store },
+                "credentialId": "practice",
+            },
+            "eventSource": "sso.amazonaws.com", "eventName": "GetRoleCredentials",
+            "requestParameters": null, "responseElements": null, "readOnly": true,
+            "eventType": "AwsServiceEvent", "recipientAccountId": management,
+            "serviceEventDetails": { "role_name": role, "account_id": account },
+        });
+        self.tell(
+            &management,
+            &region,
+            got,
+            &[("EventName", "GetRoleCredentials")],
+        );
+        if matches!(way, Way::Role(_)) {
+            return;
+        }
+        let name = session.user_id.rsplit(':').next().unwrap_or_default();
+        let expires = session.expires.unwrap_or(now);
+        let entered = json!({
+            "eventVersion": "1.11",
+            "userIdentity": {
+                "type": "SAMLUser", "principalId": format!("practice=:{name}"), "userName": name,
+                "identityProvider": "practice=",
+            },
+            "eventSource": "sts.amazonaws.com", "eventName": "AssumeRoleWithSAML",
+            "requestParameters": {
+                "roleSessionName": name, "roleArn": session.principal_arn,
+                "durationSeconds": expires.duration_since(now).as_secs(),
+            },
+            "responseElements": {
+                "credentials": {
+                    "accessKeyId": key.chars().rev().collect::<String>(), "sessionToken": "practice",
+                    "expiration": expires.strftime("%b %-d, %Y, %-I:%M:%S %p").to_string(),
+                },
+                "assumedRoleUser": { "assumedRoleId": session.user_id, "arn": session.arn },
+                "subject": name, "subjectType": "persistent",
+            },
+            "readOnly": true, "eventType": "AwsApiCall", "recipientAccountId": account,
+        });
+        let found_by = [("EventName", "AssumeRoleWithSAML"), ("Username", name)];
+        self.tell(account, &region, entered, &found_by);
+    }
+
+    /// Puts a record of now into an account's, to be seen some minutes later.
+    fn tell(
+        &mut self,
+        account: &AccountId,
+        region: &str,
+        mut told: Value,
+        attributes: &[(&str, &str)],
+    ) {
+        let (now, id) = (self.now, self.records.uuid());
+        let more = [
+            ("eventID", json!(id)),
+            ("eventTime", json!(second(now))),
+            ("awsRegion", json!(region)),
+            ("sourceIPAddress", json!(ACTORS_ADDRESS)),
+            ("userAgent", json!("practice")),
+            ("managementEvent", json!(true)),
+            ("eventCategory", json!("Management")),
+        ];
+        if let Some(object) = told.as_object_mut() {
+            object.extend(more.map(|(name, value)| (name.to_owned(), value)));
+        }
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let record = Record {
+            at: now,
+            seen: now + SignedDuration::from_secs(self.records.dice.i64(DELIVERY)),
+            id,
+            event: Told::Planted {
+                text: told.to_string(),
+                attributes: attributes.iter().map(owned).collect(),
+            },
+        };
+        self.records.keep(account, region, record);
+    }
+
     /// Records a call that a session made.
     pub(super) fn observe(
         &mut self,
@@ -532,8 +633,13 @@ impl Observed {
                 object.insert("sourceIdentity".to_owned(), json!(source));
             }
         }
+        let person = session.directory_user.as_ref();
+        let person = person.map(|id| json!({ "userId": id }));
         if session.issued.is_some() {
             put("sessionContext", context);
+        }
+        if let Some(person) = person {
+            put("onBehalfOf", person);
         }
         identity
     }

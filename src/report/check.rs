@@ -8,7 +8,7 @@ use crate::ids::*;
 use crate::policy::document::Document;
 use crate::readiness::{Finding, Severity};
 use crate::rights::template::Template;
-use crate::rights::{RIGHTS, Task};
+use crate::rights::{Task, of_task};
 
 /// The end of `quell prepare check`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -92,11 +92,7 @@ impl RightsReport {
         let of = |task: Task| TaskReport {
             task: task.says(),
             policy: task.half().word(),
-            actions: RIGHTS
-                .iter()
-                .filter(|right| right.task == task)
-                .map(|right| right.action)
-                .collect(),
+            actions: of_task(task).map(|right| right.action).collect(),
         };
         Self {
             schema: "quell.rights/1",

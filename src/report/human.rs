@@ -260,12 +260,12 @@ pub fn contain(report: &ContainReport) -> String {
     let _ = match report.release_not_before {
         Some(until) => writeln!(
             text,
-            "  quell status {id}\n  quell release {id}    # not before {}",
+            "  quell status {id}\n  quell trace {id}      # in a quarter of an hour: whom they became under other names\n  quell release {id}    # not before {}",
             second(until)
         ),
         None => writeln!(
             text,
-            "  quell evict {id}      # close the ways to new sessions; the wait for the release begins then"
+            "  quell evict {id}      # close the ways to new sessions; the wait for the release begins then\n  quell trace {id}      # in a quarter of an hour: whom they became under other names"
         ),
     };
     text
@@ -295,7 +295,10 @@ pub fn verify(report: &VerifyReport) -> String {
     };
     text.push_str(&accounts(&report.accounts));
     if let Some(cloudtrail) = &report.cloudtrail {
-        text.push_str(&trails::cloudtrail(cloudtrail));
+        text.push_str(&trails::cloudtrail(id, cloudtrail));
+    }
+    if let Some(note) = &report.chained_note {
+        let _ = writeln!(text, "\n{}", wrapped(&clean(note), ""));
     }
     if report.proof_not_recorded {
         let _ = writeln!(
@@ -404,6 +407,19 @@ pub fn status(report: &StatusReport) -> String {
                 "  management account: NOT CONTAINED THERE. `quell evict {id} --management`"
             );
         }
+        if !incident.chained.is_empty() {
+            let since = incident.chained_at.map(second);
+            let since = since.map_or(String::new(), |at| format!(", all of them since {at}"));
+            let _ = writeln!(
+                text,
+                "  chained   {} under other names denied, too{since}",
+                incident.chained.iter().filter(|it| it.denied).count()
+            );
+            for session in &incident.chained {
+                let denied = if session.denied { "" } else { "  NOT DENIED" };
+                let _ = writeln!(text, "            {}{denied}", session.userid);
+            }
+        }
         for note in &incident.notes {
             let _ = writeln!(text, "  LOOK      {}", clean(note));
         }
@@ -418,7 +434,8 @@ pub fn status(report: &StatusReport) -> String {
                 match (incident.proven, incident.evicted) {
                     (None, None) => "the deny is proven and the user is evicted",
                     (None, Some(_)) => "the deny is proven",
-                    (Some(_), _) => "the user is evicted",
+                    (Some(_), Some(_)) => "the sessions under other names are denied",
+                    (Some(_), None) => "the user is evicted",
                 }
             ),
         };

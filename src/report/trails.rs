@@ -1,21 +1,29 @@
 //! What CloudTrail has of a principal, and what it shows of the deny.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::ids::*;
 use crate::incident::Incident;
-use crate::policy::NothingToDeny;
+use crate::plan::chaining::Choice;
 use crate::policy::document::Document;
+use crate::policy::{self, NothingToDeny};
+use crate::report::human;
 use crate::trace::{Gathered, Places};
 use crate::trail::chain::{Session, Walk};
 use crate::trail::left::{self, Kind};
+use crate::trail::portal::AtPortal;
 use crate::trail::{Call, Ended, is_canarys, judge};
 
 /// How late records come, for people. AWS promises nothing (aws-facts §7).
 pub const DELAY: &str = "CloudTrail delivers a record some minutes after the call, commonly five, and AWS promises no time: calls of the last 15 minutes may be missing here. Ask again then.";
+
+/// So long after a moment the records of what was called until then are not taken to be whole. AWS promises no time; this
+/// is three times what is commonly quoted (aws-facts §7).
+pub const DELIVERED_WITHIN: SignedDuration = SignedDuration::from_mins(15);
 
 /// One call.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -115,6 +123,15 @@ impl ReadReport {
     }
 }
 
+/// What the principal did at the portal, or an IAM user at the console's door.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct PortalReport {
+    /// Sign-ins, and sessions that they got there, oldest first. Untrusted text.
+    pub done: Vec<AtPortal>,
+    /// Why that is not known, if it is not.
+    pub unread: Option<String>,
+}
+
 /// What the principal's real calls show of the deny. Of `quell verify --cloudtrail`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CloudtrailReport {
@@ -125,6 +142,10 @@ pub struct CloudtrailReport {
     pub names: Vec<String>,
     /// When the deny was proven.
     pub proven: Option<Timestamp>,
+    /// What they did at the portal.
+    pub portal: PortalReport,
+    /// Sessions under other names that are denied beside the principal's, by the tags; their calls are not among these.
+    pub chained: BTreeSet<SessionUserId>,
     /// How many calls were refused by the deny.
     pub refused_by_us: usize,
     /// How many by something else.
@@ -159,6 +180,8 @@ impl CloudtrailReport {
             read,
             names,
             proven: incident.proven,
+            portal: PortalReport::default(),
+            chained: incident.chained.clone(),
             refused_by_us: 0,
             refused_otherwise: 0,
             not_asked: 0,
@@ -193,6 +216,7 @@ impl CloudtrailReport {
     /// Whether the records say that nothing got through, and all of them could be read.
     pub fn is_quiet(&self) -> bool {
         self.allowed.is_empty()
+            && self.portal.unread.is_none()
             && self.unclear.is_empty()
             && self.read.whole
             && !self.names.is_empty()
@@ -214,6 +238,11 @@ pub enum Fate {
 }
 
 impl Fate {
+    /// Whether it may be alive, and nothing refuses it.
+    pub fn is_open(self) -> bool {
+        matches!(self, Fate::NotDenied | Fate::InManagement)
+    }
+
     /// For people.
     pub fn says(self) -> &'static str {
         match self {
@@ -272,6 +301,15 @@ pub struct LeftReport {
     pub call: CallReport,
 }
 
+/// A session that is alive and was not denied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeftOutReport {
+    /// Its `aws:userid`.
+    pub userid: SessionUserId,
+    /// Why not, a fragment.
+    pub why: String,
+}
+
 /// Whom the principal became, and what they left behind. Of `quell trace`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TraceReport {
@@ -293,14 +331,26 @@ pub struct TraceReport {
     pub cut: bool,
     /// Roles and names of sessions that nobody can be followed from, because no record has the session. Untrusted text.
     pub unresolved: BTreeSet<(String, String)>,
+    /// Until then it is too early to say whom else they became: records of what they called before the deny held may still
+    /// come. `null` once it is not.
+    pub too_early_until: Option<Timestamp>,
+    /// How long before the incident was opened the records are read; for people.
+    pub looked_back: Option<String>,
     /// Sessions that are alive and that the deny does not match: those that `--deny-chained` denies.
     pub offered: BTreeSet<SessionUserId>,
+    /// Sessions that an earlier run was to deny and that the document does not have, or of which nobody has noted since when
+    /// it does.
+    pub unfinished: BTreeSet<SessionUserId>,
+    /// Those of the offered that this run did not deny, and why.
+    pub left_out: Vec<LeftOutReport>,
     /// Those that were denied by this run.
     pub denied_now: BTreeSet<SessionUserId>,
     /// Since when a release waits for those that were denied.
     pub chained_at: Option<Timestamp>,
     /// Before this a release is refused; `null` until proven and evicted.
     pub release_not_before: Option<Timestamp>,
+    /// What they did at the portal.
+    pub portal: PortalReport,
     /// What may have been left behind, by account, worst first.
     pub left_behind: Vec<LeftReport>,
 }
@@ -358,7 +408,13 @@ impl TraceReport {
         // The principal's own are the deny's own business.
         let open = sessions.iter().filter(is_open).filter(|it| it.by.is_some());
         let offered = open.filter_map(|it| SessionUserId::parse(it.userid.as_str()).ok());
-        let offered = offered.collect();
+        let offered: BTreeSet<SessionUserId> = offered.collect();
+        let there = policy::session_user_ids_in(&stands.deny);
+        let missing = incident.chained.difference(&there).cloned();
+        let unfinished = match incident.is_chaining_unfinished() {
+            true => incident.chained.clone(),
+            false => missing.collect(),
+        };
         let known: BTreeSet<&str> = sessions.iter().map(|it| it.userid.as_str()).collect();
         let theirs = calls
             .iter()
@@ -381,28 +437,62 @@ impl TraceReport {
             practice,
             incident: incident.id.clone(),
             principal: incident.principal.clone(),
-            read,
             names,
             sessions,
             cut: walk.is_cut(),
             unresolved: walk.unresolved().clone(),
+            too_early_until: too_early(incident, now),
+            looked_back: incident
+                .opened
+                .map(|opened| human::duration(opened.duration_since(read.since))),
             offered,
+            unfinished,
+            left_out: Vec::new(),
             denied_now: BTreeSet::new(),
             chained_at: incident.chained_at,
             release_not_before: incident.release_not_before(),
+            portal: PortalReport::default(),
             left_behind,
+            read,
         }
     }
 
+    /// Those that are offered, in the order in which they are to be denied where not all can be: whoever lives longest
+    /// first.
+    pub fn by_urgency(&self) -> Vec<SessionUserId> {
+        let parsed = |it: &SessionReport| SessionUserId::parse(it.userid.as_str()).ok();
+        let offered = self
+            .sessions
+            .iter()
+            .filter_map(|it| Some((it, parsed(it)?)));
+        let mut offered: Vec<_> = offered
+            .filter(|(_, id)| self.offered.contains(id))
+            .collect();
+        offered.sort_by_key(|(it, id)| (Reverse(it.until.unwrap_or(Timestamp::MAX)), id.clone()));
+        offered.into_iter().map(|(_, id)| id).collect()
+    }
+
     /// The same after this run has denied them.
-    pub fn with_denied(mut self, denied: BTreeSet<SessionUserId>, incident: &Incident) -> Self {
+    pub fn with_denied(mut self, choice: Choice, incident: &Incident) -> Self {
+        let denied = choice.denied.union(&self.unfinished).cloned();
+        let denied: BTreeSet<SessionUserId> = denied.collect();
         for session in &mut self.sessions {
-            if denied.iter().any(|it| it.as_str() == session.userid) {
+            let is_denied = denied.iter().any(|it| it.as_str() == session.userid);
+            if is_denied && session.fate == Fate::NotDenied {
                 session.fate = Fate::Denied;
             }
         }
-        self.offered.clear();
+        self.offered.retain(|it| !denied.contains(it));
+        self.unfinished.clear();
+        let left_out = choice.left_out.into_iter();
+        self.left_out = left_out
+            .map(|(userid, why)| LeftOutReport {
+                userid,
+                why: why.to_string(),
+            })
+            .collect();
         self.denied_now = denied;
+        self.too_early_until = too_early(incident, self.read.asked_at);
         self.chained_at = incident.chained_at;
         self.release_not_before = incident.release_not_before();
         self
@@ -410,9 +500,7 @@ impl TraceReport {
 
     /// Whether a session of the principal's, or of somebody whom they became, may be alive and nothing refuses it.
     pub fn is_getting_through(&self) -> bool {
-        let open = [Fate::NotDenied, Fate::InManagement];
-        let mut sessions = self.sessions.iter();
-        sessions.any(|session| open.contains(&session.fate))
+        self.sessions.iter().any(|session| session.fate.is_open())
     }
 
     /// Whether everything was read, and everybody whom the principal became has ended, or was seen being refused last.
@@ -425,10 +513,24 @@ impl TraceReport {
         self.read.whole
             && !self.cut
             && self.unresolved.is_empty()
+            && self.unfinished.is_empty()
+            && self.too_early_until.is_none()
+            && self.portal.unread.is_none()
             && !self.names.is_empty()
             && !self.is_getting_through()
             && self.sessions.iter().all(is_settled)
     }
+}
+
+/// Until when it is too early to say whom they became: whoever is not refused yet becomes others still, and what was called
+/// until the proof, or until the last of them was denied, is recorded some minutes later.
+fn too_early(incident: &Incident, now: Timestamp) -> Option<Timestamp> {
+    let until_then = match incident.proven {
+        Some(proven) => proven.max(incident.chained_at.unwrap_or(proven)),
+        None => now,
+    };
+    let until = until_then.checked_add(DELIVERED_WITHIN).ok()?;
+    Some(until).filter(|until| *until > now)
 }
 
 impl SessionReport {

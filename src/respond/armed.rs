@@ -3,24 +3,26 @@
 //! Arrives: the policy as others leave it, at any moment. Leaves: a document that is what the tags say, read after the
 //! last write. Goes wrong: [`Discord`].
 
+use jiff::Timestamp;
+
 use crate::cloud::{Clock as _, Cloud, Read, Trouble, TroubleKind};
 use crate::contain;
 use crate::facts::{ArmedPolicy, PolicySummary};
 use crate::ids::*;
-use crate::incident::Incident;
 use crate::incident::armed::{self, Ledger, Standing};
+use crate::incident::{Home, Incident};
 use crate::journal::{Event, Preparation, Store};
 use crate::plan::arming::{Arming, Disarming};
 use crate::plan::{Step, StepName};
 use crate::policy::MOST_CHARACTERS;
 use crate::policy::document::Document;
-use crate::respond::{Response, Stopped, split};
+use crate::respond::{Response, Stopped, split, whole_second};
 use crate::survey;
 
 pub use crate::incident::armed::first_key;
 
 /// More rounds than responders who could be at it together: each writes at most once after the others.
-const MOST_ROUNDS: u32 = 40;
+pub(super) const MOST_ROUNDS: u32 = 40;
 
 /// Why the armed policy and its tags do not come to agree.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -58,7 +60,9 @@ pub fn holds(document: &str, deny: &Document) -> bool {
 }
 
 impl<C: Cloud, S: Store> Response<'_, C, S> {
-    /// Writes the document until it is what the tags say, and attaches the policy if it must be attached and is not.
+    /// Writes the document until it is what the tags say, and attaches the policy if it must be attached and is not. Where
+    /// somebody was let through whom the principal became, the moment of their denial is taken back before, and noted anew
+    /// once they were read back.
     pub(super) async fn align(
         &mut self,
         policy: &PolicyId,
@@ -75,9 +79,16 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
                 continue;
             }
             if ledger.agrees() {
-                return Ok(ledger);
+                let unnoted = ledger.unnoted();
+                if unnoted.is_empty() {
+                    return Ok(ledger);
+                }
+                let now = Some(whole_second(clock.now()));
+                self.note_chained(policy, unnoted, now).await?;
+                continue;
             }
             self.stop_clocks(policy, ledger.let_in()).await?;
+            self.note_chained(policy, ledger.overtaken(), None).await?;
             self.write(StepName::AlignPolicy, policy, &ledger).await?;
         }
         Err(Stopped::Armed(Discord::Restless))
@@ -89,15 +100,40 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
         policy: &PolicyId,
         let_in: Vec<Incident>,
     ) -> Result<(), Stopped> {
+        let unproven = let_in.into_iter().map(|incident| Incident {
+            proven: None,
+            ..incident
+        });
+        self.note(StepName::RecordProof, policy, unproven).await
+    }
+
+    /// Since when whom they became is denied.
+    pub(super) async fn note_chained(
+        &mut self,
+        policy: &PolicyId,
+        incidents: Vec<Incident>,
+        chained_at: Option<Timestamp>,
+    ) -> Result<(), Stopped> {
+        let noted = incidents.into_iter().map(|incident| Incident {
+            chained_at,
+            ..incident
+        });
+        self.note(StepName::RecordChained, policy, noted).await
+    }
+
+    /// Writes what is remembered of these, but for whether they are open.
+    async fn note(
+        &mut self,
+        step: StepName,
+        policy: &PolicyId,
+        incidents: impl Iterator<Item = Incident>,
+    ) -> Result<(), Stopped> {
         let (read, change, clock) = (self.cloud.read(), self.cloud.change(), self.cloud.clock());
-        for incident in let_in {
-            let incident = Incident {
-                proven: None,
-                ..incident
-            };
+        for incident in incidents {
             let mut tags = incident.tags();
-            tags.remove(&first_key(&incident.id));
-            let step = StepName::RecordProof;
+            if incident.home == Home::Armed {
+                tags.remove(&first_key(&incident.id));
+            }
             self.record(Event::Started { step })?;
             let outcome = contain::tag(read, change, clock, policy, &tags).await;
             self.settled(step, outcome, policy)?;

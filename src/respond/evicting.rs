@@ -4,8 +4,11 @@
 //! for the release begins with it. A way that cannot be closed keeps none of the others open. Putting back what was
 //! backed up is here, too, by the same rules.
 
+use std::collections::BTreeSet;
+
 use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use jiff::Timestamp;
 
 use crate::cloud::{
     ChangeAccess as _, Clock as _, Cloud, Lookup, Read, Scim, Trouble, TroubleKind,
@@ -18,9 +21,12 @@ use crate::incident::Incident;
 use crate::journal::{Backup, Deed, Event, Store};
 use crate::plan::StepName;
 use crate::plan::eviction::{Eviction, each};
+use crate::policy;
 use crate::release::Meanwhile;
 use crate::respond::{Response, Stopped, whole_second};
 use crate::survey::{self, SurveyError};
+use crate::trace::{self, Places};
+use crate::trail::portal::{self, AtPortal, is_new};
 
 /// Who revokes, as TEAM shows it.
 const BY: &str = "quell";
@@ -118,13 +124,21 @@ pub async fn user_of(
 }
 
 /// What a release must know of the directory now. What cannot be read is unknown, and keeps a gate closed.
-pub async fn meanwhile<C: Cloud>(cloud: &C, incident: &Incident) -> Meanwhile {
+pub async fn meanwhile<C: Cloud>(
+    cloud: &C,
+    incident: &Incident,
+    policy: &PolicyId,
+    roles: &[RoleName],
+) -> Meanwhile {
     let read = cloud.read();
+    let undenied = undenied(read, incident, policy).await;
     let unknown = |why: String| Meanwhile {
+        sign_ins: Known::Unknown(why.clone()),
         open: Known::Unknown(why),
         unread: None,
         permission_sets: Default::default(),
         grants: Vec::new(),
+        undenied: undenied.clone(),
     };
     let (instance, user) = match user_of(read, incident).await {
         Ok(found) => found,
@@ -153,7 +167,97 @@ pub async fn meanwhile<C: Cloud>(cloud: &C, incident: &Incident) -> Meanwhile {
         unread,
         permission_sets: survey::permission_sets(read, &instance, sets).await,
         grants: grants.into_iter().filter(TeamRequest::may_give).collect(),
+        undenied,
+        sign_ins: sign_ins(cloud, incident, &instance, roles).await,
     }
+}
+
+/// What is new at the portal since the person was contained.
+async fn sign_ins<C: Cloud>(
+    cloud: &C,
+    incident: &Incident,
+    instance: &Instance,
+    roles: &[RoleName],
+) -> Known<Vec<AtPortal>> {
+    let unknown = |why: &str| Known::Unknown(why.to_owned());
+    match (&instance.owner, &instance.primary_region) {
+        (Some(owner), Some(region)) => {
+            new_sign_ins(cloud, incident, owner, vec![region.clone()], roles).await
+        }
+        (None, _) => unknown("AWS does not say whose the Identity Center instance is"),
+        (Some(_), None) => unknown("AWS does not say in which Region Identity Center is"),
+    }
+}
+
+/// What is new of it in one account: sign-ins since the incident was opened, and sessions since the last way to them was
+/// closed. Without Regions, in those that every account has. It takes its time, so it is not asked before the wait is over
+/// by what is remembered: the gate is closed until then.
+pub(super) async fn new_sign_ins<C: Cloud>(
+    cloud: &C,
+    incident: &Incident,
+    account: &AccountId,
+    regions: Vec<Region>,
+    roles: &[RoleName],
+) -> Known<Vec<AtPortal>> {
+    let (read, now) = (cloud.read(), cloud.clock().now());
+    let is_over = |until: Timestamp| until <= now;
+    let (Some(opened), Some(evicted), true) = (
+        incident.opened,
+        incident.evicted,
+        incident.release_not_before().is_some_and(is_over),
+    ) else {
+        return Known::Unknown("it is not asked before the wait is over".to_owned());
+    };
+    let caller = match read.caller().await {
+        Ok(caller) => caller,
+        Err(trouble) => return Known::Unknown(trouble.to_string()),
+    };
+    let partition = caller.arn.split(':').nth(1).unwrap_or("aws");
+    let since_opened = Places {
+        own: caller.account.clone(),
+        regions: match regions.is_empty() {
+            true => trace::usual_regions(partition, &[]),
+            false => regions,
+        },
+        roles: roles.to_vec(),
+        session: incident.id.control_name(),
+        from: opened,
+    };
+    let since_evicted = Places {
+        from: evicted,
+        ..since_opened.clone()
+    };
+    let asked: &[(&Places, &[&str])] = match incident.is_of_iam_user() {
+        true => &[(&since_opened, &[portal::CONSOLE_LOGIN])],
+        false => &[
+            (&since_opened, &portal::OF_SIGN_INS),
+            (&since_evicted, &portal::OF_SESSIONS),
+        ],
+    };
+    let mut new = Vec::new();
+    for (places, events) in asked {
+        match trace::at_portal(read, places, account, incident, events).await {
+            Ok(found) => new.extend(found.into_iter().filter(|what| is_new(what, incident))),
+            Err(why) => return Known::Unknown(why),
+        }
+    }
+    Known::Known(new)
+}
+
+/// Sessions that an incident's principal became, by its tags, and that its policy's document does not deny; all of them,
+/// where it cannot be read.
+pub async fn undenied(
+    read: &impl Read,
+    incident: &Incident,
+    policy: &PolicyId,
+) -> BTreeSet<SessionUserId> {
+    if incident.chained.is_empty() {
+        return BTreeSet::new();
+    }
+    let deny = trace::deny_of(read, policy, &incident.id).await;
+    let there = deny.map(|deny| policy::session_user_ids_in(&deny));
+    let there = there.unwrap_or_default();
+    incident.chained.difference(&there).cloned().collect()
 }
 
 /// Why there may be more ways than these, if so.

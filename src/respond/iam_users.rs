@@ -21,17 +21,23 @@ use crate::respond::{Response, Stopped};
 
 /// What a release must know now, of whomever the incident denies. The roles are those by which an IAM user's account may
 /// be entered.
-pub async fn meanwhile<C: Cloud>(cloud: &C, incident: &Incident, roles: &[RoleName]) -> Meanwhile {
+pub async fn meanwhile<C: Cloud>(
+    cloud: &C,
+    incident: &Incident,
+    policy: &PolicyId,
+    roles: &[RoleName],
+) -> Meanwhile {
     if incident.exact.is_some() {
         // Somebody has answered for it, or has to.
         let asked = incident.needs_eviction();
         return Meanwhile {
             unread: asked.then(|| "what gives them sessions is for people to close".to_owned()),
+            undenied: evicting::undenied(cloud.read(), incident, policy).await,
             ..Meanwhile::nothing()
         };
     }
     if !incident.is_of_iam_user() {
-        return evicting::meanwhile(cloud, incident).await;
+        return evicting::meanwhile(cloud, incident, policy, roles).await;
     }
     let mut unread = None;
     let open = match UserInAccount::of(incident, roles) {
@@ -49,11 +55,17 @@ pub async fn meanwhile<C: Cloud>(cloud: &C, incident: &Incident, roles: &[RoleNa
             Err(trouble) => Known::Unknown(trouble.to_string()),
         },
     };
+    let sign_ins = match &incident.iam_account {
+        Some(account) => evicting::new_sign_ins(cloud, incident, account, Vec::new(), roles).await,
+        None => Known::Unknown("nobody remembers which account the user is in".to_owned()),
+    };
     Meanwhile {
+        sign_ins,
         open,
         unread,
         permission_sets: BTreeMap::new(),
         grants: Vec::new(),
+        undenied: evicting::undenied(cloud.read(), incident, policy).await,
     }
 }
 

@@ -126,28 +126,38 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
         self.record(Event::Readmitted { sessions_after })
     }
 
-    /// Writes the deny as the incident, whose tags are written, has it now.
+    /// Writes the deny until it is what the tags say: they are the truth, and the document follows from them, because
+    /// whoever writes it at the same time knows of other tags.
     pub(super) async fn redraft(
         &mut self,
-        incident: &Incident,
+        incident: &mut Incident,
         policy: &PolicyId,
         step: StepName,
     ) -> Result<(), Stopped> {
         if incident.home == Home::Armed {
-            // The tags are the truth there, and the document follows from them.
             self.align(policy, incident.target.as_ref()).await?;
             return Ok(());
         }
-        let Ok(deny) = incident.deny() else {
-            return Ok(());
-        };
         let (read, change, clock) = (self.cloud.read(), self.cloud.change(), self.cloud.clock());
-        self.record(Event::Started { step })?;
-        let content = deny.minified();
-        let again = async || Ok(content.clone());
-        let is_so = |there: &str| Document::parse(there).as_ref() == Ok(&deny);
-        let outcome = contain::update(read, change, clock, policy, &content, again, is_so).await;
-        self.settled(step, outcome, policy)
+        for _ in 0..armed::MOST_ROUNDS {
+            let there = read.tags(policy).await.map_err(Stopped::Read)?;
+            *incident = incident.as_of(&Incident::of_tags(incident, &there));
+            let Ok(deny) = incident.deny() else {
+                return Ok(());
+            };
+            let is_so = |there: &str| Document::parse(there).as_ref() == Ok(&deny);
+            let described = read.policy(policy).await.map_err(Stopped::Read)?;
+            if described.is_some_and(|(_, there)| is_so(&there)) {
+                return Ok(());
+            }
+            self.record(Event::Started { step })?;
+            let content = deny.minified();
+            let again = async || Ok(content.clone());
+            let outcome =
+                contain::update(read, change, clock, policy, &content, again, is_so).await;
+            self.settled(step, outcome, policy)?;
+        }
+        Err(Stopped::Restless)
     }
 
     /// A canary in each account, of before the moment.

@@ -109,6 +109,30 @@ impl Walk {
         self.take(call);
     }
 
+    /// A session of the principal's own, by the record of its giving out: Identity Center enters an account by
+    /// `AssumeRoleWithSAML`, and whoever calls that is nobody with a session. Its access key is not the one that the session
+    /// calls with, so nobody is followed by it.
+    pub fn given(&mut self, call: &Call, gave: &Gave) {
+        let Some(userid) = &gave.userid else { return };
+        let entry = self.sessions.entry(userid.to_string());
+        let session = entry.or_insert_with(|| Session {
+            userid: userid.to_string(),
+            arn: gave.arn.clone(),
+            account: account_of(&gave.arn).unwrap_or_else(|| call.account.clone()),
+            by: None,
+            also_by: BTreeSet::new(),
+            juggled: false,
+            times: 0,
+            since: call.at,
+            last: call.at,
+            until: Some(gave.until),
+            source_identity: None,
+        });
+        session.until = session.until.map(|until| until.max(gave.until));
+        session.since = session.since.min(call.at);
+        session.last = session.last.max(call.at);
+    }
+
     /// A call of whoever; it counts when its access key is one that is followed.
     pub fn take(&mut self, call: &Call) {
         let known = call.caller.key.as_ref().and_then(|key| self.keys.get(key));

@@ -17,6 +17,8 @@ mod bad_input;
 
 mod binary;
 
+mod chaining;
+
 mod checking;
 
 mod containing;

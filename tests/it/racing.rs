@@ -17,13 +17,16 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use proptest::prelude::*;
 use quell::aws::{Aws, retries, wire};
 use quell::cloud::Cloud as _;
+use quell::facts::{PolicySummary, TaggedPolicy};
 use quell::ids::*;
+use quell::incident::Incident;
 use quell::incident::armed::Ledger;
-use quell::journal::{Journal, Store};
+use quell::journal::{Journal, Purpose, Store};
 use quell::plan::Begun;
 use quell::plan::approval::Approval;
 use quell::plan::arming::{Arming, Disarming};
 use quell::playbook::Playbook;
+use quell::policy::session_user_ids_in;
 use quell::range::Range;
 use quell::range::build::{OPERATOR_KEY, SECRET};
 use quell::respond::{self, Asked, Response, memory};
@@ -37,11 +40,27 @@ use crate::practice::{Practice, runner};
 /// Whom they contain; each has sessions in the practice organization.
 const USERS: [&str; 3] = ["test-user", "alice@example.com", "dave"];
 
+/// Whom they became, under other names.
+const BECAME: [&str; 2] = [
+    "AROAAAAAAAAAAAAAAAAAA:nightly-report",
+    "AROABBBBBBBBBBBBBBBBB:build-agent",
+];
+
 /// What an operator is told to do.
 #[derive(Debug, Clone, PartialEq)]
 enum Action {
-    Contain { user: usize, cold: bool },
-    Release { user: usize },
+    Contain {
+        user: usize,
+        cold: bool,
+    },
+    Release {
+        user: usize,
+    },
+    /// Denies one of [`BECAME`] beside somebody whose incident is open.
+    Chain {
+        user: usize,
+        became: usize,
+    },
     Arm,
     Disarm,
 }
@@ -166,6 +185,7 @@ impl Disk {
 enum Came {
     Contained(IncidentId),
     Released(IncidentId),
+    Chained(IncidentId, usize),
     ToNothing,
 }
 
@@ -250,6 +270,31 @@ async fn act(
                 .await
                 .map_err(|stopped| stopped.to_string())?;
             Ok(Came::Released(id))
+        }
+        Action::Chain { user, became } => {
+            let all = memory::remembered(read)
+                .await
+                .map_err(|error| error.to_string())?;
+            let is_theirs = |known: &memory::Remembered| {
+                let mut names = known.incident.session_names.iter();
+                names.any(|name| name.as_str() == USERS[user])
+            };
+            // Somebody has released them meanwhile.
+            let Some(known) = all.into_iter().find(is_theirs) else {
+                return Ok(Came::ToNothing);
+            };
+            let (mut incident, id) = (known.incident.clone(), known.incident.id.clone());
+            let sessions = [SessionUserId::parse(BECAME[became]).unwrap()].into();
+            let mut journal = disk.open(&id);
+            let mut response = Response::new(&*world, &mut journal, &nobody_watches);
+            response
+                .take_up(&incident, Purpose::Trace, "arn:operator", None)
+                .map_err(|stopped| stopped.to_string())?;
+            response
+                .deny_chained(&mut incident, &known.policy.id, &sessions)
+                .await
+                .map_err(|stopped| stopped.to_string())?;
+            Ok(Came::Chained(id, became))
         }
         Action::Arm => {
             let ground = survey::ground(read, None)
@@ -471,7 +516,7 @@ fn step(
                     came,
                     user: match action {
                         Action::Contain { user, .. } | Action::Release { user } => Some(*user),
-                        Action::Arm | Action::Disarm => None,
+                        Action::Chain { .. } | Action::Arm | Action::Disarm => None,
                     },
                     from: operator.began,
                     to: turn,
@@ -548,12 +593,13 @@ fn judge(practice: &Practice, done: &[Done]) {
             "{id} was released and is there: {done:#?}"
         );
     }
+    judge_chained(practice, ledger.as_ref(), done);
     // The union: whoever has an open incident is denied, and nobody else is.
     let users: BTreeMap<String, usize> = done
         .iter()
         .filter_map(|done| match &done.came {
             Came::Contained(id) => Some((id.to_string(), done.user?)),
-            Came::Released(_) | Came::ToNothing => None,
+            Came::Released(_) | Came::Chained(..) | Came::ToNothing => None,
         })
         .collect();
     let denied: BTreeSet<usize> = open
@@ -572,6 +618,93 @@ fn judge(practice: &Practice, done: &[Done]) {
             "{user}, open: {open:?}"
         );
     }
+}
+
+/// Whom somebody became is denied where their incident is open: all whom anybody has denied, and tags, document and moment
+/// agree on it.
+fn judge_chained(practice: &Practice, ledger: Option<&Ledger>, done: &[Done]) {
+    let mut known: BTreeMap<IncidentId, (Incident, BTreeSet<SessionUserId>)> = BTreeMap::new();
+    for entry in ledger.iter().flat_map(|ledger| ledger.entries()) {
+        assert!(entry.not_denied().is_empty(), "{entry:?}");
+        let there = entry.incident.chained.clone();
+        known.insert(entry.incident.id.clone(), (entry.incident.clone(), there));
+    }
+    practice.range.with(|state| {
+        for policy in state.policies.values() {
+            let summary = PolicySummary {
+                id: PolicyId::parse("p-abcdefgh").unwrap(),
+                arn: PolicyArn::parse("arn:aws:organizations::111122223333:policy/o-abcdefghij/service_control_policy/p-abcdefgh").unwrap(),
+                name: policy.name.clone(),
+                description: String::new(),
+            };
+            let tags = policy.tags.clone();
+            if let Some(incident) = Incident::recall(&TaggedPolicy { summary, tags }) {
+                let there = session_user_ids_in(&policy.document);
+                known.insert(incident.id.clone(), (incident, there));
+            }
+        }
+    });
+    for (incident, there) in known.values() {
+        assert_eq!(
+            incident.chained, *there,
+            "tags and document of {incident:?}"
+        );
+        assert!(!incident.is_chaining_unfinished(), "{incident:?}");
+    }
+    for one in done {
+        if let Came::Chained(id, became) = &one.came
+            && let Some((incident, there)) = known.get(id)
+        {
+            let session = SessionUserId::parse(BECAME[*became]).unwrap();
+            assert!(there.contains(&session), "{session} is lost: {incident:?}");
+            assert!(incident.chained_at.is_some());
+        }
+    }
+}
+
+/// Two deny different people whom one suspect became, the second at every moment of the first; or somebody else is
+/// contained there, or the suspect is released.
+#[test]
+fn whomever_two_operators_deny_at_once_beside_one_suspect_both_are_denied() {
+    let chain = |became| Action::Chain { user: 0, became };
+    let contain = |user, cold| Action::Contain { user, cold };
+    let mut cases = 0;
+    for cold in [true, false] {
+        let before = match cold {
+            true => vec![contain(0, true)],
+            false => vec![Action::Arm, contain(0, false)],
+        };
+        let begun = Practice::new();
+        let (mut first_done, ..) = run(&begun, &[before], &mut in_turn(&[]));
+        for one in &mut first_done {
+            (one.from, one.to) = (0, 0);
+        }
+        let alone = begun.copy();
+        let calls = alone.calls().len();
+        run(&alone, &[vec![chain(0)]], &mut in_turn(&[]));
+        let its = alone.calls().split_off(calls);
+        let change = its.iter().position(quell::range::Call::mutates);
+        for second in [chain(1), contain(1, false), Action::Release { user: 0 }] {
+            for dies in [None, Some(Side::After)] {
+                // While the first only reads, one moment is as another.
+                for after in change.unwrap_or(0).saturating_sub(2)..=its.len() {
+                    let practice = begun.copy();
+                    let both = [vec![chain(0)], vec![second.clone()]];
+                    let (these, ..) = run(&practice, &both, &mut broken_in_two(after, dies));
+                    let mut done = first_done.clone();
+                    done.extend(these.into_iter().map(|one| Done {
+                        from: one.from + 1,
+                        to: one.to + 1,
+                        ..one
+                    }));
+                    judge(&practice, &done);
+                    cases += 1;
+                }
+            }
+        }
+    }
+    println!("{cases} moments");
+    assert!(cases > 100, "{cases}");
 }
 
 /// Every pair of actions, the second at every moment of the first; and the first dies there, or does not.

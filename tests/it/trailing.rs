@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use crate::practice::{Moment, Practice};
 
 /// Long enough for every record.
-const DELIVERED: SignedDuration = SignedDuration::from_mins(8);
+pub(crate) const DELIVERED: SignedDuration = SignedDuration::from_mins(16);
 
 /// Somebody is contained, and their sessions go on calling.
-async fn contained(practice: &Practice) -> String {
+pub(crate) async fn contained(practice: &Practice) -> String {
     practice
         .quell("contain test-user --yes")
         .await
@@ -31,14 +31,14 @@ fn all_call(practice: &Practice) -> Vec<u16> {
     sessions.map(|(_, key, _)| practice.call_as(key)).collect()
 }
 
-async fn verified(practice: &Practice, incident: &str, exit: Exit) -> Value {
+pub(crate) async fn verified(practice: &Practice, incident: &str, exit: Exit) -> Value {
     let line = format!("verify {incident} --cloudtrail --output json");
     let ran = practice.quell(&line).await.expect(exit);
     ran.json()["cloudtrail"].clone()
 }
 
 /// A record of the hero's, as an attacker would like to have it.
-fn record(account: &AccountId, at: jiff::Timestamp) -> Value {
+pub(crate) fn record(account: &AccountId, at: jiff::Timestamp) -> Value {
     json!({
         "eventID": format!("planted-{account}-{}", at.as_second()),
         "eventTime": at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
@@ -55,7 +55,7 @@ fn record(account: &AccountId, at: jiff::Timestamp) -> Value {
 }
 
 /// Puts a text into the first account's records, found by the hero's name.
-fn plant(practice: &Practice, text: &str) {
+pub(crate) fn plant(practice: &Practice, text: &str) {
     let (account, _, _) = practice.built.hero_sessions[0].clone();
     practice.range.with(|state| {
         let now = state.now;
@@ -213,7 +213,7 @@ async fn regions_are_cloudtrails_business() {
 }
 
 /// Somebody has chained twice, under names that say nothing, before anybody contained them.
-fn chaining() -> Practice {
+pub(crate) fn chaining() -> Practice {
     let practice = Practice::with(|blueprint| blueprint.extras.chains = true);
     practice.few_accounts();
     practice.range.advance(SignedDuration::from_mins(15));
@@ -221,7 +221,7 @@ fn chaining() -> Practice {
 }
 
 /// How the chain's calls ended since a moment, from inside the range.
-fn chained_calls(practice: &Practice, since: jiff::Timestamp) -> (usize, usize) {
+pub(crate) fn chained_calls(practice: &Practice, since: jiff::Timestamp) -> (usize, usize) {
     practice.range.with(|state| {
         let chain = state.actors.iter().position(|actor| actor.chain.is_some());
         let calls = state.seen.iter();
@@ -245,7 +245,7 @@ fn a_neighbour(practice: &Practice) -> String {
     })
 }
 
-async fn traced(practice: &Practice, incident: &str, more: &str, exit: Exit) -> Value {
+pub(crate) async fn traced(practice: &Practice, incident: &str, more: &str, exit: Exit) -> Value {
     let line = format!("trace {incident} {more} --output json");
     practice.quell(&line).await.expect(exit).json()
 }

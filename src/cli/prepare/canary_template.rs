@@ -45,6 +45,11 @@ pub(super) fn canary_template(args: &CanaryTemplateArgs, ui: &Ui<'_>) -> Result<
         template: template(role, args.trust.as_ref(), args.with_iam_users),
     };
     ui.result(&report, |report| format!("{}\n", report.template.pretty()));
+    if let Some(anybody) = args.trust.as_ref().filter(|trust| trust.is_anybody()) {
+        ui.say(&format!(
+            "WARNING: {anybody} is everybody of that kind in the account: whoever is there, or is made there, can enter the role in every member account. Name the role that runs quell: `--trust arn:aws:iam::<account>:role/<name>`."
+        ));
+    }
     let responder = match args.trust {
         Some(_) => "",
         None => {

@@ -6,16 +6,18 @@ use clap::Args;
 
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::cli::trace::has_a_name;
 use crate::cli::ui::Ui;
 use crate::cloud::{Clock as _, Cloud, RecordedBy};
 use crate::facts::{Caller, Organization};
 use crate::ids::{AccountId, PolicyArn, Region};
 use crate::incident::Incident;
 use crate::playbook::Playbook;
-use crate::report::trails::{CloudtrailReport, ReadReport};
+use crate::report::trails::{CloudtrailReport, PortalReport, ReadReport};
 use crate::respond::{self, others_that_deny};
 use crate::survey;
 use crate::trace::{self, Gathered, Places};
+use crate::trail::portal;
 use crate::verify::Aim;
 
 /// Access keys that are looked up in an account, beside the names.
@@ -62,6 +64,7 @@ pub(super) async fn evidence<C: Cloud>(
     (args, operator): (&TrailArgs, &Caller),
     ui: &Ui<'_>,
 ) -> Result<CloudtrailReport, Failure> {
+    has_a_name(incident)?;
     let (read, now) = (world.read(), world.clock().now());
     let organization = survey::organization(read).await?;
     let places = Places {
@@ -94,9 +97,53 @@ pub(super) async fn evidence<C: Cloud>(
     told.whole &= says_what_is_left_out(incident, ui) && all_keys;
     let roles = &playbook.verify.canary_roles;
     let names = trace::as_names(&by);
-    Ok(CloudtrailReport::of(
-        incident, &policies, roles, names, &gathered, told,
-    )?)
+    let shown = CloudtrailReport::of(incident, &policies, roles, names, &gathered, told)?;
+    Ok(CloudtrailReport {
+        portal: at_portal(world, &organization, &places, incident).await,
+        ..shown
+    })
+}
+
+/// What the incident's principal did at the portal, or an IAM user at the console's door.
+pub async fn at_portal<C: Cloud>(
+    world: &C,
+    organization: &Organization,
+    places: &Places,
+    incident: &Incident,
+) -> PortalReport {
+    let read = world.read();
+    let unread = |why: String| PortalReport {
+        done: Vec::new(),
+        unread: Some(why),
+    };
+    let (account, regions) = match &incident.iam_account {
+        Some(account) => (account.clone(), places.regions.clone()),
+        None => match survey::instance(read, organization).await {
+            Ok(instance) => {
+                let Some(region) = instance.primary_region else {
+                    return unread(
+                        "AWS does not say in which Region Identity Center is".to_owned(),
+                    );
+                };
+                let owner = instance.owner;
+                let owner = owner.unwrap_or_else(|| organization.management.clone());
+                (owner, vec![region])
+            }
+            Err(error) => return unread(error.to_string()),
+        },
+    };
+    let places = Places {
+        regions,
+        ..places.clone()
+    };
+    let events = match &incident.iam_account {
+        Some(_) => vec![portal::CONSOLE_LOGIN],
+        None => [portal::OF_SIGN_INS.as_slice(), &portal::OF_SESSIONS].concat(),
+    };
+    match trace::at_portal(read, &places, &account, incident, &events).await {
+        Ok(done) => PortalReport { done, unread: None },
+        Err(why) => unread(why),
+    }
 }
 
 /// The accounts that the incident cannot name are not asked, and that is no quiet. Whether it names all.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::ids::IncidentId;
 use crate::report::human::{clean, practice, second, wrapped};
 use crate::report::trails::*;
 
@@ -9,7 +10,7 @@ use crate::report::trails::*;
 const MOST_SHOWN: usize = 20;
 
 /// What the principal's real calls show.
-pub fn cloudtrail(report: &CloudtrailReport) -> String {
+pub fn cloudtrail(id: &IncidentId, report: &CloudtrailReport) -> String {
     let mut text = "\nCloudTrail, the principal's own calls\n".to_owned();
     if report.names.is_empty() {
         text.push_str("  NOT LOOKED UP: no session can have the principal's name, and CloudTrail is asked by name.\n");
@@ -51,7 +52,56 @@ pub fn cloudtrail(report: &CloudtrailReport) -> String {
         );
         text.push_str(&calls(&report.allowed_before, "    "));
     }
+    let others = match report.chained.len() {
+        0 => "Whom they became under other names".to_owned(),
+        1 => "Whom they became under other names, one of whom is denied, too,".to_owned(),
+        many => format!("Whom they became under other names, {many} of whom are denied, too,"),
+    };
+    let told = format!("{others} is not in this: `quell trace {id}`.");
+    let _ = writeln!(text, "  {}", wrapped(&told, "    "));
+    text.push_str(&portal(&report.portal));
     text.push_str(&read(&report.read));
+    text
+}
+
+/// What they did at the portal, the last of it.
+fn portal(report: &PortalReport) -> String {
+    let mut text = String::new();
+    if let Some(why) = &report.unread {
+        let told = format!(
+            "NOT READ: what they did at the access portal: {}",
+            clean(why)
+        );
+        let _ = writeln!(text, "  {}", wrapped(&told, "    "));
+    }
+    if report.done.is_empty() {
+        return text;
+    }
+    let told = format!(
+        "At the portal they did {} things. No record there has the name of a session, and AWS documents none of account access manager's, whose sessions go by whatever name they asked for: look at roles that are no permission sets.",
+        report.done.len()
+    );
+    let _ = writeln!(text, "  {}", wrapped(&told, "    "));
+    let skipped = report.done.len().saturating_sub(MOST_SHOWN);
+    for one in report.done.iter().skip(skipped) {
+        let whereto = match one.account.as_str() {
+            "" => String::new(),
+            account => format!("  {} in {}", clean(&one.role), clean(account)),
+        };
+        let _ = writeln!(
+            text,
+            "    {}  {}{whereto}  from {}",
+            second(one.at),
+            clean(&one.event),
+            clean(&one.source_ip)
+        );
+    }
+    if skipped > 0 {
+        let _ = writeln!(
+            text,
+            "    and {skipped} before: `--output json` has them all"
+        );
+    }
     text
 }
 
@@ -145,8 +195,9 @@ pub fn trace(report: &TraceReport) -> String {
         .iter()
         .filter(|session| session.by.is_some())
         .count();
-    let others = match chained {
-        0 => "became nobody else, as far as the records tell",
+    let others = match (chained, report.too_early_until) {
+        (0, Some(_)) => "it is too early to say whom they became",
+        (0, None) => "became nobody else, as far as the records tell",
         _ => "became others",
     };
     let open = match (report.is_getting_through(), chained) {
@@ -155,6 +206,32 @@ pub fn trace(report: &TraceReport) -> String {
         (false, _) => "; all of them have ended or are denied",
     };
     let _ = writeln!(text, "Incident {id}: {} {others}{open}.", clean(whom));
+    if let Some(until) = report.too_early_until {
+        let told = format!(
+            "TOO EARLY: records of what was called before all of it was refused may still come. Ask again at {}: `quell trace {id}`.",
+            second(until)
+        );
+        let _ = writeln!(text, "{}", wrapped(&told, "  "));
+    }
+    let leaves: Vec<&SessionReport> = report
+        .sessions
+        .iter()
+        .filter(|session| session.fate.is_open())
+        .collect();
+    if !leaves.is_empty() {
+        text.push_str("\nNot denied\n");
+        for session in leaves {
+            let until = session.until.map(second);
+            let until = until.map_or(String::new(), |at| format!(", until {at} at the latest"));
+            let place = match session.fate {
+                Fate::InManagement => ", in the management account",
+                Fate::Denied | Fate::NotDenied | Fate::Ended => "",
+            };
+            let account = &session.account;
+            let userid = clean(&session.userid);
+            let _ = writeln!(text, "  {userid}  account {account}{place}{until}");
+        }
+    }
     text.push_str("\nWho became whom\n");
     text.push_str(&tree(&report.sessions));
     if report.cut {
@@ -169,7 +246,14 @@ pub fn trace(report: &TraceReport) -> String {
     if report.names.is_empty() {
         text.push_str("  NOT LOOKED UP: no session can have the principal's name, and CloudTrail is asked by name.\n");
     }
+    text.push_str(&portal(&report.portal));
     text.push_str(&read(&report.read));
+    if let Some(back) = &report.looked_back {
+        let told = format!(
+            "That is {back} before the incident was opened. Whoever chained before that is found with `--since 3d`."
+        );
+        let _ = writeln!(text, "  {}", wrapped(&told, "    "));
+    }
     text.push_str(&left_behind(&report.left_behind));
     if !report.denied_now.is_empty() {
         let _ = writeln!(
@@ -194,13 +278,56 @@ pub fn trace(report: &TraceReport) -> String {
             second(until)
         );
     }
-    if !report.offered.is_empty() {
-        let _ = writeln!(
-            text,
-            "\nNext\n  quell trace {id} --deny-chained    # deny them, too"
-        );
+    if !report.left_out.is_empty() {
+        text.push_str("\nNOT denied now\n");
+        for left in &report.left_out {
+            let told = format!("{}: {}", left.userid, left.why);
+            let _ = writeln!(text, "  {}", wrapped(&clean(&told), "    "));
+        }
     }
+    text.push_str(&next(report));
     text
+}
+
+/// What to do about whoever is not denied.
+fn next(report: &TraceReport) -> String {
+    let id = &report.incident;
+    let mut steps = Vec::new();
+    let finished = report.offered.is_empty() && report.unfinished.is_empty();
+    match report.left_out.as_slice() {
+        [] if finished => {}
+        [] => steps.push(format!(
+            "quell trace {id} --deny-chained    # deny them, too"
+        )),
+        left => {
+            let roles = left
+                .iter()
+                .filter_map(|it| it.userid.as_str().split_once(':'));
+            let mut roles: Vec<&str> = roles.map(|(role, _)| role).collect();
+            roles.sort_unstable();
+            roles.dedup();
+            let at = second(report.read.asked_at);
+            steps.extend(roles.into_iter().filter(|it| it.starts_with("AROA")).map(|role| {
+                format!("quell policy draft --role {role} --before {at}    # everybody who had a session of it; attaching it is yours")
+            }));
+            steps.push(format!(
+                "quell trace {id} --deny-chained --only <aws:userid>    # when others have ended"
+            ));
+        }
+    }
+    let in_management = |it: &SessionReport| it.fate == Fate::InManagement;
+    if report.sessions.iter().any(in_management) {
+        steps.push(format!(
+            "quell evict {id} --management    # no service control policy applies there: deny it in their permission sets"
+        ));
+    }
+    if let Some(until) = report.too_early_until {
+        steps.push(format!("quell trace {id}    # again at {}", second(until)));
+    }
+    match steps.as_slice() {
+        [] => String::new(),
+        steps => format!("\nNext\n  {}\n", steps.join("\n  ")),
+    }
 }
 
 /// Everybody who was reached, each under whoever became them first.
