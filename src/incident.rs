@@ -894,6 +894,12 @@ mod tests {
         incident.chained_at = None;
         assert_eq!(
             incident.release_not_before(),
+            None,
+            "nobody has seen that the chained sessions are denied"
+        );
+        incident.chained.clear();
+        assert_eq!(
+            incident.release_not_before(),
             Some("2026-11-22T11:32:00Z".parse().unwrap()),
             "counted from the later of both"
         );

@@ -336,6 +336,7 @@ async fn neither_the_operator_nor_what_is_named_as_a_canary_is_denied_and_the_ot
         token: Some("practice-token-me".to_owned()),
         policy: None,
         behind: None,
+        assumed_root: false,
     };
     practice.signs_with("ASIAOPERATOR00000000", me);
     practice.range.advance(DELIVERED);
