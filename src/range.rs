@@ -40,6 +40,8 @@ pub mod users;
 
 pub mod wire;
 
+mod waiting;
+
 mod dynamo;
 
 pub mod guards;
@@ -56,19 +58,23 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 
 use state::State;
+use waiting::Alarms;
 
 /// A practice organization, shared by whoever talks to it.
 #[derive(Debug, Clone)]
 pub struct Range {
     state: Arc<Mutex<State>>,
     time: Time,
+    alarms: Alarms,
 }
 
 /// What moves the clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Time {
-    /// Waiting does.
+    /// Waiting does, at once: whoever waits does so alone.
     Virtual,
+    /// Waiting does, once everybody waits ([`Range::run`]).
+    Together,
     /// It moves by itself.
     Real,
 }
@@ -113,6 +119,7 @@ impl Range {
         Self {
             state: Arc::new(Mutex::new(state)),
             time,
+            alarms: Alarms::default(),
         }
     }
 

@@ -41,6 +41,15 @@ pub const STS: Rate = Rate {
     by_account: false,
 };
 
+/// The rate of a call: by its `x-amz-target`, where its protocol has one; `None` where AWS publishes none.
+pub fn of_call(target: Option<&str>, is_sts: bool) -> Option<Rate> {
+    match target {
+        Some(target) => published(target),
+        // STS's protocol names the operation in the body.
+        None => is_sts.then_some(STS),
+    }
+}
+
 /// The rate of an operation, as `x-amz-target` names it; `None` where AWS publishes none.
 pub fn published(target: &str) -> Option<Rate> {
     if target.ends_with(LOOKUP_EVENTS) {

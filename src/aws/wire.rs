@@ -184,31 +184,23 @@ impl HttpClient for Watched {
 impl WatchedConnector {
     /// Our turn, where we have to wait for it.
     fn wait(&self, request: &HttpRequest) -> Option<Sleep> {
-        let rate = match request.headers().get("x-amz-target") {
-            Some(target) => rates::published(target)?,
-            // STS's protocol names the operation in the body.
-            None => is_sts(request.uri()).then_some(rates::STS)?,
-        };
-        let scope = request.headers().get("authorization").unwrap_or_default();
-        let wait = self
-            .pace
-            .take(rate, whose(scope), self.time.as_ref()?.now());
+        let target = request.headers().get("x-amz-target");
+        let signed = request.headers().get("authorization").unwrap_or_default();
+        let (whose, service) = scope(signed);
+        let rate = rates::of_call(target, service == "sts")?;
+        let wait = self.pace.take(rate, whose, self.time.as_ref()?.now());
         (!wait.is_zero()).then(|| self.sleep.as_ref().map(|sleep| sleep.sleep(wait)))?
     }
 }
 
-/// Whether a request goes to STS, in any partition and Region.
-fn is_sts(uri: &str) -> bool {
-    let host = uri.split_once("://").map_or(uri, |(_, rest)| rest);
-    host.starts_with("sts.")
-}
-
-/// The access key, day and Region of a signature: `ASIA…/20261122/eu-west-1`. A session is in one account.
-fn whose(authorization: &str) -> &str {
+/// The access key, day and Region of a signature, `ASIA…/20261122/eu-west-1`, and its service. A session is in one account.
+fn scope(authorization: &str) -> (&str, &str) {
     let credential = authorization.split("Credential=").nth(1);
     let scope = credential.and_then(|rest| rest.split(',').next());
-    let service = scope.and_then(|scope| scope.trim_end_matches("/aws4_request").rsplit_once('/'));
-    service.map_or("", |(scope, _)| scope)
+    let scope = scope.map(|scope| scope.trim().trim_end_matches("/aws4_request"));
+    scope
+        .and_then(|scope| scope.rsplit_once('/'))
+        .unwrap_or_default()
 }
 
 impl HttpConnector for WatchedConnector {

@@ -32,6 +32,9 @@ pub const OPERATOR_KEY: &str = "AKIARANGEOPERATOR";
 /// The secret of every key of the range. Signatures are not checked.
 pub const SECRET: &str = "practice";
 
+/// AWS's own policy that allows everything.
+const FULL: &str = "p-FullAWSAccess";
+
 /// The user that is practised on.
 pub const HERO: &str = "test-user";
 
@@ -182,37 +185,11 @@ fn ground(blueprint: &Blueprint) -> Result<State, NotAnId> {
         accounts.push((account.as_str(), "finding-account", production));
     }
     for (id, name, parent) in accounts {
-        let id = AccountId::parse(id)?;
-        let delay = SignedDuration::from_millis(state.dice.i64(0..=millis(blueprint.propagation)));
-        let mut roles = BTreeMap::new();
-        if id != management {
-            for role in ["OrganizationAccountAccessRole", "quell-canary"] {
-                let id = new_role_id(&mut state)?;
-                roles.insert(
-                    role.to_owned(),
-                    Role {
-                        id,
-                        path: "/".to_owned(),
-                        trusts: BTreeSet::from([management.clone()]),
-                        service: None,
-                        inline: None,
-                    },
-                );
-            }
-        }
-        state.accounts.insert(
-            id,
-            Account {
-                name: name.to_owned(),
-                parent: TargetId::parse(parent)?,
-                delay,
-                roles,
-                users: BTreeMap::new(),
-            },
-        );
+        let (id, parent) = (AccountId::parse(id)?, TargetId::parse(parent)?);
+        member(&mut state, blueprint, &id, name, &parent)?;
     }
 
-    let full = PolicyId::parse("p-FullAWSAccess")?;
+    let full = PolicyId::parse(FULL)?;
     let document = Document::allow_all();
     let policy = Policy {
         name: "FullAWSAccess".to_owned(),
@@ -248,6 +225,43 @@ fn ground(blueprint: &Blueprint) -> Result<State, NotAnId> {
     };
     state.sessions.insert(OPERATOR_KEY.to_owned(), operator);
     Ok(state)
+}
+
+/// An account, with roles for responders unless it is the management account.
+fn member(
+    state: &mut State,
+    blueprint: &Blueprint,
+    id: &AccountId,
+    name: &str,
+    parent: &TargetId,
+) -> Result<(), NotAnId> {
+    let delay = SignedDuration::from_millis(state.dice.i64(0..=millis(blueprint.propagation)));
+    let mut roles = BTreeMap::new();
+    let is_member = *id != state.management;
+    let names = ["OrganizationAccountAccessRole", "quell-canary"];
+    for role in names.into_iter().filter(|_| is_member) {
+        let id = new_role_id(state)?;
+        let trusts = BTreeSet::from([state.management.clone()]);
+        roles.insert(
+            role.to_owned(),
+            Role {
+                id,
+                path: "/".to_owned(),
+                trusts,
+                service: None,
+                inline: None,
+            },
+        );
+    }
+    let account = Account {
+        name: name.to_owned(),
+        parent: parent.clone(),
+        delay,
+        roles,
+        users: BTreeMap::new(),
+    };
+    state.accounts.insert(id.clone(), account);
+    Ok(())
 }
 
 /// The directory: groups, permission sets, people, who may enter what.

@@ -25,7 +25,7 @@ use crate::ids::Region;
 use crate::range::Range;
 
 /// The time one call takes, on the virtual clock: what a round trip to another continent does.
-const ROUND_TRIP: SignedDuration = SignedDuration::from_millis(80);
+pub const ROUND_TRIP: SignedDuration = SignedDuration::from_millis(80);
 
 impl HttpClient for Range {
     fn http_connector(
@@ -39,7 +39,11 @@ impl HttpClient for Range {
 
 impl HttpConnector for Range {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        HttpConnectorFuture::ready(self.exchange(request))
+        let range = self.clone();
+        HttpConnectorFuture::new(async move {
+            range.wait(ROUND_TRIP).await;
+            range.exchange(request)
+        })
     }
 }
 
@@ -49,7 +53,6 @@ impl Range {
             .try_into_http1x()
             .map_err(|error| ConnectorError::user(error.into()))?;
         let request = request.map(|body| Bytes::copy_from_slice(body.bytes().unwrap_or_default()));
-        self.advance(ROUND_TRIP);
         match self.answer(&request) {
             Some(answer) => HttpResponse::try_from(answer.map(SdkBody::from))
                 .map_err(|error| ConnectorError::other(error.into(), None)),
@@ -103,9 +106,8 @@ impl TimeSource for Range {
 impl AsyncSleep for Range {
     fn sleep(&self, duration: Duration) -> Sleep {
         let range = self.clone();
-        Sleep::new(
-            async move { range.advance(SignedDuration::try_from(duration).unwrap_or_default()) },
-        )
+        let duration = SignedDuration::try_from(duration).unwrap_or_default();
+        Sleep::new(async move { range.wait(duration).await })
     }
 }
 
@@ -115,6 +117,6 @@ impl Clock for Range {
     }
 
     async fn sleep(&self, duration: SignedDuration) {
-        self.advance(duration);
+        self.wait(duration).await;
     }
 }

@@ -16,7 +16,7 @@ use crate::range::guards::Trail;
 use crate::range::team::Team;
 use crate::range::trails::Trails;
 use crate::range::users::IamUser;
-use crate::rates;
+use crate::rates::Rate;
 
 /// The organization, its directory, everybody's sessions, and what was called. A copy goes its own way: many ends of one
 /// beginning.
@@ -68,6 +68,8 @@ pub struct State {
     pub calls: Vec<Call>,
     /// CloudTrail's records of every account.
     pub records: Trails,
+    /// Whether calls are recorded there. A hundred thousand canaries fill the machine with records that nobody reads.
+    pub recording: bool,
     /// Whether AWS's published rates are kept.
     pub throttles: bool,
     /// What is left of each allowance, and when that was so.
@@ -331,6 +333,7 @@ impl State {
             sessions: BTreeMap::new(),
             calls: Vec::new(),
             records: Trails::new(seed),
+            recording: true,
             throttles: false,
             allowances: BTreeMap::new(),
             mishaps: Vec::new(),
@@ -360,12 +363,11 @@ impl State {
 
     /// Whether this call comes too fast: each row of the published tables is a bucket of its burst, which its rate flows
     /// into.
-    pub fn is_too_fast(&mut self, target: &str) -> bool {
+    pub fn is_too_fast(&mut self, rate: Rate) -> bool {
         // What each account has of its own is counted where the account is known.
-        let shared = rates::published(target).filter(|rate| !rate.by_account);
-        let Some(rate) = shared.filter(|_| self.throttles) else {
+        if rate.by_account || !self.throttles {
             return false;
-        };
+        }
         let (burst, now) = (f64::from(rate.burst), self.now);
         let (since, left) = self.allowances.entry(rate.row).or_insert((now, burst));
         rate.is_spent(since, left, now)

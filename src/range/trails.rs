@@ -265,6 +265,9 @@ impl State {
         answered: &Value,
         refused: Option<&Refusal>,
     ) {
+        if !self.recording {
+            return;
+        }
         let region = home_of(&asked.service, &asked.region);
         let observed = Observed {
             key: key.to_owned(),

@@ -20,6 +20,7 @@ use crate::range::{
     Call, access, directory, dynamo, gate, guardduty, guards, identity, organizations, portal,
     scim, trails,
 };
+use crate::rates;
 
 /// The header that says where a call comes from.
 const ADDRESS: &str = "x-forwarded-for";
@@ -138,11 +139,13 @@ pub fn answer(state: &mut State, request: &http::Request<Bytes>) -> Option<http:
     if mishap == Some(Wrong::LoseRequest) {
         return None;
     }
-    let too_fast = header("x-amz-target").is_some_and(|target| state.is_too_fast(target));
+    let rate = rates::of_call(header("x-amz-target"), asked.service == "sts");
+    let too_fast = rate.is_some_and(|rate| state.is_too_fast(rate));
     let result = match &mishap {
         _ if too_fast => {
             let code = match asked.service.as_str() {
                 "organizations" => "TooManyRequestsException",
+                "sts" => "Throttling",
                 _ => "ThrottlingException",
             };
             Err(Refusal::new(400, code, "Rate exceeded"))

@@ -1,6 +1,10 @@
-//! Asking everywhere, round after round, until every account has settled or the time is up.
+//! Asking everywhere, again and again, until every account has settled or the time is up.
+//!
+//! Each account goes its own way: it is asked again so long after it has answered, whatever the others do. One that does
+//! not answer delays nobody, and among thousands those that were entered first settle while the last are still entered.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::pin::pin;
 
 use futures_util::future::{Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
@@ -12,18 +16,14 @@ use crate::verify::{AccountProof, Proof, Question, Verdict, Watch, overall};
 
 /// Accounts asked at the same time. With a round trip of 80 ms these are 3,200 calls a second: what limits the asking of
 /// thousands of accounts is then AWS's rate for minting, and not we.
-const AT_ONCE: usize = 256;
-
-/// A round is over when all but one in so many have answered, and all but one of fewer: an account that does not answer
-/// delays none of those that do.
-const LAGGARDS: usize = 10;
+pub const AT_ONCE: usize = 256;
 
 /// What happens meanwhile.
 #[derive(Debug)]
 pub enum Told<'a> {
     /// An account has settled, or is what it is because the time is up.
     Settled(&'a AccountProof),
-    /// A round is over and there will be another.
+    /// Some are asked again.
     Waiting {
         /// Accounts that have settled.
         settled: usize,
@@ -40,11 +40,13 @@ pub enum Told<'a> {
 struct Rounds<'q, S> {
     question: &'q Question,
     began: Timestamp,
-    /// To be asked in this round.
-    due: VecDeque<Watch<S>>,
-    /// Asked in this round, and open.
-    resting: Vec<Watch<S>>,
-    /// What each has shown so far.
+    /// Never asked so far.
+    fresh: VecDeque<Watch<S>>,
+    /// Asked, and open: when again, in the order of their answers.
+    resting: VecDeque<(Timestamp, Watch<S>)>,
+    /// How many there are.
+    of: usize,
+    /// What each that has answered has shown so far.
     proofs: BTreeMap<AccountId, AccountProof>,
     settled: usize,
 }
@@ -60,53 +62,51 @@ pub async fn prove<C: Canaries, E>(
     mut tell: impl FnMut(Timestamp, Told<'_>) -> Result<(), E>,
 ) -> Result<Proof, E> {
     let began = clock.now();
-    let all = || question.accounts.union(&question.beside);
+    let all = question.accounts.union(&question.beside);
+    let fresh: VecDeque<Watch<C::Session>> = all.map(Watch::new).collect();
     let mut rounds = Rounds {
         question,
         began,
-        due: all().map(Watch::new).collect(),
-        resting: Vec::new(),
-        proofs: all()
-            .map(|id| (id.clone(), Watch::<()>::new(id).proof))
-            .collect(),
+        of: fresh.len(),
+        fresh,
+        resting: VecDeque::new(),
+        proofs: BTreeMap::new(),
         settled: 0,
     };
-    let mut asked = FuturesUnordered::new();
+    let (mut asked, mut told) = (FuturesUnordered::new(), began);
     loop {
         while asked.len() < AT_ONCE
-            && let Some(mut watch) = rounds.due.pop_front()
+            && let Some(mut watch) = rounds.due(clock.now())
         {
             asked.push(async move {
                 watch.round(canaries, clock, question).await;
                 watch
             });
         }
-        let answered = if rounds.is_under_way(asked.len()) {
-            asked.next().await
-        } else {
-            let now = clock.now();
-            if rounds.is_over(now) {
-                break;
-            }
-            tell(began, rounds.waiting(now))?;
-            // Those that lag are listened to meanwhile.
-            let pause = std::pin::pin!(clock.sleep(rounds.pause(now)));
-            match select(asked.next(), pause).await {
-                Either::Left((Some(watch), _)) => Some(watch),
-                Either::Left((None, pause)) => {
-                    pause.await;
-                    None
+        let now = clock.now();
+        let answered = match rounds.next_due().filter(|_| asked.len() < AT_ONCE) {
+            None if asked.is_empty() || rounds.can_end(now) => break,
+            None => asked.next().await,
+            Some(at) => {
+                if now >= told + question.every {
+                    told = now;
+                    tell(began, rounds.waiting(now))?;
                 }
-                Either::Right(_) => None,
+                let pause = pin!(clock.sleep(at.duration_since(now)));
+                match select(asked.next(), pause).await {
+                    Either::Left((Some(watch), _)) => Some(watch),
+                    Either::Left((None, pause)) => {
+                        pause.await;
+                        None
+                    }
+                    Either::Right(_) => None,
+                }
             }
         };
-        match answered {
-            Some(watch) => {
-                if let Some(proof) = rounds.take(watch) {
-                    tell(began, Told::Settled(proof))?;
-                }
-            }
-            None => rounds.due.extend(rounds.resting.drain(..)),
+        if let Some(watch) = answered
+            && let Some(proof) = rounds.take(watch, clock.now())
+        {
+            tell(began, Told::Settled(proof))?;
         }
     }
     drop(asked);
@@ -123,24 +123,34 @@ pub async fn prove<C: Canaries, E>(
 }
 
 impl<S> Rounds<'_, S> {
-    /// Whether the round goes on, with so many accounts that have not answered.
-    fn is_under_way(&self, asked: usize) -> bool {
-        let in_round = asked + self.resting.len();
-        let lagging_only = !self.resting.is_empty() && asked <= (in_round / LAGGARDS).max(1);
-        !self.due.is_empty() || (asked > 0 && !lagging_only)
+    /// Who is to be asked next: those who are known before those who are still to be entered.
+    fn due(&mut self, now: Timestamp) -> Option<Watch<S>> {
+        match self.resting.pop_front_if(|(at, _)| *at <= now) {
+            Some((_, watch)) => Some(watch),
+            None => self.fresh.pop_front(),
+        }
     }
 
-    /// Whether there is nothing left to ask, or no time to ask it in.
+    /// When the next of those who rest is.
+    fn next_due(&self) -> Option<Timestamp> {
+        self.resting.front().map(|(at, _)| *at)
+    }
+
+    /// Whether whoever is asked just now need not be waited for: it has answered before.
+    fn can_end(&self, now: Timestamp) -> bool {
+        self.is_over(now) && self.proofs.len() == self.of
+    }
+
+    /// Whether there is no time to ask again.
     fn is_over(&self, now: Timestamp) -> bool {
-        let spent = now.duration_since(self.began);
-        self.settled == self.proofs.len() || spent + self.pause(now) > self.question.timeout
+        now.duration_since(self.began) + self.pause(now) > self.question.timeout
     }
 
     fn waiting(&self, now: Timestamp) -> Told<'_> {
         let left = self.question.timeout - now.duration_since(self.began);
         Told::Waiting {
             settled: self.settled,
-            of: self.proofs.len(),
+            of: self.of,
             left: left.max(SignedDuration::ZERO),
             why: self
                 .proofs
@@ -150,7 +160,7 @@ impl<S> Rounds<'_, S> {
         }
     }
 
-    /// The pause before the next round: what has not refused within a minute is not asked as often.
+    /// The pause before an account is asked again: what has not refused within a minute is not asked as often.
     fn pause(&self, now: Timestamp) -> SignedDuration {
         let every = self.question.every;
         match now.duration_since(self.began) {
@@ -161,13 +171,18 @@ impl<S> Rounds<'_, S> {
     }
 
     /// Notes an answer; what has settled by it.
-    fn take(&mut self, watch: Watch<S>) -> Option<&AccountProof> {
+    fn take(&mut self, watch: Watch<S>, now: Timestamp) -> Option<&AccountProof> {
         let id = watch.id.clone();
         let settled = watch.proof.settled;
+        let over = self.is_over(now);
+        let again = now + self.pause(now);
         let proof = self.proofs.entry(id);
         let proof = proof.insert_entry(watch.proof.clone()).into_mut();
         if !settled {
-            self.resting.push(watch);
+            if !over {
+                // The pause only grows, so the queue stays in the order of its moments.
+                self.resting.push_back((again, watch));
+            }
             return None;
         }
         self.settled += 1;

@@ -9,7 +9,7 @@ use crate::ids::*;
 use crate::policy::document::Document;
 use crate::range::access::{Entitlement, entitle};
 use crate::range::build::faults::{self, Fault};
-use crate::range::build::{Blueprint, act, open};
+use crate::range::build::{self, Blueprint, act, open};
 use crate::range::clock::Chain;
 use crate::range::directory::roles::{new_role_id, session_of};
 use crate::range::state::{Actor, Assignment, Role, State};
@@ -59,6 +59,8 @@ pub struct Extras {
     pub chains: bool,
     /// Nobody has a name that no session can have.
     pub sound: bool,
+    /// So many member accounts more, spread over the units, each with the roles for responders.
+    pub accounts: u32,
     /// What is wrong.
     pub faults: &'static [Fault],
 }
@@ -95,6 +97,9 @@ pub(super) fn add(
     }
     if extras.team {
         team(state, &id)?;
+    }
+    if extras.accounts > 0 {
+        accounts(state, blueprint)?;
     }
     if extras.sound {
         faults::make_sound(state);
@@ -305,6 +310,19 @@ fn eligible(state: &State, hero: &UserId) -> BTreeMap<String, Item> {
         (id.to_string(), item)
     });
     user.into_iter().chain(group).collect()
+}
+
+/// More accounts than anybody can name.
+fn accounts(state: &mut State, blueprint: &Blueprint) -> Result<(), NotAnId> {
+    let units: Vec<TargetId> = state.units.keys().cloned().collect();
+    for (number, parent) in (0..blueprint.extras.accounts).zip(units.iter().cycle()) {
+        let id = AccountId::parse(format!("{:012}", 100_000_000_000 + u64::from(number)))?;
+        build::member(state, blueprint, &id, &format!("account-{number}"), parent)?;
+        let full = vec![PolicyId::parse(build::FULL)?];
+        state.attachments.insert(TargetId::from(id), full);
+    }
+    state.settle();
+    Ok(())
 }
 
 /// Account access manager, and what it gives the hero.
