@@ -181,6 +181,13 @@ pub fn is_covered(suspect: &Suspect) -> Result<(), NotCovered> {
             what: format!("session {session} of role {role}"),
             instead: "Revoke the role's older sessions in IAM (it hits everyone who uses the role).",
         }),
+        Suspect::Role { role, role_id, .. } => Err(NotCovered {
+            what: format!(
+                "every session of role {}",
+                role_id.as_ref().map_or(role.as_str(), RoleId::as_str)
+            ),
+            instead: "Revoke the role's older sessions in IAM (it hits everyone who uses the role).",
+        }),
         Suspect::IamUser {
             name,
             account: None,
@@ -217,6 +224,7 @@ pub fn is_practised(suspect: &Suspect) -> Result<(), NotCovered> {
         Suspect::Named { .. }
         | Suspect::PermissionSetSession { .. }
         | Suspect::RoleSession { .. }
+        | Suspect::Role { .. }
         | Suspect::Root { .. }
         | Suspect::FederatedUser { .. } => Ok(()),
     }
@@ -311,6 +319,7 @@ impl Principal {
             Suspect::PermissionSetSession { session, .. } => Some(session),
             Suspect::Named { .. }
             | Suspect::RoleSession { .. }
+            | Suspect::Role { .. }
             | Suspect::IamUser { .. }
             | Suspect::Root { .. }
             | Suspect::FederatedUser { .. } => None,

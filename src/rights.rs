@@ -24,8 +24,10 @@ pub enum Task {
     AccessManager,
     /// `--target ou-…`, and the sample of `prepare check`.
     Units,
-    /// `--finding`.
+    /// `--finding`, and what is recent.
     Findings,
+    /// Access key ids.
+    Keys,
     /// TEAM's requests.
     Team,
     /// To send canaries.
@@ -54,12 +56,13 @@ pub enum Task {
 
 impl Task {
     /// Every task, in the order of an incident.
-    pub const ALL: [Task; 17] = [
+    pub const ALL: [Task; 18] = [
         Task::Plan,
         Task::Names,
         Task::AccessManager,
         Task::Units,
         Task::Findings,
+        Task::Keys,
         Task::Team,
         Task::Verify,
         Task::Everywhere,
@@ -82,6 +85,7 @@ impl Task {
             | Task::AccessManager
             | Task::Units
             | Task::Findings
+            | Task::Keys
             | Task::Team
             | Task::Verify
             | Task::Everywhere
@@ -106,6 +110,7 @@ impl Task {
             | Task::AccessManager
             | Task::Units
             | Task::Findings
+            | Task::Keys
             | Task::Team
             | Task::Everywhere
             | Task::Evidence
@@ -129,7 +134,12 @@ impl Task {
                 "to know what account access manager gives; without it the wait is 12 hours, and somebody answers for the rest"
             }
             Task::Units => "`--target ou-…`; the sample of `prepare check`",
-            Task::Findings => "`--finding`",
+            Task::Findings => {
+                "`--finding`; `contain` without an argument, which lists what is recent"
+            }
+            Task::Keys => {
+                "access key ids: whose account they are of, beside `cloudtrail:LookupEvents` below"
+            }
             Task::Team => "TEAM's open requests; without it, that is said",
             Task::Verify => {
                 "canaries: on the canary role in each member account; `evict` of an IAM user"
@@ -293,6 +303,8 @@ pub const RIGHTS: &[Right] = &[
     ),
     right("guardduty:ListDetectors", On::Everything, Task::Findings),
     right("guardduty:GetFindings", On::Everything, Task::Findings),
+    right("guardduty:ListFindings", On::Everything, Task::Findings),
+    right("sts:GetAccessKeyInfo", On::Everything, Task::Keys),
     right("dynamodb:ListTables", On::Everything, Task::Team),
     right("dynamodb:Query", On::TeamTables, Task::Team),
     right("dynamodb:GetItem", On::TeamTables, Task::Team),

@@ -8,6 +8,8 @@
 
 pub mod checkup;
 
+pub mod whose;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::{join_all, try_join_all};
@@ -712,6 +714,7 @@ fn name_of(suspect: &Suspect) -> &str {
             session.as_str()
         }
         Suspect::IamUser { name, .. } => name.as_str(),
+        Suspect::Role { role, .. } => role,
         Suspect::Root { .. } => "root",
         Suspect::FederatedUser { principal_id } => principal_id,
     }

@@ -46,6 +46,8 @@ mod releasing;
 
 mod returning;
 
+mod signals;
+
 mod stories;
 
 mod trailing;

@@ -34,6 +34,7 @@ pub(crate) struct Practice {
     pub(crate) state_dir: PathBuf,
     key: RefCell<(String, Option<String>)>,
     typed: RefCell<Option<String>>,
+    chosen: RefCell<Option<String>>,
     death: RefCell<Option<Death>>,
     meanwhile: RefCell<Option<Meanwhile>>,
 }
@@ -191,6 +192,7 @@ impl Practice {
             state_dir: a_directory(),
             key: RefCell::new((OPERATOR_KEY.to_owned(), None)),
             typed: RefCell::new(None),
+            chosen: RefCell::new(None),
             death: RefCell::new(None),
             meanwhile: RefCell::new(None),
         }
@@ -254,6 +256,7 @@ impl Practice {
             state_dir,
             key: RefCell::new((OPERATOR_KEY.to_owned(), None)),
             typed: RefCell::new(None),
+            chosen: RefCell::new(None),
             death: RefCell::new(None),
             meanwhile: RefCell::new(None),
         }
@@ -319,6 +322,11 @@ impl Practice {
     /// Somebody at the terminal will type this at the next prompts.
     pub(crate) fn types(&self, text: &str) {
         *self.typed.borrow_mut() = Some(text.to_owned());
+    }
+
+    /// Somebody at the terminal will choose the item that has this in it.
+    pub(crate) fn chooses(&self, text: &str) {
+        *self.chosen.borrow_mut() = Some(text.to_owned());
     }
 
     /// quell runs with this session from now on.
@@ -523,5 +531,15 @@ impl Prompt for Practice {
             others.join().unwrap();
         }
         self.typed.borrow().clone().ok_or(NoAnswer::NoTerminal)
+    }
+
+    fn choose(&self, _: &str, items: &[String]) -> Result<usize, NoAnswer> {
+        let chosen = self.chosen.borrow().clone().ok_or(NoAnswer::NoTerminal)?;
+        let place = items.iter().position(|item| item.contains(&chosen));
+        Ok(place.unwrap_or_else(|| panic!("no {chosen:?} among {items:#?}")))
+    }
+
+    fn is_terminal(&self) -> bool {
+        self.chosen.borrow().is_some()
     }
 }
