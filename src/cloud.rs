@@ -293,6 +293,8 @@ pub trait Read {
         from: Timestamp,
         pages: usize,
     ) -> impl Future<Output = Result<Recorded, Trouble>>;
+    /// The account that an access key is of, whether the key is still there or not.
+    fn key_account(&self, key: &AccessKeyId) -> impl Future<Output = Result<AccountId, Trouble>>;
     /// The detectors of our account and Region.
     fn detectors(&self) -> impl Future<Output = Result<Vec<DetectorId>, Trouble>>;
     /// A finding as JSON text for [`crate::signal::read`]; `None` if the detector has no such finding.
@@ -301,6 +303,12 @@ pub trait Read {
         detector: &DetectorId,
         id: &FindingId,
     ) -> impl Future<Output = Result<Option<String>, Trouble>>;
+    /// The findings of a detector that were seen last and are not archived, at most 50, newest first, each as
+    /// [`Read::finding`] gives it.
+    fn recent_findings(
+        &self,
+        detector: &DetectorId,
+    ) -> impl Future<Output = Result<Vec<String>, Trouble>>;
 }
 
 /// Reading that a check-up alone needs, and no incident does.

@@ -29,7 +29,7 @@ use crate::release;
 use crate::report::trails::{ReadReport, Stands, TraceReport};
 use crate::report::{AttackerReport, DrillReport, human, millis};
 use crate::respond::{self, Asked, NotPrepared, Response, Stopped, evicting, iam_users, memory};
-use crate::signal::{self, ReadError, Suspect, Who};
+use crate::signal::{self, Accused, ReadError, Suspect, Who};
 use crate::survey;
 use crate::trace::{self, Places};
 use crate::verify::{Aim, Overall};
@@ -148,7 +148,7 @@ pub async fn run(
                 .finding(detector, id)
                 .await
                 .map_err(|trouble| DrillError::Finding(trouble.to_string()))?;
-            let found = signal::read(&text.unwrap_or_default())?;
+            let found = signal::read(text.unwrap_or_default())?;
             let first = found.into_iter().next().ok_or(ReadError::NoFindings)?;
             tell(&format!(
                 "\nGuardDuty raises a finding: {}, severity {}.",
@@ -156,8 +156,9 @@ pub async fn run(
                 first.severity.unwrap_or_default()
             ));
             match first.who {
-                Who::Suspects(suspects) => {
-                    suspects.into_iter().next().ok_or(ReadError::NoFindings)?
+                Who::Suspects(accused) => {
+                    let mut suspects = accused.into_iter().filter_map(Accused::suspect);
+                    suspects.next().ok_or(ReadError::NoFindings)?
                 }
                 Who::Nobody(nobody) => return Err(DrillError::Finding(nobody.to_string())),
             }

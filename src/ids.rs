@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 /// A text that is not the identifier it was offered as.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{}` is not {what}: expected {shape}", shorten(.given))]
+#[error("`{}` is not {what}: expected {shape}", shorten(.given, 80))]
 pub struct NotAnId {
     /// The identifier it was offered as, with its article: `an account id`.
     pub what: &'static str,
@@ -21,9 +21,9 @@ pub struct NotAnId {
     pub given: String,
 }
 
-/// At most 80 characters of a text that may be megabytes long, for an error line.
-fn shorten(given: &str) -> String {
-    let mut shown: String = given.chars().take(80).collect();
+/// At most so many characters of a text that may be megabytes long, for a line that people read.
+pub fn shorten(given: &str, most: usize) -> String {
+    let mut shown: String = given.chars().take(most).collect();
     if shown.len() < given.len() {
         shown.push('…');
     }

@@ -24,8 +24,10 @@ pub enum Task {
     AccessManager,
     /// `--target ou-…`, and the sample of `prepare check`.
     Units,
-    /// `--finding`.
+    /// `--finding`, and what is recent.
     Findings,
+    /// Access key ids.
+    Keys,
     /// TEAM's requests.
     Team,
     /// To send canaries.
@@ -56,12 +58,13 @@ pub enum Task {
 
 impl Task {
     /// Every task, in the order of an incident.
-    pub const ALL: [Task; 18] = [
+    pub const ALL: [Task; 19] = [
         Task::Plan,
         Task::Names,
         Task::AccessManager,
         Task::Units,
         Task::Findings,
+        Task::Keys,
         Task::Team,
         Task::Verify,
         Task::Everywhere,
@@ -85,6 +88,7 @@ impl Task {
             | Task::AccessManager
             | Task::Units
             | Task::Findings
+            | Task::Keys
             | Task::Team
             | Task::Verify
             | Task::Everywhere
@@ -110,6 +114,7 @@ impl Task {
             | Task::AccessManager
             | Task::Units
             | Task::Findings
+            | Task::Keys
             | Task::Team
             | Task::Everywhere
             | Task::Evidence
@@ -134,7 +139,12 @@ impl Task {
                 "to know what account access manager gives; without it the wait is 12 hours, and somebody answers for the rest"
             }
             Task::Units => "`--target ou-…`; the sample of `prepare check`",
-            Task::Findings => "`--finding`",
+            Task::Findings => {
+                "`--finding`; `contain` without an argument, which lists what is recent"
+            }
+            Task::Keys => {
+                "access key ids: whose account they are of, beside `cloudtrail:LookupEvents` below"
+            }
             Task::Team => "TEAM's open requests; without it, that is said",
             Task::Verify => {
                 "canaries: on the canary role in each member account; `evict` of an IAM user"
@@ -311,6 +321,8 @@ pub const RIGHTS: &[Right] = &[
     ),
     right("guardduty:ListDetectors", On::Everything, Task::Findings),
     right("guardduty:GetFindings", On::Everything, Task::Findings),
+    right("guardduty:ListFindings", On::Everything, Task::Findings),
+    right("sts:GetAccessKeyInfo", On::Everything, Task::Keys),
     right("dynamodb:ListTables", On::Everything, Task::Team),
     right("dynamodb:Query", On::TeamTables, Task::Team),
     right("dynamodb:GetItem", On::TeamTables, Task::Team),

@@ -1,35 +1,73 @@
-//! What started it: a GuardDuty finding in any of its forms, read into the suspects it names.
+//! What started it: a finding in any of its forms, a record of CloudTrail, or what an operator typed, read into the
+//! suspects that it names.
 //!
-//! Arrives: text that a stranger wrote. Leaves: [`Finding`]s, each with the [`Suspect`]s it accuses or the reason
+//! Arrives: bytes that a stranger wrote. Leaves: [`Finding`]s, each with those whom it accuses ([`Accused`]) or the reason
 //! why nobody in it can be contained ([`Nobody`]). Goes wrong: [`ReadError`], which says where in the text.
 //!
-//! The forms differ by tool, not by meaning, and all are read by the same code: `GetFindings` output and CLI lists
-//! (PascalCase), the finding itself (camelCase), the EventBridge envelope (`detail`, with either casing inside) and
-//! an SNS notification around it. Keys are therefore compared without case; values never are. A finding's text is
-//! untrusted: what becomes an identifier passes [`crate::ids`] first, and the rest is shown only through the
-//! report's cleaning.
+//! The forms differ by tool, not by meaning. First comes off what is around them (gzip, JSON lines, lists,
+//! EventBridge, SNS and SQS); then each has a reader of its own: GuardDuty's finding as `GetFindings`, the CLI or an event
+//! writes it, Security Hub's ASFF, OCSF, CloudTrail's record. All of them end in one claim of who it is, which alone decides
+//! what suspect that makes. Keys are compared without case, because tools disagree on it and mix it within one text;
+//! values never are. What becomes an identifier passes [`crate::ids`] first, and the rest is bounded here and shown only
+//! through the report's cleaning.
+//!
+//! Whatever the text is, reading it ends, within [`MOST_BYTES`] of text and [`MOST_MEMORY`] of values.
+
+mod envelope;
+
+mod field;
+
+mod claim;
+
+mod guardduty;
+
+mod securityhub;
+
+mod ocsf;
+
+mod cloudtrail;
+
+pub mod operator;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::{Map, Value};
 
 use crate::ids::*;
 
-/// More than any finding or page of 50 findings; a larger text is a mistake or an attack on our memory.
+pub use envelope::read;
+
+/// The most of a text, also after it was inflated. A page of 50 findings has under one; what is larger is a mistake or
+/// an attack on our memory.
 pub const MOST_BYTES: usize = 10 * 1024 * 1024;
 
-/// Envelopes inside envelopes (SNS around EventBridge around a list) end here.
-const MOST_ENVELOPES: usize = 4;
+/// The most memory, in bytes, that the values of a text may take: a thousand findings need about half of it.
+pub const MOST_MEMORY: usize = 128 * 1024 * 1024;
+
+/// The most findings in a text.
+pub const MOST_FINDINGS: usize = 5_000;
+
+/// The most actors or resources of one finding.
+const MOST_ACCUSED: usize = 100;
+
+/// The longest text that is kept of a field which is only shown.
+const MOST_TEXT: usize = 200;
+
+/// At most as much of a text as is kept of a field which is only shown.
+pub fn shortened(text: &str) -> String {
+    shorten(text, MOST_TEXT)
+}
 
 /// One finding, as far as quell needs it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Finding {
+    /// In which form it came.
+    pub form: Form,
     /// The finding's id, as text: masked and test findings carry things that are no ids.
     pub id: String,
-    /// `UnauthorizedAccess:IAMUser/TorIPCaller` and the like.
+    /// `UnauthorizedAccess:IAMUser/TorIPCaller` and the like; of a record, what was called.
     #[serde(rename = "type")]
     pub kind: String,
-    /// GuardDuty's severity, 1.0 to 10.0.
+    /// GuardDuty's severity, 1.0 to 10.0. A form that has words alone gives the least of what GuardDuty calls so.
     pub severity: Option<f64>,
     /// The account it is about.
     pub account: Option<AccountId>,
@@ -39,8 +77,26 @@ pub struct Finding {
     pub last_seen: Option<Timestamp>,
     /// Where the calls came from.
     pub remote_ip: Option<String>,
+    /// What was called, `s3.amazonaws.com ListBuckets`.
+    pub call: Option<String>,
+    /// Whether it says of itself that it is a sample, or its principal does: nobody did anything then.
+    pub sample: bool,
     /// Whom it accuses.
     pub who: Who,
+}
+
+/// The forms that are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Form {
+    /// GuardDuty's own.
+    GuardDuty,
+    /// Security Hub's ASFF.
+    SecurityHub,
+    /// OCSF: Security Hub's of 2025 and after, Security Lake's.
+    Ocsf,
+    /// A record of a call.
+    CloudTrail,
 }
 
 /// Whom a finding accuses.
@@ -48,9 +104,74 @@ pub struct Finding {
 #[serde(rename_all = "snake_case")]
 pub enum Who {
     /// At least one AWS principal.
-    Suspects(Vec<Suspect>),
+    Suspects(Vec<Accused>),
     /// No AWS principal that a deny could name.
     Nobody(Nobody),
+}
+
+/// Somebody whom a finding accuses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Accused {
+    /// Who.
+    pub whom: Whom,
+    /// Where the finding says so, as in `$.detail.resource.accessKeyDetails.principalId`.
+    pub from: String,
+    /// How sure that is.
+    pub sure: Sure,
+}
+
+impl Accused {
+    /// The suspect, if nobody has to be asked who it is.
+    pub fn suspect(self) -> Option<Suspect> {
+        match self.whom {
+            Whom::Suspect(suspect) => Some(suspect),
+            Whom::Unresolved(_) => None,
+        }
+    }
+}
+
+/// How sure it is who somebody is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sure {
+    /// A description tells it, which is made for people.
+    Told,
+    /// A name alone, which somebody else may have had or may get.
+    Name,
+    /// An id that never changes and is nobody else's.
+    Id,
+}
+
+/// Somebody, as far as a signal tells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Whom {
+    /// A claim that can be surveyed.
+    Suspect(Suspect),
+    /// Not yet.
+    Unresolved(Unresolved),
+}
+
+/// Somebody whom CloudTrail's records alone can tell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Unresolved {
+    /// Whoever signs with this key.
+    AccessKey {
+        /// The key.
+        key: AccessKeyId,
+        /// The account that it is of, where the signal says so.
+        account: Option<AccountId>,
+    },
+    /// A session of a role whose id is not known, as the ARN of an assumed role names it.
+    Session {
+        /// The account of the role.
+        account: AccountId,
+        /// The role's name.
+        role: RoleName,
+        /// The session's name.
+        session: SessionName,
+    },
 }
 
 /// A claim of who it is, before AWS was asked.
@@ -79,18 +200,18 @@ pub enum Suspect {
         session: SessionName,
         /// The role's unique id.
         role_id: RoleId,
-        /// The role's name; empty where the signal has none.
+        /// The role's name; empty where only the id is known.
         role: String,
-        /// The account of the session, if the signal has a proper one.
+        /// The account of the session, if the finding has a proper one.
         account: Option<AccountId>,
     },
-    /// A role, whoever uses it: every session that it has now.
+    /// A whole role: every session of it.
     Role {
-        /// The account, if the signal has a proper one.
+        /// The account that it is in, where it is known.
         account: Option<AccountId>,
-        /// The role's name; empty where the signal has none.
+        /// The role's name; empty where only the id is known.
         role: String,
-        /// The role's unique id, if the signal has it.
+        /// The role's unique id, where it is known.
         role_id: Option<RoleId>,
     },
     /// An IAM user.
@@ -143,39 +264,14 @@ impl Suspect {
             }
         }
     }
-
-    /// Whom an ARN names, as an operator types it: `arn:aws:iam::<account>:user/<path/name>`.
-    ///
-    /// # Errors
-    /// [`NotAnId`] when it is not an IAM user's.
-    pub fn of_arn(arn: &str) -> Result<Self, NotAnId> {
-        let parts: Vec<&str> = arn.splitn(6, ':').collect();
-        let user = match parts.as_slice() {
-            ["arn", _, "iam", "", account, resource] => resource
-                .strip_prefix("user/")
-                .and_then(|user| user.rsplit('/').next())
-                .map(|name| (*account, name)),
-            _ => None,
-        };
-        let (account, name) = user.ok_or_else(|| NotAnId {
-            what: "the ARN of an IAM user",
-            shape: "arn:aws:iam::<account>:user/<path/name>",
-            given: arn.to_owned(),
-        })?;
-        Ok(Suspect::IamUser {
-            principal_id: None,
-            name: IamUserName::parse(name)?,
-            account: Some(AccountId::parse(account)?),
-        })
-    }
 }
 
 /// Why a finding accuses nobody whom an SCP could deny.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum Nobody {
-    /// `CreateSampleFindings` made it up.
-    #[error("it is a GuardDuty sample: its principal does not exist")]
+    /// `CreateSampleFindings` or its like made it up.
+    #[error("it is a GuardDuty sample: its principal does not exist, or did nothing")]
     Sample,
     /// A user of a database.
     #[error("it accuses a database user, who is not an AWS principal")]
@@ -183,9 +279,24 @@ pub enum Nobody {
     /// A user of a Kubernetes cluster.
     #[error("it accuses a Kubernetes user, who is not an AWS principal")]
     KubernetesUser,
+    /// Whoever signed nothing.
+    #[error("it accuses an anonymous caller, who is no principal at all")]
+    Anonymous,
     /// Network activity of an instance.
     #[error("it is about an instance's network activity and names no AWS principal")]
     Instance,
+    /// A container, a task or a function.
+    #[error("it is about a container, a task or a function and names no AWS principal")]
+    Workload,
+    /// A service of AWS's own.
+    #[error("the caller is an AWS service, which no service control policy denies")]
+    Service,
+    /// Somebody in an account whose records these are not.
+    #[error("the caller is known as an account alone, and a whole account is nobody to deny")]
+    WholeAccount,
+    /// Somebody who signs in with another provider, before there is a session.
+    #[error("the caller is signing in through an identity provider and is no AWS principal yet")]
+    SigningIn,
     /// Nothing in it names anybody.
     #[error("it names no AWS principal")]
     Unnamed,
@@ -203,16 +314,37 @@ impl Nobody {
     /// What to do instead, a full sentence.
     pub fn instead(&self) -> &'static str {
         match self {
-            Nobody::Sample => "To practise with a whole organization, run `quell drill`.",
+            Nobody::Sample => {
+                "To practise with a whole organization, run `quell drill`; to go on with a sample that names somebody, add \
+                 `--allow-sample`."
+            }
             Nobody::DatabaseUser => {
                 "Lock the user in the database itself and close its security group."
             }
             Nobody::KubernetesUser => {
                 "Remove the subject's role bindings in the cluster, and rotate its tokens."
             }
+            Nobody::Anonymous => {
+                "Close what is open to everybody: the bucket's policy and Block Public Access, or the cluster's anonymous \
+                 bindings."
+            }
             Nobody::Instance => {
                 "Isolate the instance with its security groups; if its role's credentials left it, GuardDuty raises an \
                  InstanceCredentialExfiltration finding, which names the session."
+            }
+            Nobody::Workload => {
+                "Stop the task, or isolate the pod or the function; sessions of its role are contained by their finding, or \
+                 with `quell contain <ARN of the role>`."
+            }
+            Nobody::Service => {
+                "Change what lets the service act: the resource's policy, or the role that it was given."
+            }
+            Nobody::WholeAccount => {
+                "Find the caller in that account's own CloudTrail, then run `quell contain <ARN or username>`."
+            }
+            Nobody::SigningIn => {
+                "Lock the person at the identity provider, then contain the session that this call gave out: its ARN is in \
+                 the record's `assumedRoleUser`."
             }
             Nobody::Unnamed => {
                 "Find the principal in CloudTrail, then run `quell contain <username>`."
@@ -234,15 +366,32 @@ pub enum ReadError {
     /// Over [`MOST_BYTES`].
     #[error("the finding has over {} MiB; a page of 50 findings has under 1", MOST_BYTES / 1024 / 1024)]
     TooLarge,
+    /// Over [`MOST_BYTES`], once inflated.
+    #[error("the finding has over {} MiB once it is inflated; a page of 50 findings has under 1", MOST_BYTES / 1024 / 1024)]
+    TooLargeInside,
+    /// It begins like gzip, and is none.
+    #[error("the finding is not sound gzip: {0}")]
+    NotGzip(String),
+    /// Not text.
+    #[error("the finding is not UTF-8 text: the byte at {0} begins no character")]
+    NotText(usize),
     /// Not JSON.
     #[error("the finding is not JSON: {0}")]
     NotJson(String),
     /// A list of findings without any.
     #[error("the list holds no finding")]
     NoFindings,
+    /// More than any tool writes.
+    #[error(
+        "at {0}: more than {MOST_FINDINGS} findings in a text, or {MOST_ACCUSED} actors or resources in one"
+    )]
+    TooMany(String),
     /// JSON, but something else; the text says what.
     #[error("{0}")]
     NotAFinding(String),
+    /// A field that is there twice, in different case: which one counts is for whoever wrote it to say.
+    #[error("at {0}: it is there twice, in different case")]
+    Twice(String),
     /// A field of another type than every finding has there.
     #[error("at {path}: expected {expected}")]
     WrongType {
@@ -251,338 +400,4 @@ pub enum ReadError {
         /// What should be there.
         expected: &'static str,
     },
-}
-
-/// Reads every finding in a text, whatever envelope it came in.
-///
-/// # Errors
-/// [`ReadError`], when there is none or one of them has a field of the wrong type.
-pub fn read(text: &str) -> Result<Vec<Finding>, ReadError> {
-    if text.len() > MOST_BYTES {
-        return Err(ReadError::TooLarge);
-    }
-    let text = text.trim_start_matches('\u{feff}').trim();
-    if text.is_empty() {
-        return Err(ReadError::Empty);
-    }
-    // serde_json refuses nesting deeper than 128, so no input can exhaust the stack here or below.
-    let value: Value =
-        serde_json::from_str(text).map_err(|error| ReadError::NotJson(error.to_string()))?;
-    let mut findings = Vec::new();
-    unwrap(&value, "$", 0, &mut findings)?;
-    if findings.is_empty() {
-        Err(ReadError::NoFindings)
-    } else {
-        Ok(findings)
-    }
-}
-
-/// Takes envelopes off until findings are left.
-fn unwrap(
-    value: &Value,
-    path: &str,
-    depth: usize,
-    found: &mut Vec<Finding>,
-) -> Result<(), ReadError> {
-    if depth > MOST_ENVELOPES {
-        return Err(ReadError::NotAFinding(format!(
-            "at {path}: more than {MOST_ENVELOPES} envelopes around the finding"
-        )));
-    }
-    match value {
-        Value::Array(list) => {
-            for (i, item) in list.iter().enumerate() {
-                unwrap(item, &format!("{path}[{i}]"), depth + 1, found)?;
-            }
-            Ok(())
-        }
-        Value::Object(object) => {
-            if let Some(list @ Value::Array(_)) = get(object, "findings") {
-                return unwrap(list, &format!("{path}.findings"), depth + 1, found);
-            }
-            if let Some(detail) = get(object, "detail") {
-                return unwrap(detail, &format!("{path}.detail"), depth + 1, found);
-            }
-            if let (Some(Value::String(message)), Some(_)) =
-                (get(object, "message"), get(object, "topicArn"))
-            {
-                let inner = serde_json::from_str(message)
-                    .map_err(|error| ReadError::NotJson(format!("at {path}.Message: {error}")))?;
-                return unwrap(&inner, &format!("{path}.Message"), depth + 1, found);
-            }
-            if get(object, "productArn").is_some() || get(object, "awsAccountId").is_some() {
-                return Err(ReadError::NotAFinding(format!(
-                    "at {path}: this is a Security Hub finding; give the GuardDuty finding it came from"
-                )));
-            }
-            if get(object, "userIdentity").is_some() {
-                return Err(ReadError::NotAFinding(format!(
-                    "at {path}: this is a CloudTrail event, not a finding"
-                )));
-            }
-            found.push(finding(object, path)?);
-            Ok(())
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
-            Err(ReadError::NotAFinding(format!(
-                "at {path}: expected a finding, which is a JSON object"
-            )))
-        }
-    }
-}
-
-fn finding(object: &Map<String, Value>, path: &str) -> Result<Finding, ReadError> {
-    let Some(kind) = text(object, "type", path)? else {
-        return Err(ReadError::NotAFinding(format!(
-            "at {path}: this is not a GuardDuty finding: it has no `type`"
-        )));
-    };
-    let service = child(object, "service", path)?;
-    let severity = match get(object, "severity") {
-        None | Some(Value::Null) => None,
-        Some(value) => Some(
-            value
-                .as_f64()
-                .ok_or_else(|| wrong(path, "severity", "a number"))?,
-        ),
-    };
-    let account = text(object, "accountId", path)?;
-    let last_seen = match service {
-        Some(service) => text(service, "eventLastSeen", &format!("{path}.service"))?,
-        None => None,
-    };
-    Ok(Finding {
-        id: text(object, "id", path)?.unwrap_or_default().to_owned(),
-        kind: kind.to_owned(),
-        severity,
-        account: account.and_then(|account| AccountId::parse(account).ok()),
-        region: text(object, "region", path)?.and_then(|region| Region::parse(region).ok()),
-        last_seen: last_seen.and_then(|moment| moment.parse().ok()),
-        remote_ip: service.and_then(remote_ip).map(str::to_owned),
-        who: who(object, path)?,
-    })
-}
-
-/// `service.action.<any>Action.remoteIpDetails.ipAddressV4`.
-fn remote_ip(service: &Map<String, Value>) -> Option<&str> {
-    let action = get(service, "action")?.as_object()?;
-    let details = action
-        .values()
-        .filter_map(Value::as_object)
-        .find_map(|action| get(action, "remoteIpDetails"))?;
-    get(details.as_object()?, "ipAddressV4")?.as_str()
-}
-
-/// Looks for the principal where findings carry one: the access key block wherever the resource has it (not only
-/// under the resource type `AccessKey`), else the actors of an attack sequence.
-fn who(object: &Map<String, Value>, path: &str) -> Result<Who, ReadError> {
-    let account = get(object, "accountId")
-        .and_then(Value::as_str)
-        .and_then(|account| AccountId::parse(account).ok());
-    let resource = child(object, "resource", path)?;
-    let path = format!("{path}.resource");
-    if let Some(resource) = resource
-        && let Some(key) = child(resource, "accessKeyDetails", &path)?
-    {
-        let path = format!("{path}.accessKeyDetails");
-        let claim = Claim {
-            user_type: text(key, "userType", &path)?.unwrap_or_default(),
-            principal_id: text(key, "principalId", &path)?.unwrap_or_default(),
-            name: text(key, "userName", &path)?.unwrap_or_default(),
-            account,
-            path,
-        };
-        return Ok(match claim.suspect() {
-            Ok(suspect) => Who::Suspects(vec![suspect]),
-            Err(nobody) => Who::Nobody(nobody),
-        });
-    }
-    if let Some(who) = actors(object, account)? {
-        return Ok(who);
-    }
-    let has = |key: &str| {
-        resource
-            .and_then(|resource| get(resource, key))
-            .is_some_and(|value| !value.is_null())
-    };
-    Ok(Who::Nobody(if has("rdsDbUserDetails") {
-        Nobody::DatabaseUser
-    } else if has("kubernetesDetails") {
-        Nobody::KubernetesUser
-    } else if has("instanceDetails") {
-        Nobody::Instance
-    } else {
-        Nobody::Unnamed
-    }))
-}
-
-/// The actors of an attack sequence. Which of `user.uid` and `user.name` holds the principal id is not documented
-/// (aws-facts §3), so the one of the right shape is taken.
-fn actors(
-    object: &Map<String, Value>,
-    account: Option<AccountId>,
-) -> Result<Option<Who>, ReadError> {
-    let sequence = ["service", "detection", "sequence"]
-        .iter()
-        .try_fold(object, |at, key| get(at, key)?.as_object());
-    let Some(Value::Array(actors)) = sequence.and_then(|sequence| get(sequence, "actors")) else {
-        return Ok(None);
-    };
-    let mut suspects = Vec::new();
-    let mut nobody = Nobody::Unnamed;
-    for (i, actor) in actors.iter().enumerate() {
-        let path = format!("$.service.detection.sequence.actors[{i}]");
-        let Some(actor) = actor.as_object() else {
-            return Err(wrong(&path, "", "an object"));
-        };
-        let Some(user) = child(actor, "user", &path)? else {
-            continue;
-        };
-        let path = format!("{path}.user");
-        let uid = text(user, "uid", &path)?.unwrap_or_default();
-        let name = text(user, "name", &path)?.unwrap_or_default();
-        let issuer = match child(actor, "session", &path)? {
-            Some(session) => text(session, "issuer", &path)?.and_then(|arn| arn.rsplit('/').next()),
-            None => None,
-        };
-        let (principal_id, name) = if name.starts_with("AROA") {
-            (name, uid)
-        } else {
-            (uid, name)
-        };
-        let claim = Claim {
-            user_type: text(user, "type", &path)?.unwrap_or_default(),
-            principal_id,
-            name: issuer.unwrap_or(name),
-            account: account.clone(),
-            path,
-        };
-        match claim.suspect() {
-            Ok(suspect) if suspects.contains(&suspect) => {}
-            Ok(suspect) => suspects.push(suspect),
-            Err(why) => nobody = why,
-        }
-    }
-    Ok(Some(if suspects.is_empty() {
-        Who::Nobody(nobody)
-    } else {
-        Who::Suspects(suspects)
-    }))
-}
-
-/// What one block of a finding says about its principal, in CloudTrail's words.
-struct Claim<'a> {
-    user_type: &'a str,
-    principal_id: &'a str,
-    name: &'a str,
-    account: Option<AccountId>,
-    path: String,
-}
-
-impl Claim<'_> {
-    fn suspect(self) -> Result<Suspect, Nobody> {
-        let generated = |text: &str| text.starts_with("GeneratedFinding");
-        if generated(self.principal_id) || generated(self.name) || generated(self.user_type) {
-            return Err(Nobody::Sample);
-        }
-        match self.user_type {
-            "AssumedRole" | "Role" => self.session(),
-            "IAMUser" => self.iam_user(),
-            "Root" => Ok(Suspect::Root {
-                account: self.account,
-            }),
-            "FederatedUser" if self.principal_id.contains(':') => Ok(Suspect::FederatedUser {
-                principal_id: self.principal_id.to_owned(),
-            }),
-            "FederatedUser" => Err(self.not_real("a federated user's id is <account>:<name>")),
-            _ => Err(Nobody::Unnamed),
-        }
-    }
-
-    fn session(self) -> Result<Suspect, Nobody> {
-        let Some((role_id, session)) = self.principal_id.split_once(':') else {
-            return Err(self.not_real("a role session's id is <role id>:<session name>"));
-        };
-        let role_id = RoleId::parse(role_id).map_err(|error| self.not_real(error))?;
-        let session = SessionName::parse(session).map_err(|error| self.not_real(error))?;
-        let role = self.name.to_owned();
-        Ok(if role.starts_with("AWSReservedSSO_") {
-            Suspect::PermissionSetSession {
-                session,
-                role_id,
-                role,
-                account: self.account,
-            }
-        } else {
-            Suspect::RoleSession {
-                session,
-                role_id,
-                role,
-                account: self.account,
-            }
-        })
-    }
-
-    fn iam_user(self) -> Result<Suspect, Nobody> {
-        let id = IamUserId::parse(self.principal_id).map_err(|error| self.not_real(error))?;
-        let name = IamUserName::parse(self.name).map_err(|error| Nobody::NotReal {
-            path: format!("{}.userName", self.path),
-            why: error.to_string(),
-        })?;
-        Ok(Suspect::IamUser {
-            principal_id: Some(id),
-            name,
-            account: self.account,
-        })
-    }
-
-    fn not_real(&self, why: impl ToString) -> Nobody {
-        Nobody::NotReal {
-            path: format!("{}.principalId", self.path),
-            why: why.to_string(),
-        }
-    }
-}
-
-/// A field by name, whatever the case of its letters: tools disagree on casing, findings mix them.
-fn get<'a>(object: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
-    object.get(key).or_else(|| {
-        object
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(key))
-            .map(|(_, value)| value)
-    })
-}
-
-fn text<'a>(
-    object: &'a Map<String, Value>,
-    key: &str,
-    path: &str,
-) -> Result<Option<&'a str>, ReadError> {
-    match get(object, key) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err(wrong(path, key, "a string")),
-    }
-}
-
-fn child<'a>(
-    object: &'a Map<String, Value>,
-    key: &str,
-    path: &str,
-) -> Result<Option<&'a Map<String, Value>>, ReadError> {
-    match get(object, key) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::Object(child)) => Ok(Some(child)),
-        Some(_) => Err(wrong(path, key, "an object")),
-    }
-}
-
-fn wrong(path: &str, key: &str, expected: &'static str) -> ReadError {
-    let path = if key.is_empty() {
-        path.to_owned()
-    } else {
-        format!("{path}.{key}")
-    };
-    ReadError::WrongType { path, expected }
 }

@@ -8,6 +8,8 @@
 
 pub mod checkup;
 
+pub mod whose;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::{join_all, try_join_all};

@@ -368,8 +368,20 @@ impl Read for Reader {
         self.trails.look_up(door, region, by, from, pages).await
     }
 
+    async fn key_account(&self, key: &AccessKeyId) -> Result<AccountId, Trouble> {
+        const CALL: &str = "sts:GetAccessKeyInfo";
+        let request = self.sts.get_access_key_info().access_key_id(key.as_str());
+        let answer = request.send().await;
+        let answer = answer.map_err(|error| trouble::of(CALL, &error))?;
+        trouble::field(CALL, "Account", answer.account(), AccountId::parse)
+    }
+
     async fn detectors(&self) -> Result<Vec<DetectorId>, Trouble> {
         self.list_detectors().await
+    }
+
+    async fn recent_findings(&self, detector: &DetectorId) -> Result<Vec<String>, Trouble> {
+        self.list_recent(detector).await
     }
 
     async fn finding(

@@ -14,7 +14,7 @@ use jiff::SignedDuration;
 use crate::cli::evict;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::given::SignalArgs;
+use crate::cli::given::{Choice, SignalArgs};
 use crate::cli::ui::Ui;
 use crate::cli::word::Word;
 use crate::cli::{Common, Outside};
@@ -39,8 +39,14 @@ pub struct PlanArgs {
     #[command(flatten)]
     signal: SignalArgs,
     /// The finding's detector, if there are several
-    #[arg(long, value_name = "ID", requires = "finding")]
+    #[arg(long, value_name = "ID")]
     detector: Option<String>,
+    /// Contain everybody whom a finding accuses, without choosing
+    #[arg(long)]
+    all_suspects: bool,
+    /// Take a sample finding for a real one
+    #[arg(long)]
+    allow_sample: bool,
     /// Attach to this organizational unit or account instead of the root
     #[arg(long, value_name = "ID")]
     target: Option<TargetId>,
@@ -59,6 +65,15 @@ pub struct PlanArgs {
 }
 
 impl PlanArgs {
+    fn choice<'a, 'u>(&self, ui: &'a Ui<'u>, playbook: &'a Playbook) -> Choice<'a, 'u> {
+        Choice {
+            ui,
+            playbook,
+            all: self.all_suspects,
+            allow_sample: self.allow_sample,
+        }
+    }
+
     fn lapses(&self) -> Option<Lapse> {
         self.lapses_after.map(|after| Lapse {
             after,

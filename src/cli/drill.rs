@@ -2,7 +2,7 @@
 
 mod live;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use jiff::SignedDuration;
@@ -14,8 +14,10 @@ use crate::cli::given;
 use crate::cli::ui::Ui;
 use crate::cli::{Common, Outside};
 use crate::drill::{self, DrillError, Kind, Script};
-use crate::playbook::parse_duration;
+use crate::playbook::{Playbook, parse_duration};
 use crate::report::human;
+use crate::signal::Suspect;
+use crate::signal::operator::Given;
 
 /// What `quell drill` takes.
 #[derive(Debug, Args)]
@@ -83,11 +85,7 @@ pub async fn drill<O: Outside>(
         return live::drill(&args.live, playbook, common, outside, ui).await;
     }
     let suspect = match &args.finding_file {
-        Some(path) => Some(given::one_suspect(
-            &given::findings_in(path)?,
-            ui,
-            &playbook,
-        )?),
+        Some(path) => Some(practised(path, &playbook, ui)?),
         None => None,
     };
     let script = Script {
@@ -116,6 +114,25 @@ pub async fn drill<O: Outside>(
     } else {
         Exit::Failed
     })
+}
+
+/// The one suspect of a finding; whose a key is, no range can know.
+fn practised(path: &Path, playbook: &Playbook, ui: &Ui<'_>) -> Result<Suspect, Failure> {
+    let choice = given::Choice {
+        ui,
+        playbook,
+        all: false,
+        allow_sample: false,
+    };
+    let chosen = choice.made(&given::findings_in(path)?)?;
+    match chosen.as_slice() {
+        [Given::Suspect(suspect)] => Ok(suspect.clone()),
+        _ => Err(Failure::new(
+            Exit::Refused,
+            "a drill is about one user, and the finding does not name one by itself",
+        )
+        .hint("Run it without a finding: `quell drill`.")),
+    }
 }
 
 /// `quell range serve`.

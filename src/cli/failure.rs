@@ -17,8 +17,10 @@ use crate::policy::{NoDraft, NothingToDeny};
 use crate::principal::NotCovered;
 use crate::report::human::{clean, clean_lines};
 use crate::respond::{NotPrepared, Stale, Stopped};
+use crate::signal::operator::NotUnderstood;
 use crate::signal::{Nobody, ReadError};
 use crate::survey::SurveyError;
+use crate::survey::whose::WhoseError;
 
 /// Why a verb did not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -449,6 +451,33 @@ impl From<Nobody> for Failure {
 impl From<ReadError> for Failure {
     fn from(error: ReadError) -> Self {
         Self::usage(error).hint("A finding looks like the output of `aws guardduty get-findings`. To see what is understood: `quell signal read <file>`.")
+    }
+}
+
+impl From<NotUnderstood> for Failure {
+    fn from(error: NotUnderstood) -> Self {
+        let hint = match &error {
+            NotUnderstood::Nobody { instead, .. } => *instead,
+            NotUnderstood::Empty | NotUnderstood::TooLong(_) | NotUnderstood::NotAnId(_) => {
+                "Name the user: `quell contain <username>`; every form that is understood: `quell contain --help`."
+            }
+        };
+        Self::usage(&error).hint(hint)
+    }
+}
+
+impl From<WhoseError> for Failure {
+    fn from(error: WhoseError) -> Self {
+        match &error {
+            WhoseError::NotRecorded { .. } => Self::new(Exit::Failed, &error)
+                .hint("Name the Region that it was used in: `--region <region>`; or name the user yourself: `quell contain <username or ARN>`."),
+            WhoseError::Trouble { trouble, .. } => {
+                let of_trouble = Self::from(trouble.clone());
+                let failure = Self::new(of_trouble.exit, &error);
+                let failure = of_trouble.hints.into_iter().fold(failure, Self::hint);
+                failure.hint("It takes sts:GetAccessKeyInfo, and cloudtrail:LookupEvents in the account. Without: `quell contain <username or ARN>`.")
+            }
+        }
     }
 }
 

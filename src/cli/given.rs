@@ -1,4 +1,6 @@
-//! From what was given (a name, a finding's file, a finding's id) to one suspect; and the incident that an id means.
+//! From what was given (names, a finding's file, a finding's id) to what it says; and the incident that an id means.
+
+mod chosen;
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -8,30 +10,31 @@ use clap::Args;
 
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::ui::Ui;
 use crate::cloud::{Cloud, Read};
 use crate::facts::{ArmedPolicy, Known};
 use crate::ids::*;
 use crate::incident::Incident;
 use crate::incident::armed::Standing;
 use crate::journal::{Past, State};
-use crate::playbook::Playbook;
 use crate::principal::Identity;
-use crate::report::human::{self, clean};
 use crate::respond::memory::{self, Remembered};
-use crate::signal::{self, Finding, Suspect, Who};
+use crate::signal::operator::{self, Given, Reference};
+use crate::signal::{self, Finding, Suspect};
+
+pub use chosen::{Choice, fetched, nobody_given, recent};
 
 /// Who is to be contained.
 #[derive(Debug, Clone, Args)]
-#[group(required = true, multiple = false)]
+#[group(multiple = false)]
 pub struct SignalArgs {
-    /// Identity Center usernames, e-mail addresses or user ids; ARNs of IAM users
+    /// Identity Center usernames, e-mail addresses or user ids; ARNs of users, roles, sessions or root; access key ids; ids
+    /// of roles and their sessions (AROA…); ARN or console address of a finding. Without: choose from recent findings
     #[arg(value_name = "USER")]
     pub user: Vec<String>,
-    /// File with a GuardDuty finding, `-` for standard input; any form that AWS's tools write
+    /// File with findings or CloudTrail records, `-` for standard input; any form that AWS's tools write, also gzipped
     #[arg(long, value_name = "FILE")]
     pub finding_file: Option<PathBuf>,
-    /// Id or ARN of a finding, to be fetched from GuardDuty
+    /// Id, ARN or console address of a finding, to be fetched from GuardDuty
     #[arg(long, value_name = "ID")]
     pub finding: Option<String>,
     /// Go on with an incident that was interrupted: this one, or the only one there is
@@ -40,102 +43,58 @@ pub struct SignalArgs {
 }
 
 impl SignalArgs {
-    /// The suspects, without AWS; `None` if AWS has to be asked who they are.
-    pub fn offline(
-        &self,
-        ui: &Ui<'_>,
-        playbook: &Playbook,
-    ) -> Result<Option<Vec<Suspect>>, Failure> {
+    /// What was given, as far as no AWS is needed to read it; `None` where AWS has to be asked.
+    pub fn offline(&self, choice: &Choice<'_, '_>) -> Result<Option<Vec<Given>>, Failure> {
         if !self.user.is_empty() {
-            return self
-                .user
-                .iter()
-                .map(|name| named(name))
-                .collect::<Result<_, _>>()
-                .map(Some);
+            let given = self.user.iter().map(|text| Ok(operator::of_input(text)?));
+            return given.collect::<Result<_, Failure>>().map(Some);
         }
-        match &self.finding_file {
-            Some(path) => {
-                let suspect = one_suspect(&findings_in(path)?, ui, playbook)?;
-                Ok(Some(vec![suspect]))
-            }
-            None => Ok(None),
+        if let Some(path) = &self.finding_file {
+            return Ok(Some(choice.made(&findings_in(path)?)?));
         }
-    }
-
-    /// The Region in a finding's ARN: GuardDuty knows a finding there alone.
-    pub fn finding_region(&self) -> Option<Region> {
-        let arn = self.finding.as_deref()?.strip_prefix("arn:")?;
-        Region::parse(arn.split(':').nth(2)?).ok()
-    }
-
-    /// The suspect of the finding that GuardDuty has.
-    pub async fn fetched<C: Cloud>(
-        &self,
-        cloud: &C,
-        detector: Option<&str>,
-        ui: &Ui<'_>,
-        playbook: &Playbook,
-    ) -> Result<Suspect, Failure> {
-        let given = self.finding.as_deref().unwrap_or_default();
-        // arn:aws:guardduty:<region>:<account>:detector/<detector>/finding/<id>
-        let (id, in_arn) = match given
-            .split_once(":detector/")
-            .and_then(|(_, rest)| rest.split_once("/finding/"))
-        {
-            Some((detector, id)) => (FindingId::parse(id)?, Some(detector)),
-            None => (FindingId::parse(given)?, None),
-        };
-        let detectors = match detector.or(in_arn) {
-            Some(detector) => vec![DetectorId::parse(detector)?],
-            None => cloud.read().detectors().await?,
-        };
-        for detector in &detectors {
-            if let Some(text) = cloud.read().finding(detector, &id).await? {
-                return one_suspect(&signal::read(&text)?, ui, playbook);
-            }
+        if let Some(text) = &self.finding {
+            return Ok(Some(vec![Given::Finding(reference(text)?)]));
         }
-        let looked = if detectors.is_empty() {
-            "this account and Region have no detector".to_owned()
-        } else {
-            format!(
-                "looked in {} detector(s) of this account and Region",
-                detectors.len()
-            )
-        };
-        Err(Failure::new(Exit::Failed, format!("GuardDuty has no finding {id} ({looked})")).hint("Name its Region and detector: `--region <region> --detector <id>`, or give the finding as a file: `--finding-file <file>`."))
+        Ok(None)
     }
 }
 
+/// A finding's id, ARN or address in the console.
+fn reference(text: &str) -> Result<Reference, Failure> {
+    match operator::of_input(text) {
+        Ok(Given::Finding(reference)) => Ok(reference),
+        Err(error) if text.starts_with("arn:") || text.starts_with("https:") => Err(error.into()),
+        Ok(Given::Suspect(_) | Given::Unresolved(_)) | Err(_) => Ok(Reference {
+            id: FindingId::parse(text)?,
+            detector: None,
+            region: None,
+        }),
+    }
+}
+
+/// Somebody who is named by a claim that needs no look-up.
 pub(super) fn named(name: &str) -> Result<Suspect, Failure> {
-    if name.starts_with("arn:") {
-        return Suspect::of_arn(name).map_err(|error| {
-            Failure::usage(error)
-                .hint("Of the principals that have an ARN, IAM users are contained; a role's session is named by a finding.")
-        });
+    match operator::of_input(name)? {
+        Given::Suspect(suspect) => Ok(suspect),
+        Given::Unresolved(_) | Given::Finding(_) => {
+            Err(Failure::usage("this names nobody by itself")
+                .hint("Name the user: `quell contain <username or ARN>`."))
+        }
     }
-    let length = name.chars().count();
-    if name.trim().is_empty() {
-        return Err(Failure::usage("the username is empty")
-            .hint("Name the user: `quell contain <username>`."));
-    }
-    if length > 128 {
-        return Err(Failure::usage(format!(
-            "the username has {length} characters, and Identity Center's have at most 128"
-        )));
-    }
-    Ok(Suspect::Named {
-        name: name.to_owned(),
-    })
 }
 
 /// The findings in a file, or in standard input for `-`. Never more is read than a finding can have.
 pub fn findings_in(path: &Path) -> Result<Vec<Finding>, Failure> {
-    Ok(signal::read(&text_of(path)?)?)
+    Ok(signal::read(bytes_of(path)?)?)
 }
 
 /// A file's text, or standard input's for `-`.
 pub fn text_of(path: &Path) -> Result<String, Failure> {
+    String::from_utf8(bytes_of(path)?)
+        .map_err(|_| Failure::usage(format!("{}: not UTF-8 text", path.display())))
+}
+
+fn bytes_of(path: &Path) -> Result<Vec<u8>, Failure> {
     let failed = |error: std::io::Error| Failure::file(path, &error);
     let most = signal::MOST_BYTES as u64 + 1;
     let mut bytes = Vec::new();
@@ -152,67 +111,7 @@ pub fn text_of(path: &Path) -> Result<String, Failure> {
             .read_to_end(&mut bytes)
             .map_err(failed)?;
     }
-    String::from_utf8(bytes)
-        .map_err(|_| Failure::usage(format!("{}: not UTF-8 text", path.display())))
-}
-
-/// The one suspect of some findings; several are for the operator to choose from.
-pub fn one_suspect(
-    findings: &[Finding],
-    ui: &Ui<'_>,
-    playbook: &Playbook,
-) -> Result<Suspect, Failure> {
-    let mut suspects: Vec<&Suspect> = Vec::new();
-    let mut nobody = None;
-    for finding in findings {
-        match &finding.who {
-            Who::Suspects(found) => {
-                for suspect in found {
-                    if suspects.iter().all(|known| !same(known, suspect)) {
-                        suspects.push(suspect);
-                    }
-                }
-            }
-            Who::Nobody(why) => nobody = Some(why),
-        }
-    }
-    match (suspects.as_slice(), nobody) {
-        ([one], _) => {
-            for finding in findings
-                .iter()
-                .filter(|finding| !playbook.answers(&finding.kind))
-            {
-                ui.say(&format!(
-                    "note: the playbook {} does not answer findings of type {}; going on because you asked.",
-                    playbook.name, clean(&finding.kind)
-                ));
-            }
-            Ok((*one).clone())
-        }
-        ([], Some(nobody)) => Err(nobody.clone().into()),
-        ([], None) => Err(signal::ReadError::NoFindings.into()),
-        (several, _) => {
-            let names: Vec<String> = several
-                .iter()
-                .map(|suspect| human::suspect(suspect))
-                .collect();
-            Err(
-                Failure::usage(format!("the finding accuses several: {}", names.join("; ")))
-                    .hint("Contain them one by one: `quell contain <username>`."),
-            )
-        }
-    }
-}
-
-/// Whether two claims mean one person: the same user in sessions of two roles is one user.
-fn same(one: &Suspect, other: &Suspect) -> bool {
-    match (one, other) {
-        (
-            Suspect::PermissionSetSession { session: one, .. },
-            Suspect::PermissionSetSession { session: other, .. },
-        ) => one == other,
-        (one, other) => one == other,
-    }
+    Ok(bytes)
 }
 
 /// What is to go on.

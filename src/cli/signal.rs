@@ -17,7 +17,7 @@ use crate::signal::Finding;
 pub enum SignalVerb {
     /// Show what is understood of a finding
     Read {
-        /// The finding's file, `-` for standard input
+        /// A file with findings or records of CloudTrail's, also gzipped; `-` for standard input
         file: PathBuf,
     },
 }
@@ -32,7 +32,7 @@ struct SignalReport {
 pub fn signal(verb: &SignalVerb, ui: &Ui<'_>) -> Result<Exit, Failure> {
     let SignalVerb::Read { file } = verb;
     let report = SignalReport {
-        schema: "quell.signal/1",
+        schema: "quell.signal/2",
         findings: given::findings_in(file)?,
     };
     ui.result(&report, |report| {

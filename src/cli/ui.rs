@@ -36,6 +36,15 @@ pub trait Prompt {
     /// [`NoAnswer`].
     fn ask(&self, question: &str) -> Result<String, NoAnswer>;
 
+    /// Which of these was chosen, by its place.
+    ///
+    /// # Errors
+    /// [`NoAnswer`].
+    fn choose(&self, question: &str, items: &[String]) -> Result<usize, NoAnswer> {
+        let (_, _) = (question, items);
+        Err(NoAnswer::NoTerminal)
+    }
+
     /// Whether a person watches.
     fn is_terminal(&self) -> bool {
         false
@@ -56,17 +65,32 @@ impl Prompt for Terminal {
             .with_prompt(clean(question))
             .allow_empty(true)
             .interact_text();
-        answer.map_err(|_| {
-            // An interrupted prompt leaves the cursor hidden, and in the middle of a line.
-            let term = console::Term::stderr();
-            let _ = term.show_cursor().and_then(|()| term.write_line(""));
-            NoAnswer::Interrupted
-        })
+        answer.map_err(|_| interrupted())
+    }
+
+    fn choose(&self, question: &str, items: &[String]) -> Result<usize, NoAnswer> {
+        if !std::io::stderr().is_terminal() {
+            return Err(NoAnswer::NoTerminal);
+        }
+        let items = items.iter().map(|item| clean(item));
+        let chosen = dialoguer::FuzzySelect::new()
+            .with_prompt(clean(question))
+            .items(items)
+            .default(0)
+            .interact_opt();
+        chosen.ok().flatten().ok_or_else(interrupted)
     }
 
     fn is_terminal(&self) -> bool {
         std::io::stderr().is_terminal()
     }
+}
+
+/// An interrupted prompt leaves the cursor hidden, and in the middle of a line.
+fn interrupted() -> NoAnswer {
+    let term = console::Term::stderr();
+    let _ = term.show_cursor().and_then(|()| term.write_line(""));
+    NoAnswer::Interrupted
 }
 
 /// Where a run of quell is seen.
@@ -209,6 +233,14 @@ impl<'a> Ui<'a> {
     /// [`NoAnswer`].
     pub fn ask(&self, question: &str) -> Result<String, NoAnswer> {
         self.prompt.ask(question)
+    }
+
+    /// Lets a person choose.
+    ///
+    /// # Errors
+    /// [`NoAnswer`].
+    pub fn choose(&self, question: &str, items: &[String]) -> Result<usize, NoAnswer> {
+        self.prompt.choose(question, items)
     }
 
     fn out(&self, text: &str) {

@@ -20,7 +20,7 @@ use crate::range::build::{self, Built};
 use crate::range::{Range, Time};
 use crate::report::{DrillReport, human};
 use crate::respond::{self, Asked, Response, Stopped};
-use crate::signal::{self, ReadError, Suspect, Who};
+use crate::signal::{self, Accused, ReadError, Suspect, Who};
 use crate::verify::{Aim, Overall};
 
 /// So long people take to close by hand what quell cannot.
@@ -170,7 +170,10 @@ fn accused(accusation: Accusation) -> Result<Suspect, DrillError> {
     };
     let first = signal::read(&text)?.into_iter().next();
     match first.ok_or(ReadError::NoFindings)?.who {
-        Who::Suspects(suspects) => Ok(suspects.into_iter().next().ok_or(ReadError::NoFindings)?),
+        Who::Suspects(accused) => {
+            let mut suspects = accused.into_iter().filter_map(Accused::suspect);
+            Ok(suspects.next().ok_or(ReadError::NoFindings)?)
+        }
         Who::Nobody(nobody) => Err(DrillError::Finding(nobody.to_string())),
     }
 }

@@ -19,6 +19,13 @@ pub(super) fn sts(state: &mut State, session: &Session, asked: &Asked) -> Result
             escape(&session.user_id),
             session.account
         )),
+        "GetAccessKeyInfo" => {
+            let owner = state.sessions.get(asked.text("AccessKeyId"));
+            let owner = owner.ok_or_else(|| {
+                Refusal::new(400, "ValidationError", "Invalid value at 'accessKeyId'")
+            })?;
+            Ok(format!("<Account>{}</Account>", owner.account))
+        }
         "AssumeRole" => assume(state, session, asked),
         "GetSessionToken" | "GetFederationToken" => users::temporary(state, session, asked),
         _ => Err(unsupported(asked)),

@@ -19,7 +19,7 @@ use crate::plan::StepName;
 use crate::playbook::ByHand;
 use crate::release::Closed;
 use crate::report::*;
-use crate::signal::{Finding, Suspect, Who};
+use crate::signal::{Accused, Finding, Sure, Suspect, Unresolved, Who, Whom};
 use crate::verify::FEW_ACCOUNTS;
 
 /// One value: text without control characters, line breaks, and the marks that reorder what is read.
@@ -615,10 +615,15 @@ pub fn finding(finding: &Finding) -> String {
     put("region", finding.region.as_ref().map(ToString::to_string));
     put("last seen", finding.last_seen.map(second));
     put("from", finding.remote_ip.clone());
+    put("call", finding.call.clone());
+    if finding.sample {
+        put("sample", Some("yes: nobody did anything".to_owned()));
+    }
     match &finding.who {
         Who::Suspects(suspects) => {
             for each in suspects {
-                put("suspect", Some(suspect(each)));
+                put("suspect", Some(whom(&each.whom)));
+                put("", Some(format!("{}, at {}", sure(each), each.from)));
             }
         }
         Who::Nobody(nobody) => {
@@ -629,8 +634,58 @@ pub fn finding(finding: &Finding) -> String {
     text
 }
 
-fn place(account: Option<&AccountId>) -> String {
+/// One line about a finding, for a person who chooses.
+pub fn finding_in_short(finding: &Finding, now: Timestamp) -> String {
+    let severity = finding
+        .severity
+        .map_or("  - ".to_owned(), |it| format!("{it:4.1}"));
+    let age = finding.last_seen.map_or("at some time".to_owned(), |seen| {
+        format!("{} ago", duration(now.duration_since(seen)))
+    });
+    let who: Vec<String> = match &finding.who {
+        Who::Suspects(accused) => accused.iter().map(|each| whom(&each.whom)).collect(),
+        Who::Nobody(_) => Vec::new(),
+    };
+    clean(&format!(
+        "{severity}  {age}  {}  {}",
+        who.join("; "),
+        finding.kind
+    ))
+}
+
+/// Somebody accused, for people.
+pub fn whom(whom: &Whom) -> String {
+    match whom {
+        Whom::Suspect(one) => suspect(one),
+        Whom::Unresolved(Unresolved::AccessKey { key, account }) => {
+            format!(
+                "whoever signs with access key {key}{}",
+                of_account(account.as_ref())
+            )
+        }
+        Whom::Unresolved(Unresolved::Session {
+            account,
+            role,
+            session,
+        }) => format!(
+            "session {session} of role {role}{}",
+            of_account(Some(account))
+        ),
+    }
+}
+
+fn of_account(account: Option<&AccountId>) -> String {
     account.map_or(String::new(), |account| format!(" in account {account}"))
+}
+
+/// How sure it is who somebody is, for people.
+fn sure(accused: &Accused) -> &'static str {
+    match (accused.sure, &accused.whom) {
+        (Sure::Id, Whom::Unresolved(_)) => "for CloudTrail to tell",
+        (Sure::Id, Whom::Suspect(_)) => "sure, by an id that nobody else has",
+        (Sure::Name, _) => "by name alone",
+        (Sure::Told, _) => "in words alone: name them yourself to contain them",
+    }
 }
 
 /// A suspect for people.
@@ -643,33 +698,29 @@ pub fn suspect(suspect: &Suspect) -> String {
             account,
             ..
         } => {
-            let place = place(account.as_ref());
+            let place = of_account(account.as_ref());
             format!("Identity Center user {session}, in a session of {role}{place}")
         }
         Suspect::RoleSession {
             session,
             role,
             role_id,
-            account,
-        } => {
-            let role = if role.is_empty() {
-                role_id.as_str()
-            } else {
-                role
-            };
-            format!(
-                "session {session} of role {role}{}",
-                place(account.as_ref())
-            )
-        }
+            ..
+        } if role.is_empty() => format!("session {session} of role {role_id}"),
+        Suspect::RoleSession { session, role, .. } => format!("session {session} of role {role}"),
         Suspect::Role {
             account,
             role,
             role_id,
         } => {
-            let id = role_id.as_ref().map_or("", RoleId::as_str);
-            let role = if role.is_empty() { id } else { role };
-            format!("role {role}{}", place(account.as_ref()))
+            let id = role_id.as_ref().map(RoleId::as_str);
+            let name = if role.is_empty() {
+                id
+            } else {
+                Some(role.as_str())
+            };
+            let place = of_account(account.as_ref());
+            format!("every session of role {}{place}", name.unwrap_or_default())
         }
         Suspect::IamUser {
             name,
@@ -679,7 +730,8 @@ pub fn suspect(suspect: &Suspect) -> String {
             let id = principal_id
                 .as_ref()
                 .map_or(String::new(), |id| format!(" ({id})"));
-            format!("IAM user {name}{id}{}", place(account.as_ref()))
+            let place = of_account(account.as_ref());
+            format!("IAM user {name}{id}{place}")
         }
         Suspect::Root { account } => format!(
             "root user of account {}",

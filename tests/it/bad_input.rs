@@ -112,16 +112,6 @@ async fn findings_that_cannot_be_read() {
             b"{\"id\":\"x\",\"type\":\"A\",\"resource\":[]}",
             "$.resource",
         ),
-        (
-            "cloudtrail.json",
-            b"{\"userIdentity\":{},\"eventName\":\"x\"}",
-            "CloudTrail event",
-        ),
-        (
-            "securityhub.json",
-            b"{\"ProductArn\":\"x\",\"AwsAccountId\":\"1\"}",
-            "Security Hub",
-        ),
     ] {
         let path = file(name, content);
         practice
@@ -165,6 +155,16 @@ async fn findings_about_somebody_whom_no_scp_can_name() {
             "instance's network activity",
         ),
         ("nobody.json", resource(""), "names no AWS principal"),
+        (
+            "cloudtrail.json",
+            r#"{"userIdentity":{},"eventName":"x"}"#.to_owned(),
+            "names no AWS principal",
+        ),
+        (
+            "securityhub.json",
+            r#"{"ProductArn":"x","AwsAccountId":"1"}"#.to_owned(),
+            "names no AWS principal",
+        ),
         (
             "sample.json",
             finding("AssumedRole", "GeneratedFindingPrincipalId"),

@@ -458,6 +458,10 @@ async fn every_call_that_quell_makes_needs_a_right_of_the_list() {
         .await
         .expect(Exit::Done);
 
+    run(&format!("plan {OPERATOR_KEY}")).await;
+    practice.chooses("TorIPCaller");
+    run("plan").await;
+
     let listed: BTreeSet<&str> = RIGHTS.iter().map(|right| right.action).collect();
     let canary: BTreeSet<&str> = CANARY.iter().chain(CANARY_IAM_USERS).copied().collect();
     let mut seen = BTreeSet::new();

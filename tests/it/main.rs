@@ -50,6 +50,8 @@ mod releasing;
 
 mod returning;
 
+mod signals;
+
 mod stories;
 
 mod trailing;

@@ -34,6 +34,7 @@ pub(crate) struct Practice {
     pub(crate) state_dir: PathBuf,
     key: RefCell<(String, Option<String>)>,
     typed: RefCell<Vec<String>>,
+    chosen: RefCell<Option<String>>,
     death: RefCell<Option<Death>>,
     meanwhile: RefCell<Option<Meanwhile>>,
 }
@@ -191,6 +192,7 @@ impl Practice {
             state_dir: a_directory(),
             key: RefCell::new((OPERATOR_KEY.to_owned(), None)),
             typed: RefCell::default(),
+            chosen: RefCell::new(None),
             death: RefCell::new(None),
             meanwhile: RefCell::new(None),
         }
@@ -254,6 +256,7 @@ impl Practice {
             state_dir,
             key: RefCell::new((OPERATOR_KEY.to_owned(), None)),
             typed: RefCell::default(),
+            chosen: RefCell::new(None),
             death: RefCell::new(None),
             meanwhile: RefCell::new(None),
         }
@@ -324,6 +327,11 @@ impl Practice {
     /// The same with one text after the other; the last of them is typed from then on.
     pub(crate) fn types_in_turn(&self, texts: &[&str]) {
         *self.typed.borrow_mut() = texts.iter().map(|text| (*text).to_owned()).collect();
+    }
+
+    /// Somebody at the terminal will choose the item that has this in it.
+    pub(crate) fn chooses(&self, text: &str) {
+        *self.chosen.borrow_mut() = Some(text.to_owned());
     }
 
     /// quell runs with this session from now on.
@@ -532,5 +540,15 @@ impl Prompt for Practice {
             return Ok(typed.remove(0));
         }
         typed.first().cloned().ok_or(NoAnswer::NoTerminal)
+    }
+
+    fn choose(&self, _: &str, items: &[String]) -> Result<usize, NoAnswer> {
+        let chosen = self.chosen.borrow().clone().ok_or(NoAnswer::NoTerminal)?;
+        let place = items.iter().position(|item| item.contains(&chosen));
+        Ok(place.unwrap_or_else(|| panic!("no {chosen:?} among {items:#?}")))
+    }
+
+    fn is_terminal(&self) -> bool {
+        self.chosen.borrow().is_some()
     }
 }
