@@ -20,6 +20,8 @@ pub mod clock;
 
 pub mod directory;
 
+pub mod estate;
+
 pub mod gate;
 
 pub mod memory;
@@ -102,6 +104,7 @@ impl Call {
             "Query",
             "Scan",
             "Simulate",
+            "GenerateCredentialReport",
         ];
         !asks.iter().any(|prefix| operation.starts_with(prefix))
     }

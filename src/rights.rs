@@ -36,6 +36,8 @@ pub enum Task {
     Evidence,
     /// `prepare check` alone.
     Check,
+    /// `audit`, in our own account.
+    Audit,
     /// `contain`, `prepare arm`, and the notes of later verbs on the policy.
     Contain,
     /// `release`, `prepare disarm`.
@@ -54,7 +56,7 @@ pub enum Task {
 
 impl Task {
     /// Every task, in the order of an incident.
-    pub const ALL: [Task; 17] = [
+    pub const ALL: [Task; 18] = [
         Task::Plan,
         Task::Names,
         Task::AccessManager,
@@ -65,6 +67,7 @@ impl Task {
         Task::Everywhere,
         Task::Evidence,
         Task::Check,
+        Task::Audit,
         Task::Contain,
         Task::Release,
         Task::Evict,
@@ -86,7 +89,8 @@ impl Task {
             | Task::Verify
             | Task::Everywhere
             | Task::Evidence
-            | Task::Check => Half::Read,
+            | Task::Check
+            | Task::Audit => Half::Read,
             Task::Contain
             | Task::Release
             | Task::Evict
@@ -110,6 +114,7 @@ impl Task {
             | Task::Everywhere
             | Task::Evidence
             | Task::Check
+            | Task::Audit
             | Task::Release
             | Task::GiveBack
             | Task::Management
@@ -139,10 +144,15 @@ impl Task {
                 "`verify --cloudtrail`, `trace`: in your own account; in the others the canary role needs it"
             }
             Task::Check => "`prepare check`; names of groups in `evict`",
-            Task::Contain => {
-                "`contain`, `prepare arm`; to write the proof and the eviction on the policy"
+            Task::Audit => {
+                "`audit`: in your own account; in the others the canary role needs them (`prepare canary-template --with-audit`)"
             }
-            Task::Release => "`release`, `prepare disarm`; better somebody else's right",
+            Task::Contain => {
+                "`contain`, `guardrail attach`, `prepare arm`; to write the proof and the eviction on the policy"
+            }
+            Task::Release => {
+                "`release`, `guardrail remove`, `prepare disarm`; better somebody else's right"
+            }
             Task::Evict => "`evict`",
             Task::GiveBack => "`release --restore`, `readmit --restore`",
             Task::Management => {
@@ -316,6 +326,15 @@ pub const RIGHTS: &[Right] = &[
     right("guardduty:GetDetector", On::Detectors, Task::Check),
     right("iam:GetRole", On::Identities, Task::Check),
     right("iam:SimulatePrincipalPolicy", On::Identities, Task::Check),
+    right("sso:ListPermissionSets", On::Instance, Task::Audit),
+    right(
+        "iam:GetAccountAuthorizationDetails",
+        On::Everything,
+        Task::Audit,
+    ),
+    right("iam:GenerateCredentialReport", On::Everything, Task::Audit),
+    right("iam:GetCredentialReport", On::Everything, Task::Audit),
+    right("iam:GetAccountPasswordPolicy", On::Everything, Task::Audit),
     right("organizations:CreatePolicy", On::Policies, Task::Contain),
     right("organizations:TagResource", On::Policies, Task::Contain),
     right(
@@ -414,6 +433,18 @@ pub const CANARY_IAM_USERS: &[&str] = &[
     "iam:PutUserPolicy",
     "iam:DeleteUserPolicy",
 ];
+
+/// What `audit` reads there.
+pub const CANARY_AUDIT: &[&str] = &[
+    "iam:GetAccountAuthorizationDetails",
+    "iam:GenerateCredentialReport",
+    "iam:GetCredentialReport",
+    "iam:GetAccountPasswordPolicy",
+];
+
+/// What `guardrail prove` asks there so as to be refused it. No role needs to have it: an explicit deny is told before
+/// whatever else would refuse.
+pub const CANARY_REFUSED: &[&str] = &["iam:CreateLoginProfile"];
 
 /// What AWS answers everybody: it needs no right (aws-facts §5).
 pub const FREE: &[&str] = &["sts:GetCallerIdentity"];
@@ -694,6 +725,8 @@ mod tests {
                 "AssumeRole",
                 "SetSource",
                 "Lookup",
+                // AWS makes a list and changes nothing else.
+                "GenerateCredentialReport",
             ];
             right.task.half() == Half::Read && !reads.iter().any(|it| operation.starts_with(it))
         });

@@ -128,7 +128,7 @@ impl Users {
 }
 
 /// What was asked for; `None` where IAM says that there is none.
-fn there_is<T, E>(
+pub(super) fn there_is<T, E>(
     operation: &'static str,
     answer: Result<T, SdkError<E, HttpResponse>>,
     is_missing: impl FnOnce(&E) -> bool,
@@ -191,7 +191,7 @@ async fn attached(iam: &Client, user: &IamUserName) -> Result<BTreeSet<String>, 
 }
 
 /// IAM gives documents percent-encoded (RFC 3986), where a plus is a plus.
-fn decoded(document: &str) -> String {
+pub(super) fn decoded(document: &str) -> String {
     let document = document
         .replace('+', "%2B")
         .replace('&', "%26")

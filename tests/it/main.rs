@@ -25,6 +25,8 @@ mod crashes;
 
 mod evicting;
 
+mod guarding;
+
 mod iam_users;
 
 mod drills;
