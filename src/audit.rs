@@ -530,14 +530,18 @@ const ANOTHER_NAME: &str = "quell-another-name";
 
 /// Whether a user can switch into a role: both sides must let them, but for a trust in the same account that names them.
 fn switches(user: &Switcher, role: &SwitchRole, mfa: Option<bool>, session: &str) -> bool {
-    let asks = Asks {
-        user: &user.arn,
-        name: &user.name,
-        account: &user.account,
-        mfa,
-        session,
-    };
-    let Some(named) = role.trust.lets_in(&asks) else {
+    // With a source identity of the session's name, or none: a trust policy may require one.
+    let mut ways = [None, Some(session)].into_iter().filter_map(|source| {
+        role.trust.lets_in(&Asks {
+            user: &user.arn,
+            name: &user.name,
+            account: &user.account,
+            mfa,
+            session,
+            source,
+        })
+    });
+    let Some(named) = ways.next() else {
         return false;
     };
     let request = Request::new(

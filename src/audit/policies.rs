@@ -112,6 +112,8 @@ pub(super) struct Asks<'a> {
     pub(super) mfa: Option<bool>,
     /// The session's name.
     pub(super) session: &'a str,
+    /// The source identity that they set, if they set one.
+    pub(super) source: Option<&'a str>,
 }
 
 impl Trust {
@@ -150,6 +152,7 @@ impl Trust {
             (SESSION_NAME, asks.session.to_owned()),
         ];
         keys.extend(asks.mfa.map(|mfa| (MFA, mfa.to_string())));
+        keys.extend(asks.source.map(|it| (SOURCE_IDENTITY, it.to_owned())));
         let request = Request::new("sts:AssumeRole", "*", keys);
         let named = |account_too: bool| {
             let about = self.statements.iter().filter(|(principals, _)| {

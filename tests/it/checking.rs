@@ -7,7 +7,9 @@ use quell::cli::exit::Exit;
 use quell::ids::*;
 use quell::range::build::OPERATOR_KEY;
 use quell::range::build::faults::{FAULTY_ACCOUNT, Fault};
-use quell::rights::{CANARY, CANARY_IAM_USERS, CANARY_REFUSED, FREE, Half, RIGHTS, table};
+use quell::rights::{
+    CANARY, CANARY_AUDIT, CANARY_IAM_USERS, CANARY_REFUSED, FREE, Half, RIGHTS, table,
+};
 use serde_json::Value;
 
 use crate::practice::{Practice, Ran};
@@ -403,7 +405,7 @@ fn the_readme_has_the_rights_that_the_code_has() {
         );
     }
     let canary = CANARY.iter().chain(CANARY_IAM_USERS);
-    for action in canary.chain(CANARY_REFUSED) {
+    for action in canary.chain(CANARY_REFUSED).chain(CANARY_AUDIT) {
         let (_, operation) = action.split_once(':').unwrap();
         assert!(
             rights.contains(operation),
@@ -454,6 +456,7 @@ async fn every_call_that_quell_makes_needs_a_right_of_the_list() {
     run("guardrail attach no-console-users --jump-account 222233334444 --yes")
         .await
         .expect(Exit::Done);
+    run("audit --all-accounts").await;
     run("guardrail remove no-console-users --yes")
         .await
         .expect(Exit::Done);
@@ -467,7 +470,8 @@ async fn every_call_that_quell_makes_needs_a_right_of_the_list() {
 
     let listed: BTreeSet<&str> = RIGHTS.iter().map(|right| right.action).collect();
     let canary = CANARY.iter().chain(CANARY_IAM_USERS);
-    let canary: BTreeSet<&str> = canary.chain(CANARY_REFUSED).copied().collect();
+    let canary = canary.chain(CANARY_REFUSED).chain(CANARY_AUDIT);
+    let canary: BTreeSet<&str> = canary.copied().collect();
     let mut seen = BTreeSet::new();
     for call in practice.calls() {
         let action = call.action.as_str();

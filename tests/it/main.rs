@@ -13,6 +13,8 @@ mod practice;
 
 mod arming;
 
+mod auditing;
+
 mod bad_input;
 
 mod binary;
