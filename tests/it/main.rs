@@ -42,6 +42,8 @@ mod layers;
 mod lapsing;
 mod mishaps;
 
+mod profiles;
+
 mod racing;
 
 mod range;
