@@ -344,6 +344,9 @@ pub trait Audit {
         &self,
         inside: &Self::Inside,
     ) -> impl Future<Output = Result<Option<PasswordPolicy>, Trouble>>;
+    /// Every account of the organization that is in use, each as soon as it is known.
+    fn each_active(&self, each: impl FnMut(AccountId))
+    -> impl Future<Output = Result<(), Trouble>>;
     /// Every permission set of an instance.
     fn permission_sets(
         &self,

@@ -107,6 +107,10 @@ impl Audit for Reader {
         }))
     }
 
+    async fn each_active(&self, each: impl FnMut(AccountId)) -> Result<(), Trouble> {
+        self.each_account(each).await
+    }
+
     async fn permission_sets(&self, instance: &Instance) -> Result<Vec<PermissionSetArn>, Trouble> {
         self.list_permission_sets(instance).await
     }

@@ -20,6 +20,7 @@ use crate::ids::{AccountId, RoleName};
 use crate::report::audit::AuditReport;
 use crate::report::human;
 use crate::survey;
+use crate::survey::audit::Which;
 
 /// What `quell audit` takes.
 #[derive(Debug, Args)]
@@ -70,59 +71,48 @@ pub async fn audit<O: Outside>(
     let world = common.connect(outside).await?;
     let read = world.read();
     let caller = read.caller().await?;
-    let accounts: BTreeSet<AccountId> = if args.all_accounts {
-        read.active_accounts().await?.into_iter().collect()
+    let which = if args.all_accounts {
+        Which::All
     } else if args.account.is_empty() {
-        BTreeSet::from([caller.account.clone()])
+        Which::These(BTreeSet::from([caller.account.clone()]))
     } else {
-        args.account.iter().cloned().collect()
+        Which::These(args.account.iter().cloned().collect())
     };
     let mut audit = Audit::new(Limits {
         longest_session: args.longest_session,
         break_glass: playbook.break_glass.iter().cloned().collect(),
     });
-    let all = accounts.len();
-    ui.say(&format!(
-        "Looking at {all} {}. This reads, and changes nothing.",
-        if all == 1 { "account" } else { "accounts" }
-    ));
-    let (mut seen, mut told) = (0_usize, 0);
+    ui.say("Looking. This reads, and changes nothing.");
+    let mut seen = 0_usize;
     let each = |account: AccountId, audited: Result<Audited, Trouble>| {
         match audited {
             Ok(facts) => audit.take(&facts),
             Err(trouble) => audit.missed(&account, &trouble.to_string()),
         }
         seen += 1;
-        // Twenty lines at the most, however many accounts there are.
-        if seen * 20 / all > told && all >= MANY {
-            told = seen * 20 / all;
-            ui.progress(&format!("{seen} of {all} accounts…"));
+        if seen.is_multiple_of(EVERY) {
+            ui.progress(&format!("{seen} accounts…"));
         }
     };
-    // Without its type, which is too deep for the compiler.
-    survey::audit::accounts(
-        &world,
-        &caller,
-        accounts.into_iter().collect(),
-        &roles,
-        each,
-    )
-    .boxed_local()
-    .await;
-    if all >= MANY {
+    let people = async {
+        match (args.all_accounts, read.organization().await) {
+            (true, Ok(organization)) => {
+                Ok(Some(survey::audit::people(&world, &organization).await))
+            }
+            (true, Err(OrganizationError::Trouble(trouble))) => Err(trouble),
+            (true, Err(OrganizationError::NotInUse)) | (false, _) => Ok(None),
+        }
+    };
+    // Without their types, which are too deep for the compiler.
+    let accounts = survey::audit::accounts(&world, &caller, which, &roles, each).boxed_local();
+    let (listed, people) = futures_util::join!(accounts, people.boxed_local());
+    if seen >= EVERY {
         ui.progress_over();
     }
-    let people = match (args.all_accounts, read.organization().await) {
-        (true, Ok(organization)) => Some(
-            survey::audit::people(&world, &organization)
-                .boxed_local()
-                .await,
-        ),
-        (true, Err(OrganizationError::Trouble(trouble))) => return Err(trouble.into()),
-        (true, Err(OrganizationError::NotInUse)) | (false, _) => None,
-    };
+    listed?;
+    let people = people?;
     let looked_at = audit.accounts();
-    let whole = args.all_accounts && looked_at == all;
+    let whole = args.all_accounts && looked_at == seen;
     let findings = audit.finish(people.as_ref(), whole);
     let now = world.clock().now();
     let report = AuditReport::of(findings, looked_at, &caller.arn, now, world.practice());
@@ -138,5 +128,5 @@ pub async fn audit<O: Outside>(
     })
 }
 
-/// From so many accounts on it is said how far it is.
-const MANY: usize = 50;
+/// After so many accounts it is said how far it is.
+const EVERY: usize = 250;
