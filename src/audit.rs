@@ -192,7 +192,12 @@ impl Audit {
 
     fn user(&mut self, facts: &Audited, name: &str, user: &UserDetail) {
         let account = &facts.account;
-        let credentials = facts.credentials.get(name).copied().unwrap_or_default();
+        let credentials = facts.credentials.get(name).copied().unwrap_or_else(|| {
+            let seen = "the credential report does not have them: AWS makes one every four hours at the most, and they are newer".to_owned();
+            let fix = format!("Look by hand whether you know them: `aws iam get-login-profile --user-name {name}`, `aws iam list-access-keys --user-name {name}`");
+            self.find(Rule::NotAudited, account, name, seen, fix);
+            Credentials::default()
+        });
         if user.groups.is_empty() {
             let fix = format!("aws iam add-user-to-group --user-name {name} --group-name <group>");
             let seen = "they are in no group".to_owned();

@@ -90,6 +90,7 @@ const AFTER: &str = "\
 Examples:
   quell drill                                practise the whole story in this process
   quell prepare check                        what would go wrong in an incident; changes nothing
+  quell audit --all-accounts                 who could not be contained cleanly; changes nothing
   quell plan alice@example.com               show what containing would do
   quell contain --finding-file finding.json  deny everything, once you typed the name
   quell evict q-7f3a9c                       close the ways to new sessions

@@ -220,11 +220,18 @@ fn terms_of(there: &ArmedPolicy) -> Option<Terms> {
     Terms::of(&Document::parse(&there.content).ok()?)
 }
 
-/// What attaching takes. It is handed the reading capability and cannot change anything (R6).
-async fn planned(
-    read: &impl Read,
-    args: &AttachArgs,
-) -> Result<(Ground, Terms, Raising, Option<ArmedPolicy>), Failure> {
+/// What attaching takes.
+struct Planned {
+    ground: Ground,
+    terms: Terms,
+    raising: Raising,
+    there: Option<ArmedPolicy>,
+    /// Why the jump accounts could not be compared with the organization's, if so.
+    unchecked: Option<String>,
+}
+
+/// Plans. It is handed the reading capability and cannot change anything (R6).
+async fn planned(read: &impl Read, args: &AttachArgs) -> Result<Planned, Failure> {
     let ground = survey::ground(read, args.target.as_ref()).await?;
     let partition = ground.caller.arn.split(':').nth(1).unwrap_or("aws");
     let partition = Partition::parse(partition).map_err(Failure::usage)?;
@@ -237,7 +244,19 @@ async fn planned(
         Err(trouble) => Known::Unknown(trouble.to_string()),
     };
     let raising = Raising::of(&ground, there.as_ref(), &accounts, &terms)?;
-    Ok((ground, terms, raising, there))
+    let unchecked = match accounts {
+        Known::Known(_) => None,
+        Known::Unknown(why) => Some(format!(
+            "Whether the jump accounts are the organization's: its accounts cannot be listed ({why})."
+        )),
+    };
+    Ok(Planned {
+        ground,
+        terms,
+        raising,
+        there,
+        unchecked,
+    })
 }
 
 async fn attach<O: Outside>(
@@ -248,13 +267,20 @@ async fn attach<O: Outside>(
 ) -> Result<GuardrailReport, Failure> {
     let verify = args.look.verify()?;
     let world = common.connect(outside).await?;
-    let (ground, terms, raising, there) = planned(world.read(), args).await?;
+    let Planned {
+        ground,
+        terms,
+        raising,
+        there,
+        unchecked,
+    } = planned(world.read(), args).await?;
     let mut plan = GuardrailReport::of(Standing::Planned, Some(&terms), world.practice());
     plan.policy_id = there.map(|there| there.summary.id);
     plan.targets = vec![raising.target.clone()];
     plan.changes = raising.says();
     plan.judged.clone_from(&raising.cases);
     plan.not_covered = terms.not_covered(Some(&ground.organization.management));
+    plan.not_covered.extend(unchecked.clone());
     if args.dry_run {
         return Ok(plan);
     }
@@ -299,6 +325,7 @@ async fn attach<O: Outside>(
         })?;
     report.changes = plan.changes;
     report.judged = plan.judged;
+    report.not_covered.extend(unchecked);
     Ok(report)
 }
 

@@ -28,6 +28,8 @@ pub struct Estate {
     pub trusts: BTreeMap<String, String>,
     /// The password policy, if it is not a sound one: AWS's default, or this.
     pub passwords: Option<Option<PasswordPolicy>>,
+    /// Users who were made after the credential report, which AWS gives for four hours.
+    pub unreported: BTreeSet<String>,
     /// Whether the credential report was asked for: AWS makes it then.
     pub reported: bool,
 }
@@ -131,7 +133,11 @@ fn report(id: &AccountId, account: &Account, estate: &Estate) -> String {
         true,
         [false, false],
     );
-    let users = account.users.iter().map(|(name, user)| {
+    let known = account
+        .users
+        .iter()
+        .filter(|(name, _)| !estate.unreported.contains(*name));
+    let users = known.map(|(name, user)| {
         let mut active = user.keys.values().filter(|active| **active);
         let keys = [active.next().is_some(), active.next().is_some()];
         let arn = format!("arn:aws:iam::{id}:user/{name}");

@@ -549,6 +549,26 @@ async fn identity_center_that_does_not_answer_is_not_fine() {
 }
 
 #[tokio::test]
+async fn whoever_was_made_since_the_credential_report_is_not_fine() {
+    let practice = sound();
+    practice.range.with(|state| {
+        let account = AccountId::parse("444455556666").unwrap();
+        let mut backdoor = Person::of(&account, 1);
+        backdoor.mfa = false;
+        backdoor.add(state);
+        estate(state, &account)
+            .unreported
+            .insert("person-1".to_owned());
+    });
+    let expected = (
+        "not-audited".to_owned(),
+        "444455556666".to_owned(),
+        "person-1".to_owned(),
+    );
+    assert_eq!(audited(&practice).await, BTreeSet::from([expected]));
+}
+
+#[tokio::test]
 async fn break_glass_users_of_the_playbook_must_be_there_and_have_mfa() {
     let practice = sound();
     practice.range.with(|state| {

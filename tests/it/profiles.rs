@@ -1,5 +1,6 @@
 //! The responders' AWS CLI profiles.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use quell::cli::exit::Exit;
@@ -31,16 +32,13 @@ async fn responders_get_a_profile_for_each_account_and_permission_set_beside_the
     let text = std::fs::read_to_string(&file).unwrap();
     assert!(text.starts_with(THEIRS));
     let written = report["profiles"].as_array().unwrap();
-    let reserved: usize = practice.range.with(|state| {
-        let roles = state
-            .accounts
-            .values()
-            .flat_map(|account| account.roles.keys());
-        roles
-            .filter(|role| role.starts_with("AWSReservedSSO_"))
-            .count()
+    let provisioned: BTreeSet<_> = practice.range.with(|state| {
+        let assigned = state.directory.assignments.iter();
+        assigned
+            .map(|one| (one.account.clone(), one.set.clone()))
+            .collect()
     });
-    assert_eq!(written.len(), reserved);
+    assert_eq!(written.len(), provisioned.len());
     for profile in written {
         let name = profile["name"].as_str().unwrap();
         assert!(text.contains(&format!("[profile {name}]\nsso_session = quell\n")));
