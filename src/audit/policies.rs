@@ -121,10 +121,9 @@ impl Trust {
     pub(super) fn parse(text: &str) -> Option<Self> {
         let value = json::read(text).ok()?;
         let version = value.get("Version").and_then(Value::as_str);
-        let all = match value.get("Statement")? {
-            Value::Array(all) => all.clone(),
-            one => vec![one.clone()],
-        };
+        let statement = value.get("Statement")?;
+        let one = std::slice::from_ref(statement);
+        let all = statement.as_array().map_or(one, Vec::as_slice).to_vec();
         let mut statements = Vec::new();
         for mut one in all {
             let object = one.as_object_mut()?;

@@ -64,10 +64,8 @@ pub async fn audit<O: Outside>(
     ui: &Ui<'_>,
 ) -> Result<Exit, Failure> {
     let playbook = contain::playbook(args.playbook.as_ref())?;
-    let roles = match &args.canary_role {
-        Some(role) => vec![role.clone()],
-        None => playbook.verify.canary_roles,
-    };
+    let playbook = contain::entering_by(playbook, args.canary_role.as_ref());
+    let roles = playbook.verify.canary_roles;
     let world = common.connect(outside).await?;
     let read = world.read();
     let caller = read.caller().await?;

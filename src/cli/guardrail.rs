@@ -83,9 +83,8 @@ struct LookArgs {
     /// Send canaries to every member account
     #[arg(long, conflicts_with = "sample")]
     all_accounts: bool,
-    /// Enter member accounts with this role (default: the playbook's)
-    #[arg(long, value_name = "NAME")]
-    canary_role: Option<RoleName>,
+    #[command(flatten)]
+    canary: contain::CanaryArgs,
     /// Use this playbook's roles and waits instead of those that come with quell
     #[arg(long, value_name = "FILE")]
     playbook: Option<PathBuf>,
@@ -341,13 +340,10 @@ async fn prove<O: Outside>(
 }
 
 impl LookArgs {
-    /// The playbook's waits, with the role that was named.
+    /// The playbook's waits and roles, with what was said otherwise.
     fn verify(&self) -> Result<Verify, Failure> {
-        let mut verify = contain::playbook(self.playbook.as_ref())?.verify;
-        if let Some(role) = &self.canary_role {
-            verify.canary_roles = vec![role.clone()];
-        }
-        Ok(verify)
+        let playbook = contain::playbook(self.playbook.as_ref())?;
+        Ok(self.canary.over(playbook).verify)
     }
 }
 

@@ -102,9 +102,10 @@ pub(super) fn perform(
     let account = session.account.clone();
     let now = state.now;
     // Drawn for whoever needs one, so that no other call changes what is drawn next.
-    let id = (asked.operation == "CreateUser")
-        .then(|| state.draw(16, b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"))
-        .unwrap_or_default();
+    let id = match asked.operation.as_str() {
+        "CreateUser" => state.draw(16, b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"),
+        _ => String::new(),
+    };
     let users = state.accounts.get_mut(&account).map(|it| &mut it.users);
     let Some(users) = users else {
         return Err(unsupported(asked));

@@ -327,7 +327,8 @@ def test_the_guardrail_is_attached_and_told_from_enforced(organization):
     """moto enforces no SCP: the guardrail is attached, with the right document, and said to let people through."""
     world = organization
     jump = world.members[0]
-    ran = world.quell("guardrail", "attach", "no-console-users", "--jump-account", jump, "--yes", "--playbook", world.playbook, "--output", "json")
+    ran = world.quell("guardrail", "attach", "no-console-users", "--jump-account", jump, "--yes", "--verify-timeout", "1s",
+                      "--playbook", world.playbook, "--output", "json")
     # No canary role is refused what it asks, or moto cannot ask it: never proven.
     assert ran.code in (4, 5), ran
     policy = next(policy for policy in ours(world) if policy["Name"] == "quell-guardrail-no-console-users")
