@@ -4,6 +4,8 @@
 //! functions ([`trouble`]). No SDK type leaves this module. The range is reached through the very same adapters, over
 //! another HTTP client ([`Aws::over`]).
 
+mod audit;
+
 mod guardduty;
 
 mod guards;

@@ -40,6 +40,10 @@ pub mod journal;
 
 pub mod prepare;
 
+pub mod guardrail;
+
+pub mod audit;
+
 use std::ffi::OsString;
 use std::future::Future;
 use std::io::Write;
@@ -86,6 +90,7 @@ const AFTER: &str = "\
 Examples:
   quell drill                                practise the whole story in this process
   quell prepare check                        what would go wrong in an incident; changes nothing
+  quell audit --all-accounts                 who could not be contained cleanly; changes nothing
   quell plan alice@example.com               show what containing would do
   quell contain --finding-file finding.json  deny everything, once you typed the name
   quell evict q-7f3a9c                       close the ways to new sessions
@@ -143,6 +148,11 @@ enum Verb {
     /// What is better done before an incident: check, arm, the canary role, the rights
     #[command(subcommand)]
     Prepare(prepare::PrepareVerb),
+    /// A standing policy against console users whom an attacker would leave behind: show, check, attach, prove, remove
+    #[command(subcommand)]
+    Guardrail(guardrail::GuardrailVerb),
+    /// Find what would make an incident worse: console users, keys, roles, permission sets. Changes nothing
+    Audit(audit::AuditArgs),
     /// Practise a whole incident on the embedded range, 12 hours in a second
     Drill(drill::DrillArgs),
     /// The practice organization, for any AWS SDK or CLI
@@ -355,6 +365,12 @@ async fn dispatch<O: Outside>(
         Verb::Watch(args) => watch::watch(args, common, outside, ui).boxed_local().await,
         Verb::Release(args) => release::release(args, common, outside, ui).await,
         Verb::Prepare(verb) => prepare::prepare(verb, common, outside, ui).await,
+        Verb::Guardrail(verb) => {
+            guardrail::guardrail(verb, common, outside, ui)
+                .boxed_local()
+                .await
+        }
+        Verb::Audit(args) => audit::audit(args, common, outside, ui).boxed_local().await,
         Verb::Drill(args) => drill::drill(args, common, outside, ui).boxed_local().await,
         Verb::Range(verb) => drill::range(verb, outside, ui).await,
         Verb::Signal(verb) => signal::signal(verb, ui),

@@ -10,6 +10,7 @@ use std::future::Future;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::facts::audit::{Details, PasswordPolicy};
 use crate::facts::checkup::{MemberAccount, Simulated, Trail};
 use crate::facts::*;
 use crate::ids::*;
@@ -341,6 +342,37 @@ pub trait Inspect {
     ) -> impl Future<Output = Result<BTreeMap<&'static str, Simulated>, Trouble>>;
 }
 
+/// Reading whole accounts, which an audit needs and no incident does.
+pub trait Audit {
+    /// An account that was entered.
+    type Inside;
+    /// Enters an account; our own without a door. [`TroubleKind::Denied`] where the door does not let us in.
+    fn inside(&self, door: Option<&Door>) -> impl Future<Output = Result<Self::Inside, Trouble>>;
+    /// Everybody there, and every policy in use.
+    fn authorization_details(
+        &self,
+        inside: &Self::Inside,
+    ) -> impl Future<Output = Result<Details, Trouble>>;
+    /// The account's credential report; `None` while AWS makes it, which it begins to when it is asked.
+    fn credential_report(
+        &self,
+        inside: &Self::Inside,
+    ) -> impl Future<Output = Result<Option<String>, Trouble>>;
+    /// The account's password policy; `None` where it has AWS's default.
+    fn password_policy(
+        &self,
+        inside: &Self::Inside,
+    ) -> impl Future<Output = Result<Option<PasswordPolicy>, Trouble>>;
+    /// Every account of the organization that is in use, each as soon as it is known.
+    fn each_active(&self, each: impl FnMut(AccountId))
+    -> impl Future<Output = Result<(), Trouble>>;
+    /// Every permission set of an instance.
+    fn permission_sets(
+        &self,
+        instance: &Instance,
+    ) -> impl Future<Output = Result<Vec<PermissionSetArn>, Trouble>>;
+}
+
 /// What a policy is created with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewPolicy {
@@ -592,6 +624,25 @@ pub trait Canaries {
     fn probe(&self, session: &Self::Session) -> impl Future<Output = Probed>;
 }
 
+/// Asking what a guardrail must refuse, in a way that changes nothing where it is allowed.
+pub trait AskGuarded: Canaries {
+    /// `sts:AssumeRole` for 900 s with a session policy that allows `iam:CreateLoginProfile` for one user, whom no account
+    /// has, and nothing else.
+    fn mint_guarded(
+        &self,
+        account: &AccountId,
+        role: &RoleName,
+        session: &SessionName,
+        user: &IamUserName,
+    ) -> impl Future<Output = Result<Self::Session, MintError>>;
+    /// Asks for that user's password. Allowed is whatever comes after the policies: that there is no such user.
+    fn probe_guarded(
+        &self,
+        session: &Self::Session,
+        user: &IamUserName,
+    ) -> impl Future<Output = Probed>;
+}
+
 /// AWS's clock.
 pub trait Clock {
     /// Now, as AWS's answers date it.
@@ -603,11 +654,11 @@ pub trait Clock {
 /// The whole world, as the composition root hands it to the verbs.
 pub trait Cloud {
     /// Reads.
-    type Read: Read + Inspect;
+    type Read: Read + Inspect + Audit;
     /// Changes.
     type Change: Change + ChangeAccess + ChangeUser;
     /// Mints.
-    type Canaries: Canaries;
+    type Canaries: AskGuarded;
     /// Tells the time.
     type Clock: Clock;
     /// The reading capability.

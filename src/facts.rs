@@ -3,6 +3,8 @@
 //! Plain values without behaviour of their own. A fact that AWS would not or could not tell is
 //! [`Known::Unknown`] with the reason, never a default that looks like an answer (R4).
 
+pub mod audit;
+
 pub mod checkup;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -63,7 +63,7 @@ pub enum Event {
         /// The gate that was closed and overridden, if any.
         forced_past: Option<String>,
     },
-    /// The armed policy is about to be made, or taken away; nothing has been called yet.
+    /// The armed policy or a guardrail is about to be made, or taken away; nothing has been called yet.
     Prepared {
         /// Which.
         purpose: Preparation,
@@ -277,7 +277,7 @@ pub enum Purpose {
     Trace,
 }
 
-/// What is done to the armed policy.
+/// What is done to a policy that is no incident's own: the armed one, a guardrail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Preparation {
@@ -285,6 +285,10 @@ pub enum Preparation {
     Arm,
     /// `quell prepare disarm`.
     Disarm,
+    /// `quell guardrail attach`.
+    Guard,
+    /// `quell guardrail remove`.
+    Unguard,
 }
 
 /// How far a step is.

@@ -16,7 +16,8 @@
 //! Before anybody needs it, [`readiness`] judges what a check-up of the organization found ([`survey::checkup`]), and
 //! [`rights`] is the one list of what whoever runs quell must be allowed. An organization can be *armed* ([`plan::arming`]): a policy that denies nobody yet is attached,
 //! and a containment is one call that writes into it. [`incident::armed`] is how many incidents live in that one policy and
-//! how responders who write at once come out with the union.
+//! how responders who write at once come out with the union. A [`guardrail`] is a policy that stands whether there is an
+//! incident or not; an [`audit`] finds, account by account, what would make one worse, and [`profiles`] is how the responders sign in.
 //!
 //! [`respond`] is the driver. It records in the [`journal`], calls, and records again: [`contain`] creates the policy and
 //! attaches it, or updates the armed one, after which the deny is *accepted*. [`verify`] sends *canaries*, sessions of the suspect's name beside a
@@ -64,6 +65,12 @@ pub mod plan;
 pub mod rights;
 
 pub mod readiness;
+
+pub mod guardrail;
+
+pub mod audit;
+
+pub mod profiles;
 
 // — doing it —
 

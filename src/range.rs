@@ -20,6 +20,8 @@ pub mod clock;
 
 pub mod directory;
 
+pub mod estate;
+
 pub mod gate;
 
 pub mod memory;
@@ -108,6 +110,7 @@ impl Call {
             "Query",
             "Scan",
             "Simulate",
+            "GenerateCredentialReport",
         ];
         !asks.iter().any(|prefix| operation.starts_with(prefix))
     }

@@ -5,7 +5,11 @@
 
 pub mod access;
 
+pub mod audit;
+
 pub mod check;
+
+pub mod guardrail;
 
 pub mod human;
 

@@ -12,6 +12,8 @@ pub mod memory;
 
 pub mod evicting;
 
+pub mod guarding;
+
 pub mod holding;
 
 pub mod iam_users;

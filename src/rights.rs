@@ -38,6 +38,8 @@ pub enum Task {
     Evidence,
     /// `prepare check` alone.
     Check,
+    /// `audit`, in our own account.
+    Audit,
     /// `contain`, `prepare arm`, and the notes of later verbs on the policy.
     Contain,
     /// `trace --deny-chained`: rights of other tasks, once more.
@@ -58,7 +60,7 @@ pub enum Task {
 
 impl Task {
     /// Every task, in the order of an incident.
-    pub const ALL: [Task; 19] = [
+    pub const ALL: [Task; 20] = [
         Task::Plan,
         Task::Names,
         Task::AccessManager,
@@ -70,6 +72,7 @@ impl Task {
         Task::Everywhere,
         Task::Evidence,
         Task::Check,
+        Task::Audit,
         Task::Contain,
         Task::DenyChained,
         Task::Release,
@@ -93,7 +96,8 @@ impl Task {
             | Task::Verify
             | Task::Everywhere
             | Task::Evidence
-            | Task::Check => Half::Read,
+            | Task::Check
+            | Task::Audit => Half::Read,
             Task::Contain
             | Task::DenyChained
             | Task::Release
@@ -120,6 +124,7 @@ impl Task {
             | Task::Evidence
             | Task::Check
             | Task::DenyChained
+            | Task::Audit
             | Task::Release
             | Task::GiveBack
             | Task::Management
@@ -154,13 +159,18 @@ impl Task {
                 "`verify --cloudtrail`, `trace`, new sign-ins before a `release`: in your own account; in the others the canary role needs it"
             }
             Task::Check => "`prepare check`; names of groups in `evict`",
+            Task::Audit => {
+                "`audit`: in your own account; in the others the canary role needs them (`prepare canary-template --with-audit`)"
+            }
             Task::Contain => {
-                "`contain`, `prepare arm`; to write the proof and the eviction on the policy"
+                "`contain`, `guardrail attach`, `prepare arm`; to write the proof and the eviction on the policy"
+            }
+            Task::Release => {
+                "`release`, `guardrail remove`, `prepare disarm`; better somebody else's right"
             }
             Task::DenyChained => {
                 "`trace --deny-chained`; UntagResource where the policy's tags are full"
             }
-            Task::Release => "`release`, `prepare disarm`; better somebody else's right",
             Task::Evict => "`evict`",
             Task::GiveBack => "`release --restore`, `readmit --restore`",
             Task::Management => {
@@ -346,6 +356,15 @@ pub const RIGHTS: &[Right] = &[
     right("guardduty:GetDetector", On::Detectors, Task::Check),
     right("iam:GetRole", On::Identities, Task::Check),
     right("iam:SimulatePrincipalPolicy", On::Identities, Task::Check),
+    right("sso:ListPermissionSets", On::Instance, Task::Audit),
+    right(
+        "iam:GetAccountAuthorizationDetails",
+        On::Everything,
+        Task::Audit,
+    ),
+    right("iam:GenerateCredentialReport", On::Everything, Task::Audit),
+    right("iam:GetCredentialReport", On::Everything, Task::Audit),
+    right("iam:GetAccountPasswordPolicy", On::Everything, Task::Audit),
     right("organizations:CreatePolicy", On::Policies, Task::Contain),
     right("organizations:TagResource", On::Policies, Task::Contain),
     right(
@@ -448,6 +467,18 @@ pub const CANARY_IAM_USERS: &[&str] = &[
     "iam:PutUserPolicy",
     "iam:DeleteUserPolicy",
 ];
+
+/// What `audit` reads there.
+pub const CANARY_AUDIT: &[&str] = &[
+    "iam:GetAccountAuthorizationDetails",
+    "iam:GenerateCredentialReport",
+    "iam:GetCredentialReport",
+    "iam:GetAccountPasswordPolicy",
+];
+
+/// What `guardrail prove` asks there so as to be refused it. No role needs to have it: an explicit deny is told before
+/// whatever else would refuse.
+pub const CANARY_REFUSED: &[&str] = &["iam:CreateLoginProfile"];
 
 /// What AWS answers everybody: it needs no right (aws-facts §5).
 pub const FREE: &[&str] = &["sts:GetCallerIdentity"];
@@ -739,6 +770,8 @@ mod tests {
                 "AssumeRole",
                 "SetSource",
                 "Lookup",
+                // AWS makes a list and changes nothing else.
+                "GenerateCredentialReport",
             ];
             right.task.half() == Half::Read && !reads.iter().any(|it| operation.starts_with(it))
         });

@@ -6,6 +6,8 @@
 //! The organization and the directory are asked at the same time, and within each whatever does not wait for an
 //! earlier answer: the longest chain is instance → user → groups → their assignments → permission sets.
 
+pub mod audit;
+
 pub mod checkup;
 
 pub mod whose;
@@ -396,7 +398,19 @@ pub async fn memory(read: &impl Read) -> Result<Memory, Trouble> {
     })
 }
 
-/// The armed policy as it stands now; `None` if it is gone.
+/// The policy of this name as it stands now; `None` if there is none.
+///
+/// # Errors
+/// [`Trouble`], when AWS did not answer.
+pub async fn named(read: &impl Read, name: &str) -> Result<Option<ArmedPolicy>, Trouble> {
+    let policies = read.policies().await?;
+    match policies.iter().find(|policy| policy.name == name) {
+        Some(summary) => look_at(read, &summary.id).await,
+        None => Ok(None),
+    }
+}
+
+/// The armed policy, or another that stands by itself, as it is now; `None` if it is gone.
 ///
 /// # Errors
 /// [`Trouble`], when AWS did not answer.

@@ -10,6 +10,8 @@
 //! in a row by our policy while the control was allowed each time; the control of the next round is the "after" of this
 //! one, and a last one closes the row.
 
+pub mod guarded;
+
 pub mod rounds;
 
 use std::collections::BTreeSet;

@@ -91,9 +91,18 @@ impl Reader {
     }
 
     pub(super) async fn list_accounts(&self) -> Result<Vec<AccountId>, Trouble> {
+        let mut accounts = Vec::new();
+        self.each_account(|account| accounts.push(account)).await?;
+        Ok(accounts)
+    }
+
+    /// Every account in use, page by page: of thousands the first are known long before the last.
+    pub(super) async fn each_account(
+        &self,
+        mut each: impl FnMut(AccountId),
+    ) -> Result<(), Trouble> {
         const CALL: &str = "organizations:ListAccounts";
         let mut pages = self.organizations.list_accounts().into_paginator().send();
-        let mut accounts = Vec::new();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| trouble::of(CALL, &error))?;
             for account in page.accounts() {
@@ -101,11 +110,11 @@ impl Reader {
                 let state = account.state().map(AccountState::as_str);
                 if matches!(state, None | Some("ACTIVE")) {
                     let id = account.id();
-                    accounts.push(trouble::field(CALL, "Id", id, AccountId::parse)?);
+                    each(trouble::field(CALL, "Id", id, AccountId::parse)?);
                 }
             }
         }
-        Ok(accounts)
+        Ok(())
     }
 
     pub(super) async fn has_account(&self, account: &AccountId) -> Result<bool, Trouble> {

@@ -38,6 +38,33 @@ impl Reader {
         })
     }
 
+    pub(super) async fn list_permission_sets(
+        &self,
+        instance: &Instance,
+    ) -> Result<Vec<PermissionSetArn>, Trouble> {
+        const CALL: &str = "sso:ListPermissionSets";
+        let mut sets = Vec::new();
+        let mut next = None;
+        // Loops by hand: a paginator cannot be sent to another Region than the client's.
+        loop {
+            let asked = self.identity_center.sso.list_permission_sets();
+            let asked = asked.instance_arn(instance.arn.as_str());
+            let asked = asked.max_results(100).set_next_token(next).customize();
+            let there = self.identity_center.sso_in(instance);
+            let page = asked.config_override(there).send().await;
+            let page = page.map_err(|error| trouble::of(CALL, &error))?;
+            for arn in page.permission_sets() {
+                let arn = Some(arn.as_str());
+                let set = trouble::field(CALL, "PermissionSets", arn, PermissionSetArn::parse)?;
+                sets.push(set);
+            }
+            match page.next_token() {
+                Some(token) => next = Some(token.to_owned()),
+                None => return Ok(sets),
+            }
+        }
+    }
+
     pub(super) async fn get_inline_policy(
         &self,
         instance: &Instance,

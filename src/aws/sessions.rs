@@ -9,15 +9,19 @@ use jiff::Timestamp;
 
 use super::{Reader, trouble};
 use crate::cloud::{
-    Canaries, Door, Lookup, MintError, OrganizationError, Probed, Read, Recorded, RecordedBy,
-    Trouble, TroubleKind,
+    AskGuarded, Canaries, Door, Lookup, MintError, OrganizationError, Probed, Read, Recorded,
+    RecordedBy, Trouble, TroubleKind,
 };
 use crate::facts::*;
 use crate::ids::*;
+use crate::policy::document::{Document, Effect, Statement, Words};
 use crate::trail;
 
 /// The shortest that STS gives, long enough for a verification.
 const SECONDS: i32 = 900;
+
+/// What a guardrail refuses.
+const LOGIN_PROFILE: &str = "iam:CreateLoginProfile";
 
 /// The minting capability.
 pub struct Sessions {
@@ -33,6 +37,30 @@ impl Sessions {
             iam: aws_sdk_iam::Client::new(config),
             partition: partition_of(config),
         }
+    }
+
+    /// A session of a role in an account that may do what this policy allows and nothing else.
+    async fn mint_for(
+        &self,
+        account: &AccountId,
+        role: &RoleName,
+        session: &SessionName,
+        source_identity: Option<&SessionName>,
+        only: impl Into<String>,
+    ) -> Result<Credentials, MintError> {
+        let arn = format!("arn:{}:iam::{account}:role/{role}", self.partition);
+        let minted = assume(&self.sts, &arn, session, source_identity, only).await;
+        minted.map_err(|trouble| match trouble.kind {
+            TroubleKind::Denied | TroubleKind::Refused => {
+                MintError::NoWay(format!("cannot assume {arn}: {}", trouble.detail))
+            }
+            TroubleKind::Credentials
+            | TroubleKind::Expired
+            | TroubleKind::Throttled
+            | TroubleKind::Busy
+            | TroubleKind::Unreachable
+            | TroubleKind::Unreadable => MintError::Trouble(trouble),
+        })
     }
 }
 
@@ -118,19 +146,8 @@ impl Canaries for Sessions {
         source_identity: Option<&SessionName>,
     ) -> Result<Credentials, MintError> {
         const PROBE: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"iam:ListAccountAliases","Resource":"*"}]}"#;
-        let arn = format!("arn:{}:iam::{account}:role/{role}", self.partition);
-        let minted = assume(&self.sts, &arn, session, source_identity, PROBE).await;
-        minted.map_err(|trouble| match trouble.kind {
-            TroubleKind::Denied | TroubleKind::Refused => {
-                MintError::NoWay(format!("cannot assume {arn}: {}", trouble.detail))
-            }
-            TroubleKind::Credentials
-            | TroubleKind::Expired
-            | TroubleKind::Throttled
-            | TroubleKind::Busy
-            | TroubleKind::Unreachable
-            | TroubleKind::Unreadable => MintError::Trouble(trouble),
-        })
+        self.mint_for(account, role, session, source_identity, PROBE)
+            .await
     }
 
     async fn probe(&self, session: &Credentials) -> Probed {
@@ -145,21 +162,72 @@ impl Canaries for Sessions {
         else {
             return Probed::Allowed;
         };
-        let trouble = trouble::of("iam:ListAccountAliases", &error);
-        let message = error
-            .as_service_error()
-            .and_then(|error| error.message())
-            .unwrap_or_default();
-        match trouble.kind {
-            TroubleKind::Denied => refusal(message),
-            TroubleKind::Expired => Probed::SessionExpired,
-            TroubleKind::Credentials
-            | TroubleKind::Throttled
-            | TroubleKind::Busy
-            | TroubleKind::Unreachable
-            | TroubleKind::Unreadable
-            | TroubleKind::Refused => Probed::NoAnswer(trouble.to_string()),
+        let message = error.as_service_error().and_then(|error| error.message());
+        probed(
+            &trouble::of("iam:ListAccountAliases", &error),
+            message.unwrap_or_default(),
+        )
+    }
+}
+
+impl AskGuarded for Sessions {
+    async fn mint_guarded(
+        &self,
+        account: &AccountId,
+        role: &RoleName,
+        session: &SessionName,
+        user: &IamUserName,
+    ) -> Result<Credentials, MintError> {
+        let user = format!("arn:{}:iam::{account}:user/{user}", self.partition);
+        let only = Document::new(vec![Statement {
+            sid: None,
+            effect: Effect::Allow,
+            actions: Words::these([LOGIN_PROFILE]),
+            resources: Words::these([&user]),
+            conditions: Vec::new(),
+            unknown: Vec::new(),
+        }]);
+        self.mint_for(account, role, session, None, only.minified())
+            .await
+    }
+
+    async fn probe_guarded(&self, session: &Credentials, user: &IamUserName) -> Probed {
+        let as_session = aws_sdk_iam::config::Builder::new().credentials_provider(session.clone());
+        // Of a length and kind that every password policy takes: only that there is no user may keep it from being set.
+        let password = format!("Aa1!{}", fastrand::u128(..));
+        let asked = self.iam.create_login_profile().user_name(user.as_str());
+        let Err(error) = asked
+            .password(password)
+            .customize()
+            .config_override(as_session)
+            .send()
+            .await
+        else {
+            return Probed::Allowed;
+        };
+        let service = error.as_service_error();
+        if service.is_some_and(|error| error.is_no_such_entity_exception()) {
+            return Probed::Allowed;
         }
+        let message = service.and_then(|error| error.message());
+        probed(
+            &trouble::of(LOGIN_PROFILE, &error),
+            message.unwrap_or_default(),
+        )
+    }
+}
+
+/// How a probe ended that AWS did not answer.
+fn probed(trouble: &Trouble, message: &str) -> Probed {
+    match trouble.kind {
+        TroubleKind::Denied => refusal(message),
+        TroubleKind::Expired => Probed::SessionExpired,
+        TroubleKind::Credentials
+        | TroubleKind::Throttled
+        | TroubleKind::Busy
+        | TroubleKind::Unreachable
+        | TroubleKind::Unreadable
+        | TroubleKind::Refused => Probed::NoAnswer(trouble.to_string()),
     }
 }
 

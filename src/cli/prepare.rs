@@ -6,6 +6,8 @@ mod canary_template;
 
 mod check;
 
+mod profiles;
+
 mod rights;
 
 use clap::Subcommand;
@@ -26,6 +28,8 @@ pub enum PrepareVerb {
     Disarm(arming::DisarmArgs),
     /// Print the canary role as a CloudFormation template, for a service-managed StackSet. Needs no AWS
     CanaryTemplate(canary_template::CanaryTemplateArgs),
+    /// Write AWS CLI profiles for the responders, one for each account and permission set, into an existing file if need be
+    Profiles(profiles::ProfilesArgs),
     /// Print the rights that quell needs, and the policies that grant them. Needs no AWS
     Rights(rights::RightsArgs),
 }
@@ -42,6 +46,7 @@ pub async fn prepare<O: Outside>(
         PrepareVerb::Arm(args) => arming::arm(args, common, outside, ui).await,
         PrepareVerb::Disarm(args) => arming::disarm(args, common, outside, ui).await,
         PrepareVerb::CanaryTemplate(args) => canary_template::canary_template(args, ui),
+        PrepareVerb::Profiles(args) => profiles::profiles(args, common, outside, ui).await,
         PrepareVerb::Rights(args) => rights::rights(args, ui),
     }
 }

@@ -62,23 +62,35 @@ impl From<Refusal> for Unready {
     }
 }
 
+/// Whether the target can have a policy more, or has it already.
+///
+/// # Errors
+/// [`Unready::Refused`].
+pub fn takes_a_policy(ground: &Ground, attached: bool) -> Result<(), Unready> {
+    if !ground.organization.all_features {
+        return Err(Refusal::NoFeatures.into());
+    }
+    match ground.root.scps {
+        ScpType::Enabled => {}
+        ScpType::Pending => return Err(Refusal::ScpsOff("being switched on or off").into()),
+        ScpType::Disabled => return Err(Refusal::ScpsOff("switched off").into()),
+    }
+    if ground.target.account().as_ref() == Some(&ground.organization.management) {
+        return Err(Refusal::ManagementTarget.into());
+    }
+    if !attached && ground.attached.len() >= MOST_ATTACHED {
+        let (attached, target) = (ground.attached.len(), ground.target.clone());
+        return Err(Refusal::NoSlot { attached, target }.into());
+    }
+    Ok(())
+}
+
 impl Arming {
     /// What arming takes, or why it cannot be.
     ///
     /// # Errors
     /// [`Unready`].
     pub fn of(ground: &Ground) -> Result<Self, Unready> {
-        if !ground.organization.all_features {
-            return Err(Refusal::NoFeatures.into());
-        }
-        match ground.root.scps {
-            ScpType::Enabled => {}
-            ScpType::Pending => return Err(Refusal::ScpsOff("being switched on or off").into()),
-            ScpType::Disabled => return Err(Refusal::ScpsOff("switched off").into()),
-        }
-        if ground.target.account().as_ref() == Some(&ground.organization.management) {
-            return Err(Refusal::ManagementTarget.into());
-        }
         let armed = match &ground.armed {
             Known::Known(armed) => armed.as_ref(),
             Known::Unknown(why) => return Err(Unready::Unread(why.clone())),
@@ -87,10 +99,7 @@ impl Arming {
         if let Some(armed) = armed.filter(|armed| !attached && !armed.targets.is_empty()) {
             return Err(Unready::Elsewhere(armed.targets.clone()));
         }
-        if !attached && ground.attached.len() >= MOST_ATTACHED {
-            let (attached, target) = (ground.attached.len(), ground.target.clone());
-            return Err(Refusal::NoSlot { attached, target }.into());
-        }
+        takes_a_policy(ground, attached)?;
         let unwritten = armed::unwritten();
         let there = armed.map(Ledger::read).transpose();
         let there = there.map_err(|error| Unready::Unread(error.to_string()))?;

@@ -8,7 +8,7 @@ use crate::ids::*;
 use crate::policy::document::Document;
 use crate::range::state::{Session, State};
 use crate::range::wire::{Asked, Refusal, escape, unsupported};
-use crate::range::{guards, users};
+use crate::range::{estate, guards, users};
 
 /// Answers one operation of STS.
 pub(super) fn sts(state: &mut State, session: &Session, asked: &Asked) -> Result<String, Refusal> {
@@ -229,6 +229,7 @@ pub(super) fn iam(state: &mut State, session: &Session, asked: &Asked) -> Result
             ))
         }
         operation if guards::OF_IAM.contains(&operation) => guards::iam(state, session, asked),
+        operation if estate::OF_IAM.contains(&operation) => estate::perform(state, session, asked),
         _ => users::perform(state, session, asked),
     }
 }

@@ -12,6 +12,7 @@ use crate::range::Call;
 use crate::range::access::Access;
 pub use crate::range::clock::{Actor, Ended, Sighting, What};
 use crate::range::directory::orders::Order;
+use crate::range::estate::Estate;
 use crate::range::guards::Trail;
 use crate::range::team::Team;
 use crate::range::trails::Trails;
@@ -58,6 +59,8 @@ pub struct State {
     pub trails: Vec<Trail>,
     /// Accounts that AWS has suspended: nobody gets in.
     pub suspended: BTreeSet<AccountId>,
+    /// What IAM has in each account beside users and roles; an account that is not here has nothing wrong with it.
+    pub estates: BTreeMap<AccountId, Estate>,
     /// Whether GuardDuty's detectors are suspended.
     pub detectors_off: bool,
     /// GuardDuty: detectors with their findings.
@@ -328,6 +331,7 @@ impl State {
             team: None,
             trails: vec![Trail::sound()],
             suspended: BTreeSet::new(),
+            estates: BTreeMap::new(),
             detectors_off: false,
             detectors: BTreeMap::new(),
             sessions: BTreeMap::new(),

@@ -79,11 +79,13 @@ pub(super) fn user_behind<'a>(state: &'a State, session: &Session) -> Option<&'a
 }
 
 /// The operations about one user. What else there is must not be answered as if the user were missing.
-const OF_ONE: [&str; 10] = [
+const OF_ONE: [&str; 12] = [
     "GetUser",
     "ListAccessKeys",
     "UpdateAccessKey",
     "GetLoginProfile",
+    "CreateLoginProfile",
+    "UpdateLoginProfile",
     "DeleteLoginProfile",
     "ListAttachedUserPolicies",
     "ListUserPolicies",
@@ -99,10 +101,24 @@ pub(super) fn perform(
     asked: &Asked,
 ) -> Result<String, Refusal> {
     let account = session.account.clone();
+    let now = state.now;
+    // Drawn for whoever needs one, so that no other call changes what is drawn next.
+    let id = match asked.operation.as_str() {
+        "CreateUser" => state.draw(16, b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"),
+        _ => String::new(),
+    };
     let users = state.accounts.get_mut(&account).map(|it| &mut it.users);
     let Some(users) = users else {
         return Err(unsupported(asked));
     };
+    if asked.operation == "CreateUser" {
+        return create(
+            users,
+            &account,
+            asked.text("UserName"),
+            &format!("AIDA{id}"),
+        );
+    }
     if asked.operation == "ListUsers" {
         let shown = users
             .iter()
@@ -153,7 +169,19 @@ pub(super) fn perform(
             user.login_profile = false;
             Ok(String::new())
         }
-        "GetLoginProfile" | "DeleteLoginProfile" => Err(missing(&format!(
+        "CreateLoginProfile" if user.login_profile => Err(Refusal::new(
+            409,
+            "EntityAlreadyExists",
+            &format!("Login Profile for User {name} already exists."),
+        )),
+        "CreateLoginProfile" => {
+            user.login_profile = true;
+            Ok(format!(
+                "<LoginProfile><UserName>{shown_name}</UserName><CreateDate>{now}</CreateDate><PasswordResetRequired>false</PasswordResetRequired></LoginProfile>"
+            ))
+        }
+        "UpdateLoginProfile" if user.login_profile => Ok(String::new()),
+        "GetLoginProfile" | "UpdateLoginProfile" | "DeleteLoginProfile" => Err(missing(&format!(
             "Login Profile for User {name} cannot be found."
         ))),
         "ListAttachedUserPolicies" => {
@@ -172,6 +200,32 @@ pub(super) fn perform(
         }
         _ => inline(name, user, asked),
     }
+}
+
+/// Answers `CreateUser`: somebody without keys, password or policies.
+fn create(
+    users: &mut BTreeMap<String, IamUser>,
+    account: &AccountId,
+    name: &str,
+    id: &str,
+) -> Result<String, Refusal> {
+    let (Ok(_), Ok(id)) = (IamUserName::parse(name), IamUserId::parse(id)) else {
+        return Err(invalid("userName: 1 to 64 of A-Z a-z 0-9 _ + = , . @ -"));
+    };
+    if users.contains_key(name) {
+        let message = format!("User with name {name} already exists.");
+        return Err(Refusal::new(409, "EntityAlreadyExists", &message));
+    }
+    let user = IamUser {
+        id,
+        keys: BTreeMap::new(),
+        login_profile: false,
+        inline: BTreeMap::new(),
+        attached: BTreeSet::new(),
+    };
+    let shown = format!("<User>{}</User>", described(account, name, &user));
+    users.insert(name.to_owned(), user);
+    Ok(shown)
 }
 
 /// Answers the operations about a user's inline policies.

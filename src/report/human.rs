@@ -5,7 +5,12 @@
 
 pub mod access;
 
+pub mod audit;
+
 pub mod check;
+
+pub mod guardrail;
+
 pub mod trails;
 
 use std::collections::BTreeMap;
@@ -755,7 +760,7 @@ pub fn event(event: &Event) -> Option<String> {
             StepName::DenyChained => "denying whom they became, too…".to_owned(),
             StepName::DetachPolicy => "detaching the policy…".to_owned(),
             StepName::DeletePolicy => "deleting it…".to_owned(),
-            StepName::UpdatePolicy => "writing the deny into the armed policy…".to_owned(),
+            StepName::UpdatePolicy => "writing the deny into the policy…".to_owned(),
             StepName::TagPolicy => "entering the incident in its tags…".to_owned(),
             StepName::AlignPolicy => {
                 "somebody else wrote, too: bringing the armed policy in line with its tags…"

@@ -193,42 +193,62 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
     /// # Errors
     /// [`Stopped`]; doing it again goes on.
     pub async fn arm(&mut self, arming: &Arming, operator: &str) -> Result<PolicySummary, Stopped> {
-        let (read, change, clock) = (self.cloud.read(), self.cloud.change(), self.cloud.clock());
         self.record(Event::Prepared {
             purpose: Preparation::Arm,
             target: Some(arming.target.clone()),
             operator: operator.to_owned(),
             practice: self.cloud.practice(),
         })?;
-        let mut armed = None;
-        for step in &arming.steps {
+        let armed = self.make(&arming.steps).await?;
+        armed.ok_or(Stopped::Armed(Discord::Gone))
+    }
+
+    /// Makes a policy that stands by itself: whatever of these steps is not so already. The policy, if they say which.
+    pub(super) async fn make(&mut self, steps: &[Step]) -> Result<Option<PolicySummary>, Stopped> {
+        let (read, change, clock) = (self.cloud.read(), self.cloud.change(), self.cloud.clock());
+        let mut made = None;
+        for step in steps {
             if let Step::CreatePolicy {
                 already: Some(policy),
                 ..
             } = step
             {
-                armed = Some(policy.clone());
+                made = Some(policy.clone());
             }
             if step.already() {
                 continue;
             }
             self.record(Event::Started { step: step.name() })?;
-            if let Step::CreatePolicy { policy, .. } = step {
-                let (policy, outcome) = split(contain::create(read, change, clock, policy).await);
-                match policy {
-                    Some(policy) => {
-                        self.settled(step.name(), outcome, &policy.id)?;
-                        armed = Some(policy);
+            match (step, &made) {
+                (Step::CreatePolicy { policy, .. }, _) => {
+                    let (policy, outcome) =
+                        split(contain::create(read, change, clock, policy).await);
+                    match policy {
+                        Some(policy) => {
+                            self.settled(step.name(), outcome, &policy.id)?;
+                            made = Some(policy);
+                        }
+                        None => self.unsettled(step.name(), outcome)?,
                     }
-                    None => self.unsettled(step.name(), outcome)?,
                 }
-            } else if let Some(policy) = &armed {
-                let outcome =
-                    contain::attach(read, change, clock, &policy.id, &arming.target).await;
-                self.settled(step.name(), outcome, &policy.id)?;
+                (Step::AttachPolicy { target, .. }, Some(policy)) => {
+                    let outcome = contain::attach(read, change, clock, &policy.id, target).await;
+                    self.settled(step.name(), outcome, &policy.id)?;
+                }
+                (Step::UpdatePolicy { content, .. }, Some(policy)) => {
+                    let is_so = |there: &str| Document::parse(there) == Document::parse(content);
+                    let again = async || Ok(content.clone());
+                    let id = &policy.id;
+                    let outcome =
+                        contain::update(read, change, clock, id, content, again, is_so).await;
+                    self.settled(step.name(), outcome, id)?;
+                }
+                // INVARIANT: a plan creates before it does anything else, and tags what it creates.
+                (Step::AttachPolicy { .. } | Step::UpdatePolicy { .. }, None)
+                | (Step::TagPolicy { .. }, _) => {}
             }
         }
-        armed.ok_or(Stopped::Armed(Discord::Gone))
+        Ok(made)
     }
 
     /// Disarms the organization: detach, look whether nobody has contained with it in between, delete.

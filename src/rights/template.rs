@@ -5,7 +5,7 @@
 use serde::Serialize;
 
 use crate::ids::*;
-use crate::rights::{CANARY, CANARY_IAM_USERS};
+use crate::rights::{CANARY, CANARY_AUDIT, CANARY_IAM_USERS};
 
 /// The template.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -165,8 +165,13 @@ const RESPONDER: &str = "ResponderPrincipal";
 
 /// The template of a role of this name, for whoever runs quell: a default, which the stack set may override, and needs
 /// where nobody is named. With the rights on IAM users only if asked for: they let whoever holds the role write any policy
-/// onto any user of the account.
-pub fn template(role: &RoleName, trust: Option<&PrincipalPattern>, iam_users: bool) -> Template {
+/// onto any user of the account. With those of an audit likewise: they show every policy there.
+pub fn template(
+    role: &RoleName,
+    trust: Option<&PrincipalPattern>,
+    iam_users: bool,
+    audit: bool,
+) -> Template {
     let mut policies = vec![Inline {
         policy_name: "quell-probe",
         policy_document: allow("Probe", CANARY, Text::Plain("*")),
@@ -176,6 +181,12 @@ pub fn template(role: &RoleName, trust: Option<&PrincipalPattern>, iam_users: bo
         policies.push(Inline {
             policy_name: "quell-iam-users",
             policy_document: allow("IamUsers", CANARY_IAM_USERS, users),
+        });
+    }
+    if audit {
+        policies.push(Inline {
+            policy_name: "quell-audit",
+            policy_document: allow("Audit", CANARY_AUDIT, Text::Plain("*")),
         });
     }
     Template {

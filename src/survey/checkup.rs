@@ -346,15 +346,33 @@ async fn people(
     People {
         in_management,
         access_manager,
-        users: match users {
-            Known::Known((users, true)) => Known::Known(Listed { users, cut: None }),
-            Known::Known((users, false)) => Known::Known(Listed {
-                cut: Some(format!("the directory has more than {} users", users.len())),
-                users,
-            }),
-            Known::Unknown(why) => Known::Unknown(why),
-        },
+        users: listed(users),
         instance,
+    }
+}
+
+/// Who holds what in the management account, and the directory's users, for whoever asks no more than that.
+pub(super) async fn held_and_listed(
+    read: &(impl Read + Inspect),
+    instance: &Instance,
+    organization: &Organization,
+) -> (Known<Vec<Holding>>, Known<Listed>) {
+    let witness = Witness::default();
+    let (held, users) = join!(
+        in_management(read, instance, &organization.management, &witness),
+        read.users(instance, PAGES)
+    );
+    (held, listed(witness.saw(&[], users)))
+}
+
+fn listed(users: Known<(Vec<User>, bool)>) -> Known<Listed> {
+    match users {
+        Known::Known((users, true)) => Known::Known(Listed { users, cut: None }),
+        Known::Known((users, false)) => Known::Known(Listed {
+            cut: Some(format!("the directory has more than {} users", users.len())),
+            users,
+        }),
+        Known::Unknown(why) => Known::Unknown(why),
     }
 }
 

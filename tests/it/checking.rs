@@ -7,7 +7,9 @@ use quell::cli::exit::Exit;
 use quell::ids::*;
 use quell::range::build::OPERATOR_KEY;
 use quell::range::build::faults::{FAULTY_ACCOUNT, Fault};
-use quell::rights::{CANARY, CANARY_IAM_USERS, FREE, Half, RIGHTS, table};
+use quell::rights::{
+    CANARY, CANARY_AUDIT, CANARY_IAM_USERS, CANARY_REFUSED, FREE, Half, RIGHTS, table,
+};
 use serde_json::Value;
 
 use crate::practice::{Practice, Ran};
@@ -402,7 +404,8 @@ fn the_readme_has_the_rights_that_the_code_has() {
             "the README's Rights should have:\n{table}"
         );
     }
-    for action in CANARY.iter().chain(CANARY_IAM_USERS) {
+    let canary = CANARY.iter().chain(CANARY_IAM_USERS);
+    for action in canary.chain(CANARY_REFUSED).chain(CANARY_AUDIT) {
         let (_, operation) = action.split_once(':').unwrap();
         assert!(
             rights.contains(operation),
@@ -450,6 +453,13 @@ async fn every_call_that_quell_makes_needs_a_right_of_the_list() {
         .await
         .expect(Exit::Done);
     run("prepare disarm --yes").await.expect(Exit::Done);
+    run("guardrail attach no-console-users --jump-account 222233334444 --yes")
+        .await
+        .expect(Exit::Done);
+    run("audit --all-accounts").await;
+    run("guardrail remove no-console-users --yes")
+        .await
+        .expect(Exit::Done);
     run("contain arn:aws:iam::555566667777:user/legacy-deploy --yes").await;
     let user = practice.incident().await;
     run(&format!("evict {user} --yes")).await.expect(Exit::Done);
@@ -463,7 +473,9 @@ async fn every_call_that_quell_makes_needs_a_right_of_the_list() {
     run("plan").await;
 
     let listed: BTreeSet<&str> = RIGHTS.iter().map(|right| right.action).collect();
-    let canary: BTreeSet<&str> = CANARY.iter().chain(CANARY_IAM_USERS).copied().collect();
+    let canary = CANARY.iter().chain(CANARY_IAM_USERS);
+    let canary = canary.chain(CANARY_REFUSED).chain(CANARY_AUDIT);
+    let canary: BTreeSet<&str> = canary.copied().collect();
     let mut seen = BTreeSet::new();
     for call in practice.calls() {
         let action = call.action.as_str();

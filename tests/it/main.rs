@@ -13,6 +13,8 @@ mod practice;
 
 mod arming;
 
+mod auditing;
+
 mod bad_input;
 
 mod binary;
@@ -26,6 +28,8 @@ mod containing;
 mod crashes;
 
 mod evicting;
+
+mod guarding;
 
 mod iam_users;
 
@@ -41,6 +45,8 @@ mod lapsing;
 mod mishaps;
 
 mod principals;
+
+mod profiles;
 
 mod racing;
 

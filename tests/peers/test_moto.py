@@ -276,3 +276,64 @@ def test_without_giving_back_they_stay_without_anything(organization, directory)
     ran = world.quell("release", incident, "--yes", "--force", "--restore")
     assert ran.code == 0, ran
     assert len(directory.of("USER", world.user)[0]) == 2
+
+
+def test_an_audit_finds_what_was_planted_in_each_account_and_nothing_else(organization):
+    """moto demands neither rights nor trust, and every account of its has AWS's default password policy."""
+    world = organization
+    own = world.client("sts").get_caller_identity()["Account"]
+    accounts = [own, *world.members]
+    planted = {("iam-password-policy", account, account) for account in accounts}
+
+    def iam(account):
+        if account == own:
+            return world.client("iam")
+        role = f"arn:aws:iam::{account}:role/OrganizationAccountAccessRole"
+        keys = world.client("sts").assume_role(RoleArn=role, RoleSessionName="planting")["Credentials"]
+        return world.client("iam", (keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"]))
+
+    for account in accounts:
+        there = iam(account)
+        there.create_group(GroupName="people")
+        for name in ("sound", "bare", "keyed"):
+            there.create_user(UserName=name)
+            there.add_user_to_group(UserName=name, GroupName="people")
+    one, two = world.members
+    iam(own).create_group(GroupName="empty")
+    planted.add(("iam-group-has-users-check", own, "empty"))
+    iam(one).put_user_policy(UserName="bare", PolicyName="own", PolicyDocument=json.dumps(
+        {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}))
+    planted.add(("iam-user-no-policies-check", one, "bare"))
+    iam(two).remove_user_from_group(UserName="bare", GroupName="people")
+    planted.add(("iam-user-group-membership-check", two, "bare"))
+    iam(two).create_login_profile(UserName="keyed", Password="Correct-Horse-9-Battery")
+    iam(two).create_access_key(UserName="keyed")
+    planted |= {("mfa-enabled-for-iam-console-access", two, "keyed"), ("console-user-has-access-keys", two, "keyed")}
+
+    ran = world.quell("audit", "--all-accounts", "--output", "json", "--canary-role", "OrganizationAccountAccessRole")
+    assert ran.code == 3, ran
+    report = ran.json()
+    found = {(finding["rule"], finding["account"], finding["resource"]) for finding in report["findings"]}
+    assert found == planted
+    assert report["accounts"] == 3 and report["missed"] == 0
+    weak = dict(MinimumPasswordLength=14, RequireSymbols=True, RequireNumbers=True, RequireUppercaseCharacters=True,
+                RequireLowercaseCharacters=True, MaxPasswordAge=90, PasswordReusePrevention=24)
+    iam(one).update_account_password_policy(**weak)
+    report = world.quell("audit", "--account", one, "--output", "json", "--canary-role", "OrganizationAccountAccessRole").json()
+    assert {finding["rule"] for finding in report["findings"]} == {"iam-user-no-policies-check"}
+
+
+def test_the_guardrail_is_attached_and_told_from_enforced(organization):
+    """moto enforces no SCP: the guardrail is attached, with the right document, and said to let people through."""
+    world = organization
+    jump = world.members[0]
+    ran = world.quell("guardrail", "attach", "no-console-users", "--jump-account", jump, "--yes", "--verify-timeout", "1s",
+                      "--playbook", world.playbook, "--output", "json")
+    # No canary role is refused what it asks, or moto cannot ask it: never proven.
+    assert ran.code in (4, 5), ran
+    policy = next(policy for policy in ours(world) if policy["Name"] == "quell-guardrail-no-console-users")
+    content = json.loads(world.organizations.describe_policy(PolicyId=policy["Id"])["Policy"]["Content"])
+    assert content["Statement"][0]["Condition"] == {"ArnNotLike": {"aws:PrincipalArn": ["arn:aws:iam::*:root", f"arn:aws:iam::{jump}:*"]}}
+    assert world.quell("guardrail", "check", "no-console-users").code == 0
+    assert world.quell("guardrail", "remove", "no-console-users", "--yes").code == 0
+    assert ours(world) == []

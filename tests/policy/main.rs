@@ -15,6 +15,8 @@ mod agreement;
 
 mod cases;
 
+mod guardrail;
+
 mod laws;
 
 mod naive;

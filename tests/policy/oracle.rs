@@ -25,7 +25,7 @@ fn place() -> PathBuf {
 }
 
 /// One answer for each line that the program is given.
-fn ask(program: &str, lines: &[String]) -> Vec<Value> {
+pub(crate) fn ask(program: &str, lines: &[String]) -> Vec<Value> {
     let interpreter = match program.rsplit_once('.') {
         Some((_, "py")) => place().join("venv/bin/python"),
         _ => PathBuf::from("node"),
@@ -489,7 +489,7 @@ fn cfn_lint_finds_nothing_in_the_canary_role() {
     let mut templates = Vec::new();
     for trust in [None, Some(&responder)] {
         for iam_users in [false, true] {
-            let template = template(&role, trust, iam_users);
+            let template = template(&role, trust, iam_users, iam_users);
             templates.push(serde_json::to_string(&template).unwrap());
         }
     }

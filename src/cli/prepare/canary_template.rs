@@ -24,6 +24,9 @@ pub struct CanaryTemplateArgs {
     /// Let it contain and evict IAM users, too. Whoever holds the role can then write any policy onto any user
     #[arg(long)]
     with_iam_users: bool,
+    /// Let it read what `quell audit` judges, too: every user, role and policy of the account
+    #[arg(long)]
+    with_audit: bool,
     /// Take the role's name from this playbook
     #[arg(long, value_name = "FILE")]
     playbook: Option<PathBuf>,
@@ -42,7 +45,12 @@ pub(super) fn canary_template(args: &CanaryTemplateArgs, ui: &Ui<'_>) -> Result<
     let report = TemplateReport {
         schema: "quell.canary-template/1",
         role: role.clone(),
-        template: template(role, args.trust.as_ref(), args.with_iam_users),
+        template: template(
+            role,
+            args.trust.as_ref(),
+            args.with_iam_users,
+            args.with_audit,
+        ),
     };
     ui.result(&report, |report| format!("{}\n", report.template.pretty()));
     if let Some(anybody) = args.trust.as_ref().filter(|trust| trust.is_anybody()) {

@@ -1,0 +1,443 @@
+//! The guardrail: a standing policy by which nobody becomes a console user outside the jump accounts.
+//!
+//! Arrives: [`Terms`] (where it does not bind), the ground, and the policy that is there. Leaves: the document, a [`Raising`]
+//! or a [`Lowering`]. Goes wrong: [`Unfit`], before anything was changed. Pure.
+//!
+//! Whoever has stolen a session makes an IAM user with a password, because that outlives every session. One jump account
+//! holds the users who may sign in to the console; everywhere else the deny refuses `iam:CreateLoginProfile`, also for a
+//! user who is there already, and `iam:UpdateLoginProfile`, by which somebody else's password becomes the attacker's.
+//! `iam:CreateUser` stays allowed: a user for programs is legitimate, and is none of the console's. Each account's root user is
+//! spared, as the emergency exit. `iam:CreateAccessKey` only if asked for; `iam:UpdateAccessKey` never, because switching a
+//! key off is how an IAM user is evicted.
+//!
+//! The exceptions stand in one `ArnNotLike` on `aws:PrincipalArn`. It is refused to whoever is like none of them, and also
+//! where the key is missing: what cannot be told apart is not let through. Not `ForAllValues:`, which is for keys with
+//! several values and which this has one of; and not `StringNotLike`, whose `*` reaches over the colons of an ARN, so that
+//! `arn:aws:iam::*:root` would be about more than accounts. For a role's session the key has the role's ARN and not the
+//! session's, so a session name cannot pretend to be an exception.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use crate::cloud::NewPolicy;
+use crate::facts::{ArmedPolicy, Known};
+use crate::ids::*;
+use crate::plan::Step;
+use crate::plan::arming::{Unready, takes_a_policy};
+use crate::policy::document::{Condition, Document, Effect, Statement, Words};
+use crate::policy::evaluate::{Decision, Level, Request, evaluate};
+use crate::policy::{MOST_CHARACTERS, PRINCIPAL_ARN};
+use crate::survey::Ground;
+
+/// The name of its policy, unique in the organization: no incident's policy can be named so.
+pub const POLICY: &str = "quell-guardrail-no-console-users";
+
+/// The tag by which the policy is known to be ours.
+const TAG: &str = "quell:guardrail";
+
+/// Its value.
+const NO_CONSOLE_USERS: &str = "no-console-users";
+
+/// For people who find the policy in the console.
+const DESCRIPTION: &str = "Made by quell. Outside the jump accounts nobody gets a console password. Take it away with `quell guardrail remove no-console-users`.";
+
+/// The Sid of its statement.
+const SID: &str = "QuellNoConsoleUsers";
+
+/// What is refused always.
+const PASSWORDS: [&str; 2] = ["iam:CreateLoginProfile", "iam:UpdateLoginProfile"];
+
+/// What is refused if asked for.
+const ACCESS_KEYS: &str = "iam:CreateAccessKey";
+
+/// The user whose password the probe asks for, and who is not to exist.
+pub const NOBODY: &str = "quell-guardrail-probe";
+
+/// Whom it does not bind, and what it refuses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Terms {
+    /// Of every ARN.
+    pub partition: Partition,
+    /// Accounts in which everybody may.
+    pub jump_accounts: BTreeSet<AccountId>,
+    /// Roles and users who may elsewhere.
+    pub except: BTreeSet<PrincipalPattern>,
+    /// Whether new access keys are refused, too.
+    pub access_keys: bool,
+}
+
+impl Terms {
+    /// The document.
+    pub fn document(&self) -> Document {
+        let keys = self.access_keys.then_some(ACCESS_KEYS);
+        let actions = PASSWORDS.into_iter().chain(keys).map(str::to_owned);
+        Document::new(vec![Statement {
+            sid: Some(SID.to_owned()),
+            effect: Effect::Deny,
+            actions: Words {
+                negated: false,
+                patterns: actions.collect(),
+            },
+            resources: Words::these(["*"]),
+            conditions: vec![Condition {
+                operator: "ArnNotLike".to_owned(),
+                key: PRINCIPAL_ARN.to_owned(),
+                values: self.spared(),
+            }],
+            unknown: Vec::new(),
+        }])
+    }
+
+    /// The ARNs of those whom it does not bind.
+    fn spared(&self) -> Vec<String> {
+        let p = &self.partition;
+        let accounts = self.jump_accounts.iter();
+        let accounts = accounts.map(|account| format!("arn:{p}:iam::{account}:*"));
+        let except = self.except.iter().map(|one| one.as_str().to_owned());
+        let root = format!("arn:{p}:iam::*:root");
+        std::iter::once(root)
+            .chain(accounts)
+            .chain(except)
+            .collect()
+    }
+
+    /// The terms that a document was written from; `None` of one that quell would not write.
+    pub fn of(document: &Document) -> Option<Self> {
+        let statement = document.statements.first()?;
+        let values = &statement.conditions.first()?.values;
+        let root = values.first()?;
+        let partition = Partition::parse(root.split(':').nth(1)?).ok()?;
+        let mut terms = Self {
+            partition,
+            jump_accounts: BTreeSet::new(),
+            except: BTreeSet::new(),
+            access_keys: statement
+                .actions
+                .patterns
+                .iter()
+                .any(|action| action == ACCESS_KEYS),
+        };
+        for value in values.iter().skip(1) {
+            let whole = value
+                .strip_suffix(":*")
+                .and_then(|arn| arn.rsplit(':').next());
+            match whole.and_then(|account| AccountId::parse(account).ok()) {
+                Some(account) => terms.jump_accounts.insert(account),
+                None => terms
+                    .except
+                    .insert(PrincipalPattern::parse(value.as_str()).ok()?),
+            };
+        }
+        (terms.document() == *document).then_some(terms)
+    }
+
+    /// What our evaluator says of the very document, for whoever approves it: each case as it must be.
+    ///
+    /// # Errors
+    /// A case that is otherwise, a lower-case fragment: this is a fault in quell.
+    pub fn shown(&self) -> Result<Vec<Case>, String> {
+        let (document, p) = (self.document(), &self.partition);
+        let somewhere = (0_u64..)
+            .filter_map(|n| AccountId::parse(format!("{n:012}")).ok())
+            .find(|account| !self.is_named(account));
+        let somewhere = somewhere.ok_or("there is no other account")?;
+        let elsewhere = "in any other account";
+        let mut cases = vec![
+            Case::of(
+                elsewhere,
+                format!("arn:{p}:iam::{somewhere}:role/Admin"),
+                true,
+            ),
+            Case::of(elsewhere, format!("arn:{p}:iam::{somewhere}:root"), false),
+        ];
+        for account in &self.jump_accounts {
+            let place = format!("in jump account {account}");
+            let arn = format!("arn:{p}:iam::{account}:role/Admin");
+            cases.push(Case::of(&place, arn, false));
+        }
+        for one in &self.except {
+            let arn = one.as_str().replace('*', "x");
+            cases.push(Case::of("excepted", arn, false));
+        }
+        for case in &cases {
+            for action in PASSWORDS {
+                if refuses(&document, action, &case.who) != case.refused {
+                    return Err(format!("{action} by {}", case.who));
+                }
+            }
+            if refuses(&document, "iam:CreateUser", &case.who) {
+                return Err(format!("iam:CreateUser by {}", case.who));
+            }
+        }
+        Ok(cases)
+    }
+
+    fn is_named(&self, account: &AccountId) -> bool {
+        let excepted = |one: &PrincipalPattern| one.as_str().contains(account.as_str());
+        self.jump_accounts.contains(account) || self.except.iter().any(excepted)
+    }
+
+    /// What it does not do, full sentences.
+    pub fn not_covered(&self, management: Option<&AccountId>) -> Vec<String> {
+        let mut all = Vec::new();
+        if let Some(management) = management {
+            all.push(format!(
+                "The management account {management}: no service control policy applies there."
+            ));
+        }
+        all.push(
+            "Console users who are there already, and what they know: `quell audit` lists them."
+                .to_owned(),
+        );
+        if !self.access_keys {
+            all.push(
+                "New access keys: `--access-keys` refuses them, too, to programs as to people."
+                    .to_owned(),
+            );
+        }
+        all.push("Consoles without a password: whoever has an IAM user's key can ask STS for a federated session and sign in with it.".to_owned());
+        all.push("Root users: each account's is spared, as the emergency exit.".to_owned());
+        all
+    }
+}
+
+/// Whether a document refuses this to a principal, beside a policy that allows everything.
+fn refuses(document: &Document, action: &str, principal: &str) -> bool {
+    let everything = Document::allow_all();
+    let levels = [Level {
+        name: "root".to_owned(),
+        policies: vec![("FullAWSAccess", &everything), (POLICY, document)],
+    }];
+    let keys = [(PRINCIPAL_ARN, principal.to_owned())];
+    evaluate(&Request::new(action, "*", keys), &levels).decision != Decision::Allow
+}
+
+/// Somebody who asks for a password, and whether that is refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Case {
+    /// Where, for people.
+    pub place: String,
+    /// `aws:PrincipalArn`.
+    pub who: String,
+    /// Whether it is refused.
+    pub refused: bool,
+}
+
+impl Case {
+    fn of(place: &str, who: String, refused: bool) -> Self {
+        Self {
+            place: place.to_owned(),
+            who,
+            refused,
+        }
+    }
+}
+
+/// Why the guardrail is left as it is. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+pub enum Unfit {
+    /// No policy can be attached there.
+    #[error(transparent)]
+    Unready(#[from] Unready),
+    /// A policy has its name, and is somebody else's.
+    #[error("the policy {0} is named {POLICY}, and quell did not make it")]
+    Foreign(PolicyId),
+    /// An account that is given out as a jump account, and is none of the organization's.
+    #[error("jump account {0} is not an active account of the organization")]
+    NoSuchAccount(AccountId),
+    /// Too many exceptions.
+    #[error("the guardrail has {0} characters, and AWS takes {MOST_CHARACTERS}")]
+    TooLong(usize),
+    /// The document does not do what it is for.
+    #[error("the guardrail would not do as it must: {0}: this is a fault in quell")]
+    Fault(String),
+}
+
+/// What is to be done so that it holds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Raising {
+    /// Where it will be attached.
+    pub target: TargetId,
+    /// What it will say.
+    pub document: Document,
+    /// The cases that were judged on it.
+    pub cases: Vec<Case>,
+    /// Create or update, attach.
+    pub steps: Vec<Step>,
+}
+
+/// What is to be done to take it away: detached from wherever it is attached, and deleted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lowering {
+    /// The policy.
+    pub policy: ArmedPolicy,
+}
+
+/// Whether a policy of its name is ours.
+///
+/// # Errors
+/// [`Unfit::Foreign`].
+pub fn ours(there: &ArmedPolicy) -> Result<&ArmedPolicy, Unfit> {
+    if there.tags.get(TAG).map(String::as_str) == Some(NO_CONSOLE_USERS) {
+        Ok(there)
+    } else {
+        Err(Unfit::Foreign(there.summary.id.clone()))
+    }
+}
+
+impl Raising {
+    /// What it takes, or why it cannot be. `accounts` are those of the organization.
+    ///
+    /// # Errors
+    /// [`Unfit`].
+    pub fn of(
+        ground: &Ground,
+        there: Option<&ArmedPolicy>,
+        accounts: &Known<Vec<AccountId>>,
+        terms: &Terms,
+    ) -> Result<Self, Unfit> {
+        let there = there.map(ours).transpose()?;
+        let attached = there.is_some_and(|there| there.targets.contains(&ground.target));
+        takes_a_policy(ground, attached)?;
+        if let Known::Known(accounts) = accounts
+            && let Some(stranger) = terms
+                .jump_accounts
+                .iter()
+                .find(|account| !accounts.contains(account))
+        {
+            return Err(Unfit::NoSuchAccount(stranger.clone()));
+        }
+        let document = terms.document();
+        if document.characters() > MOST_CHARACTERS {
+            return Err(Unfit::TooLong(document.characters()));
+        }
+        let cases = terms.shown().map_err(Unfit::Fault)?;
+        let policy = Box::new(NewPolicy {
+            name: POLICY.to_owned(),
+            description: DESCRIPTION.to_owned(),
+            content: document.minified(),
+            tags: BTreeMap::from([(TAG.to_owned(), NO_CONSOLE_USERS.to_owned())]),
+        });
+        let update = there.map(|there| Step::UpdatePolicy {
+            policy: there.summary.clone(),
+            content: document.minified(),
+            already: Document::parse(&there.content).as_ref() == Ok(&document),
+            known: true,
+            puts_back: Vec::new(),
+        });
+        let create = Step::CreatePolicy {
+            policy,
+            already: there.map(|there| there.summary.clone()),
+        };
+        let attach = Step::AttachPolicy {
+            target: ground.target.clone(),
+            already: attached,
+        };
+        Ok(Self {
+            target: ground.target.clone(),
+            document,
+            cases,
+            steps: [Some(create), update, Some(attach)]
+                .into_iter()
+                .flatten()
+                .collect(),
+        })
+    }
+
+    /// Whether there is nothing to do.
+    pub fn already(&self) -> bool {
+        self.steps.iter().all(Step::already)
+    }
+
+    /// What will be done, full sentences.
+    pub fn says(&self) -> Vec<String> {
+        let steps = self.steps.iter().filter(|step| !step.already());
+        let said = steps.map(|step| match step {
+            Step::CreatePolicy { policy, .. } => format!("Create the policy {}.", policy.name),
+            Step::AttachPolicy { target, .. } => {
+                format!("Attach it to {target}. It takes one place of ten there.")
+            }
+            Step::UpdatePolicy { policy, .. } => {
+                format!(
+                    "Replace the document of {}: it says something else.",
+                    policy.id
+                )
+            }
+            Step::TagPolicy { policy, .. } => format!("Write tags on {policy}."),
+        });
+        said.collect()
+    }
+}
+
+impl Lowering {
+    /// What taking it away takes; `None` when it is not there.
+    ///
+    /// # Errors
+    /// [`Unfit::Foreign`].
+    pub fn of(there: Option<&ArmedPolicy>) -> Result<Option<Self>, Unfit> {
+        let there = there.map(ours).transpose()?;
+        Ok(there.map(|there| Self {
+            policy: there.clone(),
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn terms(jump: &[&str], except: &[&str], access_keys: bool) -> Terms {
+        let account = |id: &&str| AccountId::parse(*id).unwrap();
+        let pattern = |arn: &&str| PrincipalPattern::parse(*arn).unwrap();
+        Terms {
+            partition: Partition::parse("aws").unwrap(),
+            jump_accounts: jump.iter().map(account).collect(),
+            except: except.iter().map(pattern).collect(),
+            access_keys,
+        }
+    }
+
+    #[test]
+    fn the_document_is_the_one_of_the_source_in_its_sounder_form() {
+        assert_eq!(
+            terms(&["222233334444"], &[], false).document().minified(),
+            r#"{"Version":"2012-10-17","Statement":[{"Sid":"QuellNoConsoleUsers","Effect":"Deny","Action":["iam:CreateLoginProfile","iam:UpdateLoginProfile"],"Resource":"*","Condition":{"ArnNotLike":{"aws:PrincipalArn":["arn:aws:iam::*:root","arn:aws:iam::222233334444:*"]}}}]}"#
+        );
+    }
+
+    #[test]
+    fn terms_are_read_back_from_the_document_and_from_no_other() {
+        let all = terms(
+            &["222233334444", "333344445555"],
+            &[
+                "arn:aws:iam::444455556666:role/aws-reserved/sso.amazonaws.com/*/AWSReservedSSO_Admin_*",
+            ],
+            true,
+        );
+        assert_eq!(Terms::of(&all.document()), Some(all.clone()));
+        let mut altered = all.document();
+        altered.statements[0].conditions[0]
+            .values
+            .push("*".to_owned());
+        assert_eq!(Terms::of(&altered), None);
+        assert_eq!(Terms::of(&Document::allow_all()), None);
+    }
+
+    #[test]
+    fn the_policy_is_no_incidents() {
+        assert_eq!(IncidentId::of_policy_name(POLICY), None);
+        assert_ne!(POLICY, ARMED_POLICY);
+    }
+
+    #[test]
+    fn what_is_shown_before_the_approval_was_judged() {
+        let cases = terms(&["000000000000"], &[], false).shown().unwrap();
+        let refused: Vec<&str> = cases
+            .iter()
+            .filter(|case| case.refused)
+            .map(|case| case.who.as_str())
+            .collect();
+        assert_eq!(refused, ["arn:aws:iam::000000000001:role/Admin"]);
+    }
+}

@@ -1,0 +1,378 @@
+//! The guardrail: nobody gets a console password outside the jump account, and that is shown.
+
+use quell::cli::exit::Exit;
+use quell::guardrail::POLICY;
+use quell::ids::*;
+use quell::range::state::Wrong;
+use serde_json::Value;
+
+use crate::practice::{Moment, Practice, Ran};
+
+const ATTACH: &str = "guardrail attach no-console-users --jump-account 222233334444";
+const PROVE: &str = "guardrail prove no-console-users";
+const CHECK: &str = "guardrail check no-console-users";
+const REMOVE: &str = "guardrail remove no-console-users --yes";
+
+/// A call of somebody of an account, as the range answers it: its status.
+fn asks(practice: &Practice, account: &str, role: &str, form: &str) -> u16 {
+    let mut session = practice.operator_session();
+    session.account = AccountId::parse(account).unwrap();
+    session.arn = format!("arn:aws:iam::{account}:{role}");
+    session.principal_arn.clone_from(&session.arn);
+    session.user_id = "AROAAAAAAAAAAAAAAAAAA:somebody".to_owned();
+    let key = format!("AKIASOMEBODYOF{account}");
+    practice
+        .range
+        .with(|state| state.sessions.insert(key.clone(), session));
+    let request = http::Request::builder()
+        .method("POST")
+        .uri("/")
+        .header(
+            "authorization",
+            format!("AWS4-HMAC-SHA256 Credential={key}/20261122/us-east-1/iam/aws4_request, SignedHeaders=host, Signature=0"),
+        )
+        .body(bytes::Bytes::from(format!("Version=2010-05-08&{form}")))
+        .unwrap();
+    let answer = practice.range.answer(&request).unwrap();
+    answer.status().as_u16()
+}
+
+/// What becomes of somebody who makes a user and gives them a password.
+fn makes_a_console_user(practice: &Practice, account: &str, role: &str) -> (u16, u16) {
+    let user = asks(
+        practice,
+        account,
+        role,
+        "Action=CreateUser&UserName=backdoor",
+    );
+    let form = "Action=CreateLoginProfile&UserName=backdoor&Password=Correct-Horse-9";
+    (user, asks(practice, account, role, form))
+}
+
+/// What was asked of the organization that changes it; the probes ask for what nobody can be given.
+fn changes(practice: &Practice) -> Vec<String> {
+    let all = practice.mutations().into_iter();
+    all.filter(|action| action.starts_with("organizations:"))
+        .collect()
+}
+
+fn text(report: &Value, name: &str) -> String {
+    report[name].as_str().unwrap().to_owned()
+}
+
+async fn guarded() -> Practice {
+    let practice = Practice::new();
+    practice
+        .quell(&format!("{ATTACH} --yes"))
+        .await
+        .expect(Exit::Done);
+    practice
+}
+
+#[tokio::test]
+async fn an_attacker_leaves_no_console_user_behind_but_in_the_jump_account() {
+    let practice = Practice::new();
+    assert_eq!(
+        makes_a_console_user(&practice, "444455556666", "role/Admin"),
+        (200, 200)
+    );
+    practice.range.with(|state| {
+        let account = state
+            .accounts
+            .get_mut(&AccountId::parse("444455556666").unwrap());
+        account.unwrap().users.remove("backdoor");
+    });
+    let report = practice
+        .quell(&format!("{ATTACH} --yes --all-accounts --output json"))
+        .await
+        .expect(Exit::Done)
+        .json();
+    assert_eq!(text(&report, "schema"), "quell.guardrail/1");
+    assert_eq!(text(&report, "state"), "proven");
+    // Everybody but the management account and the jump account, which is shown to be let through.
+    assert_eq!(report["refused"].as_array().unwrap().len(), 11);
+    assert_eq!(report["allowed"][0]["id"], "222233334444");
+    assert_eq!(report["allowed"][0]["verdict"], "allowed");
+    // As in the source: the user is made, the password is refused.
+    assert_eq!(
+        makes_a_console_user(&practice, "444455556666", "role/Admin"),
+        (200, 403)
+    );
+    assert_eq!(
+        makes_a_console_user(&practice, "222233334444", "role/Admin"),
+        (200, 200)
+    );
+    assert_eq!(
+        makes_a_console_user(&practice, "555566667777", "root"),
+        (200, 200)
+    );
+    // The probe made nobody anything.
+    let probed = practice.range.with(|state| {
+        let mut users = state
+            .accounts
+            .values()
+            .flat_map(|account| account.users.keys());
+        users.any(|name| name == quell::guardrail::NOBODY)
+    });
+    assert!(!probed);
+}
+
+#[tokio::test]
+async fn showing_and_rehearsing_change_nothing() {
+    let practice = Practice::new();
+    practice
+        .quell("guardrail show no-console-users --jump-account 222233334444 --except arn:aws:iam::444455556666:role/Onboarding")
+        .await
+        .expect(Exit::Done)
+        .says("ArnNotLike")
+        .says("excepted, arn:aws:iam::444455556666:role/Onboarding: allowed");
+    assert_eq!(practice.calls().len(), 0, "it needs no AWS");
+    practice
+        .quell(&format!("{ATTACH} --dry-run"))
+        .await
+        .expect(Exit::Done)
+        .says("Attach it to r-quel");
+    practice
+        .quell(CHECK)
+        .await
+        .expect(Exit::Refused)
+        .says("there is no guardrail");
+    practice.quell(PROVE).await.expect(Exit::Refused);
+    practice
+        .quell(ATTACH)
+        .await
+        .expect(Exit::Refused)
+        .says("--yes");
+    practice.types("222233334444");
+    practice
+        .quell(ATTACH)
+        .await
+        .expect(Exit::Refused)
+        .says("not approved");
+    practice.nothing_happened();
+    practice.types("r-quel");
+    practice.quell(ATTACH).await.expect(Exit::Done);
+}
+
+#[tokio::test]
+async fn attaching_again_adopts_what_is_there_and_brings_it_in_line() {
+    let practice = guarded().await;
+    practice.quell(CHECK).await.expect(Exit::Done);
+    let before = changes(&practice).len();
+    practice.quell(ATTACH).await.expect(Exit::Done);
+    assert_eq!(changes(&practice).len(), before, "it was so already");
+    practice
+        .quell(&format!("{ATTACH} 333344445555 --yes"))
+        .await
+        .expect(Exit::Done)
+        .says("it says something else");
+    assert_eq!(changes(&practice)[before..], ["organizations:UpdatePolicy"]);
+    assert_eq!(
+        makes_a_console_user(&practice, "333344445555", "role/Admin"),
+        (200, 200)
+    );
+    assert_eq!(practice.ours().len(), 1);
+}
+
+#[tokio::test]
+async fn an_altered_or_detached_guardrail_is_none() {
+    let practice = guarded().await;
+    practice.range.with(|state| {
+        let policy = state
+            .policies
+            .values_mut()
+            .find(|policy| policy.name == POLICY);
+        let policy = policy.unwrap();
+        policy.content = policy.content.replace("222233334444", "*");
+    });
+    for line in [CHECK, PROVE] {
+        practice
+            .quell(line)
+            .await
+            .expect(Exit::Refused)
+            .says("not the one that it must have");
+    }
+    practice
+        .quell(&format!("{ATTACH} --yes"))
+        .await
+        .expect(Exit::Done);
+    practice.range.with(|state| {
+        state
+            .attachments
+            .values_mut()
+            .for_each(|all| all.truncate(1));
+        state.policies_changed();
+        state.settle();
+    });
+    practice
+        .quell(CHECK)
+        .await
+        .expect(Exit::Refused)
+        .says("attached to nothing");
+    practice.quell(PROVE).await.expect(Exit::Refused);
+}
+
+#[tokio::test]
+async fn somebody_elses_policy_of_that_name_is_left_alone() {
+    let practice = guarded().await;
+    practice.range.with(|state| {
+        let policy = state
+            .policies
+            .values_mut()
+            .find(|policy| policy.name == POLICY);
+        policy.unwrap().tags.clear();
+    });
+    let before = changes(&practice).len();
+    let attach = format!("{ATTACH} --yes");
+    for line in [CHECK, PROVE, REMOVE, &attach] {
+        practice
+            .quell(line)
+            .await
+            .expect(Exit::Refused)
+            .says("quell did not make it");
+    }
+    assert_eq!(changes(&practice).len(), before);
+}
+
+#[tokio::test]
+async fn where_it_cannot_be_attached_nothing_is_tried() {
+    let practice = Practice::new();
+    practice
+        .quell("guardrail attach no-console-users --jump-account 121212121212 --yes")
+        .await
+        .expect(Exit::Refused)
+        .says("not an active account of the organization");
+    practice.fill_places(10);
+    practice
+        .quell(&format!("{ATTACH} --yes"))
+        .await
+        .expect(Exit::Refused)
+        .says("and AWS allows 10");
+    practice.nothing_happened();
+    let many: Vec<String> = (0..200)
+        .map(|n| format!("arn:aws:iam::444455556666:role/a-role-with-a-long-name-{n:03}"))
+        .collect();
+    let practice = Practice::new();
+    practice
+        .quell(&format!("{ATTACH} --yes --except {}", many.join(" ")))
+        .await
+        .expect(Exit::Refused)
+        .says("and AWS takes 10240");
+    practice.nothing_happened();
+}
+
+#[tokio::test]
+async fn removing_takes_away_ours_and_nothing_else_and_is_safe_to_repeat() {
+    let practice = guarded().await;
+    practice.quell("prepare arm --yes").await.expect(Exit::Done);
+    practice
+        .quell(REMOVE)
+        .await
+        .expect(Exit::Done)
+        .says("is gone");
+    assert_eq!(practice.ours().len(), 1, "the armed policy stays");
+    let before = changes(&practice).len();
+    practice.quell(REMOVE).await.expect(Exit::Done);
+    assert_eq!(changes(&practice).len(), before);
+    assert_eq!(
+        makes_a_console_user(&practice, "444455556666", "role/Admin"),
+        (200, 403),
+        "it takes a while until all accounts know"
+    );
+    practice.range.advance(jiff::SignedDuration::from_mins(1));
+    let form = "Action=CreateLoginProfile&UserName=backdoor&Password=Correct-Horse-9";
+    assert_eq!(asks(&practice, "444455556666", "role/Admin", form), 200);
+}
+
+#[tokio::test]
+async fn a_guardrail_is_no_incident_and_no_incident_takes_it_away() {
+    let practice = guarded().await;
+    practice
+        .quell("contain test-user --yes")
+        .await
+        .expect(Exit::Done);
+    let incident = practice.incident().await;
+    practice
+        .quell(&format!("release {incident} --yes --force"))
+        .await
+        .expect(Exit::Done);
+    practice
+        .quell(PROVE)
+        .await
+        .expect(Exit::Done)
+        .says("PROVEN");
+}
+
+/// Whoever was interrupted types the same command again.
+async fn goes_on(practice: &Practice, line: &str) -> Ran {
+    practice.quell(line).await.expect(Exit::Done)
+}
+
+#[tokio::test]
+async fn however_attaching_ends_the_same_command_ends_with_one_policy() {
+    let line = format!("{ATTACH} --yes");
+    for (action, what) in [
+        ("organizations:CreatePolicy", Wrong::LoseAnswer),
+        ("organizations:AttachPolicy", Wrong::GarbleAnswer),
+        ("organizations:AttachPolicy", Wrong::LoseRequest),
+    ] {
+        let practice = Practice::new();
+        practice.goes_wrong(action, 1, what);
+        goes_on(&practice, &line).await;
+        assert_eq!(practice.ours().len(), 1, "{action}");
+    }
+    let whole = Practice::new();
+    goes_on(&whole, &line).await;
+    let at = |practice: &Practice| {
+        let calls = practice.calls();
+        let changed = calls.iter().enumerate().filter(|(_, call)| {
+            call.action == "organizations:CreatePolicy"
+                || call.action == "organizations:AttachPolicy"
+        });
+        changed.map(|(number, _)| number + 1).collect::<Vec<_>>()
+    };
+    for number in at(&whole) {
+        for moment in [Moment::BeforeTheCall, Moment::AfterTheCall] {
+            let practice = Practice::new();
+            let died = practice.quell_until_death(&line, number, moment).await;
+            assert!(died.is_none());
+            goes_on(&practice, &line).await;
+            assert_eq!(practice.ours().len(), 1, "{number} {moment:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_the_right_in_the_jump_account_it_says_what_it_cannot_show() {
+    let practice = guarded().await;
+    // Something else than the guardrail refuses there: the right is nobody's.
+    practice.range.with(|state| {
+        let account = AccountId::parse("222233334444").unwrap();
+        let deny = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"iam:CreateLoginProfile","Resource":"*"}]}"#;
+        let inline = quell::range::state::Inline::parse(deny).unwrap();
+        let roles = &mut state.accounts.get_mut(&account).unwrap().roles;
+        for role in roles.values_mut() {
+            role.inline = Some(inline.clone());
+        }
+    });
+    let report = practice
+        .quell(&format!("{PROVE} --output json"))
+        .await
+        .expect(Exit::Done)
+        .json();
+    assert_eq!(report["allowed"][0]["verdict"], "refused_by_other");
+    let said = report["not_covered"].to_string();
+    assert!(said.contains("was not shown by a call"), "{said}");
+}
+
+#[tokio::test]
+async fn an_account_that_the_guardrail_does_not_reach_is_found() {
+    let practice = guarded().await;
+    // It stands on the root, and somebody has switched service control policies off.
+    practice.range.with(|state| state.scps_enabled = false);
+    practice
+        .quell(PROVE)
+        .await
+        .expect(Exit::GettingThrough)
+        .says("STILL ALLOWED");
+}
