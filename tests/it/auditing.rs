@@ -302,9 +302,10 @@ fn plant(
             here("mfa-policy-spares-access-keys", &name)
         }
         Fault::SwitchWithoutMfa | Fault::SwitchNameFree => {
-            let (asks, rule) = match fault {
-                Fault::SwitchWithoutMfa => (NAMED, "switch-role-without-mfa"),
-                _ => (MFA, "switch-role-session-name-free"),
+            let (asks, rule) = if fault == Fault::SwitchWithoutMfa {
+                (NAMED, "switch-role-without-mfa")
+            } else {
+                (MFA, "switch-role-session-name-free")
             };
             let arn = role(state, account, n, account.as_str(), &[asks]);
             person.policy = assumes(&arn);

@@ -74,8 +74,9 @@ fn matrix() -> Vec<(Value, &'static str)> {
                         "scps": scps,
                         "request": {
                             "action": action,
-                            "resource": format!("arn:aws:iam::{place}:user/somebody"),
-                            "principal_arn": arn,
+                            "resource": "arn:aws:iam::111122223333:user/somebody",
+                            // The judge knows one account; who asks is what the keys say.
+                            "principal_arn": "arn:aws:sts::111122223333:assumed-role/Ops/alice",
                             "context": { "aws:PrincipalArn": arn, "aws:PrincipalAccount": place },
                         },
                     });
