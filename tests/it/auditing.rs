@@ -204,6 +204,7 @@ fn role(
         id: RoleId::parse(format!("AROA{n:017}")).unwrap(),
         path: "/".to_owned(),
         trusts: BTreeSet::new(),
+        service: None,
         inline: None,
     };
     let roles = &mut state.accounts.get_mut(account).unwrap().roles;
@@ -337,6 +338,7 @@ fn plant(
                 id: RoleId::parse(format!("AROA{n:017}")).unwrap(),
                 path: "/aws-reserved/sso.amazonaws.com/".to_owned(),
                 trusts: BTreeSet::new(),
+                service: None,
                 inline: None,
             };
             roles.insert(reserved.clone(), role);
