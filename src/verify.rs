@@ -123,7 +123,7 @@ pub struct AccountProof {
     pub first_refusal: Option<Timestamp>,
     /// The last call that was allowed under a name of the suspect.
     pub last_allowed: Option<Timestamp>,
-    /// Whether a canary with the suspect's source identity was asked, too. Where the role's trust policy does not allow
+    /// Whether a canary with the suspect's source identity was asked, too, if they can have one. Where the role's trust policy does not allow
     /// `sts:SetSourceIdentity` there is none, and the session names show what they show.
     pub source_identity: bool,
     /// Why it could not be asked, or what else refused.
@@ -439,7 +439,7 @@ async fn mint<C: Canaries>(
                     suspects.push(canaries.mint(account, role, name, None).await?);
                 }
                 let sourced = with_source(canaries, account, role, question).await?;
-                let source_identity = sourced.as_ref().is_some_and(|some| !some.is_empty());
+                let source_identity = sourced.is_some();
                 suspects.extend(sourced.into_iter().flatten());
                 return Ok(Sessions {
                     control,

@@ -31,8 +31,8 @@ pub enum How {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotApproved {
     /// Another text was typed.
-    #[error("what was typed is not what was asked for")]
-    Mistyped,
+    #[error("what was typed is not {0}")]
+    Mistyped(&'static str),
     /// The plan is not the one that was approved.
     #[error("the plan changed after it was approved")]
     OtherPlan,
@@ -67,7 +67,7 @@ impl Approval {
                 how: How::Typed,
             })
         } else {
-            Err(NotApproved::Mistyped)
+            Err(NotApproved::Mistyped(plan.principal.identity().called()))
         }
     }
 

@@ -372,8 +372,8 @@ async fn who_cannot_be_contained_is_refused_before_anything_is_changed() {
         ),
         (
             "arn:aws:iam::555566667777:role/x",
-            Exit::Refused,
-            "every session of role x",
+            Exit::Failed,
+            "has no role x",
         ),
         ("arn:aws:iam::5555:user/x", Exit::Usage, "12 digits"),
         (

@@ -5,7 +5,7 @@ use quell::ids::*;
 use quell::range::build::kinds::{self, Accusation, Kind};
 use quell::range::clock::Ended;
 use quell::range::state::Wrong;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::practice::{Practice, Ran};
 
@@ -26,9 +26,10 @@ fn attacked_by(kind: Kind) -> (Practice, String) {
 
 /// A finding of the same kind with another account.
 fn about_account(path: &str, account: &str) -> String {
-    let mut finding: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-    finding["accountId"] = json!(account);
-    std::fs::write(path, finding.to_string()).unwrap();
+    let text = std::fs::read_to_string(path).unwrap();
+    let finding: Value = serde_json::from_str(&text).unwrap();
+    let theirs = finding["accountId"].as_str().unwrap();
+    std::fs::write(path, text.replace(theirs, account)).unwrap();
     path.to_owned()
 }
 
