@@ -284,14 +284,14 @@ impl Plan {
         let (ledger, unusable) = ledger(facts, wish.before);
         let mut principal = principal;
         let lapsing = wish.lapses.is_some();
-        let known = open_incidents(facts, &principal, ledger.as_ref(), lapsing);
+        let known = open_incidents(facts, &principal, ledger.as_ref(), lapsing, wish.resume);
         // Whatever this machine has begun is finished by this machine; else whatever is in force is added to.
         let resumed = |open: &&OpenIncident| Some(&open.incident.id) == wish.resume;
         let begun = |open: &&OpenIncident| {
             let same = |begun: &Begun| begun.incident == open.incident.id;
             wish.begun.iter().any(same)
         };
-        let others = open_incidents(facts, &principal, ledger.as_ref(), !lapsing);
+        let others = open_incidents(facts, &principal, ledger.as_ref(), !lapsing, wish.resume);
         let ids: BTreeSet<IncidentId> = known
             .iter()
             .chain(&others)

@@ -86,6 +86,12 @@ pub enum SurveyError {
         /// The account.
         account: AccountId,
     },
+    /// A role of AWS's own services.
+    #[error("role {role} is service-linked, and no service control policy reaches those")]
+    ServiceLinked {
+        /// The role.
+        role: String,
+    },
     /// A role whose id nobody told.
     #[error(
         "the id of role {name} of account {account} cannot be read ({why}), and its sessions are named by nothing else"
@@ -131,6 +137,7 @@ impl SurveyError {
             | SurveyError::AnotherIamUser { .. }
             | SurveyError::InManagement { .. }
             | SurveyError::NotAMember { .. }
+            | SurveyError::ServiceLinked { .. }
             | SurveyError::NoRoleId { .. }
             | SurveyError::NoSuchUser { .. }
             | SurveyError::SeveralUsers { .. }) => Trouble {
@@ -158,19 +165,25 @@ pub async fn survey(
     let iam_users = suspects
         .iter()
         .map(|suspect| iam_user(read, &organization, suspect, roles));
-    let members = suspects.iter().map(|suspect| is_member(read, suspect));
     let who = async {
-        let held = suspects.iter().map(|suspect| role(read, suspect, roles));
+        // An account of somebody else's is not entered: whoever it is would see who looks at them.
+        let members = suspects.iter().map(|suspect| is_member(read, suspect));
+        let members = join_all(members).await;
+        let held = suspects.iter().zip(&members).map(async |(suspect, is)| {
+            if *is == Some(Known::Known(false)) {
+                return None;
+            }
+            role(read, suspect, roles).await
+        });
         let held = join_all(held).await;
         // Who holds a session of an ordinary role, its account alone knows; the directory is asked about people.
         let directories = directories(read, &organization, suspects, &held).await;
-        (held, directories)
+        (members, held, directories)
     };
-    let (estate, (held, directories), iam_users, members) = join!(
+    let (estate, (members, held, directories), iam_users) = join!(
         estate(read, &caller, &organization, target),
         who,
-        try_join_all(iam_users),
-        join_all(members)
+        try_join_all(iam_users)
     );
     // What is wrong with the organization explains what is wrong with the directory, so it is said first.
     let estate = estate?;
@@ -260,6 +273,9 @@ fn in_management(account: AccountId, suspect: &Suspect) -> SurveyError {
     }
 }
 
+/// What the names of service-linked roles begin with.
+const SERVICE_LINKED: &str = "AWSServiceRoleFor";
+
 /// Whether an SCP of the organization's reaches a suspect, and can name them.
 fn can_be_denied(
     organization: &Organization,
@@ -271,6 +287,12 @@ fn can_be_denied(
     if let (Some(account), Some(Known::Known(false))) = (&account, is_member) {
         let account = account.clone();
         return Err(SurveyError::NotAMember { account });
+    }
+    if let Suspect::RoleSession { role, .. } | Suspect::Role { role, .. } = suspect
+        && role.starts_with(SERVICE_LINKED)
+    {
+        let role = role.clone();
+        return Err(SurveyError::ServiceLinked { role });
     }
     let is_there = account.as_ref() == Some(&organization.management);
     if let Some(account) = account.clone().filter(|_| is_there)

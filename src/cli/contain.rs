@@ -258,7 +258,7 @@ pub async fn contain<O: Outside>(
     let (mut reports, mut exits) = (Vec::new(), Vec::new());
     for verified in join_all(verifying).await {
         match verified {
-            Ok((report, exit)) if !args.evict => {
+            Ok((report, exit)) if !args.evict || has_nothing_to_close(&prepared, &report) => {
                 reports.push(report);
                 exits.push(exit);
             }
@@ -293,6 +293,13 @@ pub async fn contain<O: Outside>(
         }
     }
     Ok(together(&exits, &failed))
+}
+
+/// Whether nothing has to be closed before a release: of a role, later sessions are let through.
+fn has_nothing_to_close(prepared: &[Prepared], report: &ContainReport) -> bool {
+    let incidents = prepared.iter().map(|prepared| &prepared.plan.incident);
+    let mut its = incidents.filter(|incident| incident.id == report.incident);
+    its.any(|incident| !incident.needs_eviction())
 }
 
 /// Closes the ways of a user who is denied. What goes wrong with that takes nothing of the containment back.

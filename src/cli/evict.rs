@@ -196,7 +196,20 @@ pub(super) async fn evict_one<O: Outside>(
     if !known.is_in_force(&known.attached_to(read).await?) {
         return Err(Failure::not_attached(id));
     }
-    if let Some(why) = lets_through(&known.incident, world.clock().now()) {
+    let now = world.clock().now();
+    if let Some(until) = known
+        .incident
+        .release_not_before()
+        .filter(|until| now < *until)
+        && asked.attest.iter().any(|item| item.as_str() == SIGN_INS)
+    {
+        return Err(Failure::new(
+            Exit::Refused,
+            format!("{SIGN_INS} can be answered for when the wait is over, at {until}: somebody may sign in until then"),
+        )
+        .hint(format!("See what there is until now: `quell verify {id} --cloudtrail`.")));
+    }
+    if let Some(why) = lets_through(&known.incident, now) {
         let whom = known.incident.principal.as_ref();
         let whom = whom.map_or("<user>", Username::as_str);
         return Err(Failure::new(

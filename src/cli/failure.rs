@@ -401,6 +401,8 @@ impl From<SurveyError> for Failure {
             }
             SurveyError::NotAMember { .. } => Self::new(Exit::Refused, &error)
                 .hint("If it is of another organization of yours, use credentials of that one: `--profile <profile>`. If a user of this one is meant, name them: `quell contain <username>`."),
+            SurveyError::ServiceLinked { ref role } => Self::new(Exit::Refused, &error)
+                .hint(format!("With credentials of its account: `aws iam delete-service-linked-role --role-name {role}`, or switch the service off.")),
             SurveyError::NoRoleId { ref account, ref name, .. } => Self::new(Exit::Failed, &error)
                 .hint(format!("Read it with credentials of account {account}: `aws iam get-role --role-name {name} --query Role.RoleId`, then `quell contain <AROA…>`.")),
             SurveyError::NoSuchUser { .. } => Self::new(Exit::Failed, &error)

@@ -25,7 +25,7 @@ use serde::Serialize;
 use crate::facts::ArmedPolicy;
 use crate::ids::*;
 use crate::incident::{
-    FORMAT, Home, IAM_ACCOUNT, IAM_USER, Incident, LAPSES, MOST_VALUE, PLAIN, PREFIX,
+    FORMAT, Home, IAM_ACCOUNT, IAM_USER, IDENTITY, Incident, LAPSES, MOST_VALUE, PLAIN, PREFIX,
     RELEASE_NOT_BEFORE, SESSION_NAME, SESSIONS_AFTER, chained_in, decode, encode,
 };
 use crate::policy::document::{Condition, Document, DocumentError, Effect, Statement, Words};
@@ -395,7 +395,15 @@ pub fn tags(incident: &Incident, standing: Standing) -> Option<BTreeMap<String, 
     };
     let names = |key: &str| {
         key.starts_with(SESSION_NAME)
-            || ["user-id", IAM_USER, IAM_ACCOUNT, SESSIONS_AFTER, LAPSES].contains(&key)
+            || [
+                "user-id",
+                IDENTITY,
+                IAM_USER,
+                IAM_ACCOUNT,
+                SESSIONS_AFTER,
+                LAPSES,
+            ]
+            .contains(&key)
     };
     let (whom, rest): (Vec<_>, Vec<_>) = incident
         .fields(ACCOUNT_TAGS)

@@ -47,7 +47,6 @@ pub(super) fn is_of(
         _ if principal.exact.is_some() || incident.exact.is_some() => is_same(
             incident.exact.as_ref(),
             principal.exact.as_ref().map(|exact| &exact.identity),
-            incident.proven.is_some(),
         ),
         (Some(user), _) => {
             incident.iam_account.as_ref() == Some(&user.account)
@@ -68,9 +67,8 @@ pub(super) fn is_of(
         && incident.session_names.is_superset(&principal.session_names)
 }
 
-/// Whether two that are denied by ids alone are one. A role that is denied and proven is not the same role's sessions of now:
-/// those that were given out since are for another incident.
-fn is_same(incident: Option<&Identity>, principal: Option<&Identity>, proven: bool) -> bool {
+/// Whether two that are denied by ids alone are one, at whatever moment a role's sessions are denied.
+fn is_same(incident: Option<&Identity>, principal: Option<&Identity>) -> bool {
     match (incident, principal) {
         (
             Some(Identity::RoleSession { role, session, .. }),
@@ -83,7 +81,7 @@ fn is_same(incident: Option<&Identity>, principal: Option<&Identity>, proven: bo
         (
             Some(Identity::RoleBefore { role, .. }),
             Some(Identity::RoleBefore { role: other, .. }),
-        ) => role == other && !proven,
+        ) => role == other,
         (incident, principal) => incident == principal,
     }
 }
@@ -94,6 +92,7 @@ pub(super) fn open_incidents(
     principal: &Principal,
     ledger: Option<&(PolicySummary, Ledger)>,
     lapsing: bool,
+    resume: Option<&IncidentId>,
 ) -> Vec<OpenIncident> {
     let over = |incident: &Incident| incident.lapses.is_some_and(|end| end <= facts.asked_at);
     let is_its =
@@ -115,7 +114,13 @@ pub(super) fn open_incidents(
             place: Open::Armed,
             in_force: entry.is_denied(),
         });
-    own.chain(entered).collect()
+    // Sessions that the role has given out since such a one began are for another incident, unless this one is to go on.
+    let is_past = |open: &OpenIncident| {
+        let of_role = matches!(open.incident.exact, Some(Identity::RoleBefore { .. }));
+        let stands = open.in_force && open.incident.proven.is_some();
+        of_role && stands && resume != Some(&open.incident.id)
+    };
+    own.chain(entered).filter(|open| !is_past(open)).collect()
 }
 
 /// The armed policy and its ledger, with what earlier plans of this command will have entered; or why it cannot be used.

@@ -15,7 +15,7 @@ use crate::plan::{Plan, Step};
 use crate::playbook::Playbook;
 use crate::policy::document::Document;
 use crate::policy::evaluate::{Decision, Level, Request, Verdict, evaluate};
-use crate::policy::{self, CURRENT_TIME, MOST_CHARACTERS, USERID};
+use crate::policy::{self, CURRENT_TIME, MOST_CHARACTERS, TOKEN_ISSUE_TIME, USERID};
 use crate::principal::exact::Exact;
 use crate::principal::{IamPrincipal, Identity};
 
@@ -214,7 +214,14 @@ impl Theorem<'_> {
             .collect();
         let mut must_spare = |who: Bystander, userid: String| {
             // By this deny: whom another incident of the armed policy denies is not this one's doing.
-            let verdict = self.ask(self.own, vec![(USERID, userid.clone())]);
+            // In a session of now, which every bound of the deny is about.
+            let now = self.at.to_string();
+            let keys = vec![
+                (USERID, userid.clone()),
+                (CURRENT_TIME, now.clone()),
+                (TOKEN_ISSUE_TIME, now),
+            ];
+            let verdict = self.ask(self.own, keys);
             if verdict.decision != Decision::Allow {
                 refusals.push(Refusal::HitsSomebodyElse {
                     who,
@@ -252,6 +259,12 @@ fn warnings(facts: &Facts, plan: &Plan) -> Vec<String> {
     }
     if let Some(exact) = &plan.principal.exact {
         warnings.extend(warnings_of_exact(facts, plan, exact));
+    }
+    if plan.principal.exact.is_some() && plan.principal.reach_unknown.is_some() {
+        warnings.push(format!(
+            "Whether this reaches them is unknown: the signal does not say in which account they act, and in the management account {} no service control policy applies.",
+            facts.organization.management
+        ));
     }
     if let Some(Known::Unknown(why)) = &facts.is_member {
         warnings.push(format!("Whether the signal's account is one of this organization's is unknown ({why}): no policy of yours applies in another."));

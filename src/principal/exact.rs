@@ -16,8 +16,9 @@ use crate::ids::*;
 use crate::signal::Suspect;
 
 /// So long after the survey the sessions of a role are denied that were given out by then: whoever is at it makes new ones
-/// until the deny is there. IAM's console sets the same moment when it revokes sessions (aws-facts §11).
-const AHEAD: SignedDuration = SignedDuration::from_secs(30);
+/// until the deny is there, and that is after the plan was read, approved (for which there is a quarter of an hour) and
+/// enforced.
+const AHEAD: SignedDuration = SignedDuration::from_mins(20);
 
 /// A principal that is denied by ids alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -106,6 +106,9 @@ pub async fn recalled(
                 && !incident.is_of_iam_user()
             {
                 incident.exact = policy::exact_in(document);
+                if incident.exact.is_some() {
+                    incident.chained = policy::session_user_ids_in(document);
+                }
                 (incident.iam_user, incident.iam_account) = policy::iam_user_in(document);
             }
         }

@@ -133,6 +133,10 @@ impl Claim<'_> {
         let role_id = RoleId::parse(role_id).map_err(|error| self.not_real(0, error))?;
         let account = self.account.clone();
         let Some(session) = session else {
+            // Whoever signed has a name; the role is everybody's who uses it.
+            if AccessKeyId::parse(self.key).is_ok() {
+                return self.by_key();
+            }
             let role_id = Some(role_id);
             let whole = Suspect::Role {
                 account,

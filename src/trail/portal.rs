@@ -67,17 +67,15 @@ pub fn names_of(incident: &Incident) -> BTreeSet<String> {
     sessions.chain(principal).collect()
 }
 
-/// What a call is, if it is one at the portal that succeeded and is the person's: by their id, and by their name where the
-/// record has no id.
+/// What a call is, if it is one at the portal that succeeded and is the person's: by their id, or by their
+/// name.
 pub fn of_person(call: &Call, id: Option<&UserId>, names: &BTreeSet<String>) -> Option<AtPortal> {
+    let is_own = |name: &String| names.iter().any(|own| own.eq_ignore_ascii_case(name));
+    let by_name = call.caller.names.iter().any(is_own);
+    // Somebody who was made anew has another id, and the same name: no two have one at once.
     let is_theirs = match (&call.caller.person, id) {
-        (Some(person), Some(id)) => person == id.as_str(),
-        (Some(_), None) => false,
-        (None, _) => call
-            .caller
-            .names
-            .iter()
-            .any(|name| names.iter().any(|own| own.eq_ignore_ascii_case(name))),
+        (Some(person), Some(id)) => person == id.as_str() || by_name,
+        (Some(_) | None, _) => by_name,
     };
     let is_sign_in = call.name == SIGNED_IN || call.name == CONSOLE_LOGIN;
     let is_asked = is_sign_in || OF_SESSIONS.contains(&call.name.as_str());

@@ -18,6 +18,9 @@ use crate::verify::{AccountProof, Proof, Question, Verdict, Watch, overall};
 /// thousands of accounts is then AWS's rate for minting, and not we.
 pub const AT_ONCE: usize = 256;
 
+/// So long after the time is up whoever has never answered is waited for, and whatever comes then ends it.
+const LATE: SignedDuration = SignedDuration::from_secs(10);
+
 /// What happens meanwhile.
 #[derive(Debug)]
 pub enum Told<'a> {
@@ -110,6 +113,10 @@ pub async fn prove<C: Canaries, E>(
         }
     }
     drop(asked);
+    for unheard in question.accounts.union(&question.beside) {
+        let nothing = || Watch::<C::Session>::new(unheard).proof;
+        rounds.proofs.entry(unheard.clone()).or_insert_with(nothing);
+    }
     let accounts: Vec<AccountProof> = rounds.proofs.into_values().collect();
     for open in accounts.iter().filter(|proof| !proof.settled) {
         tell(began, Told::Settled(open))?;
@@ -127,6 +134,7 @@ impl<S> Rounds<'_, S> {
     fn due(&mut self, now: Timestamp) -> Option<Watch<S>> {
         match self.resting.pop_front_if(|(at, _)| *at <= now) {
             Some((_, watch)) => Some(watch),
+            None if now.duration_since(self.began) > self.question.timeout => None,
             None => self.fresh.pop_front(),
         }
     }
@@ -138,7 +146,8 @@ impl<S> Rounds<'_, S> {
 
     /// Whether whoever is asked just now need not be waited for: it has answered before.
     fn can_end(&self, now: Timestamp) -> bool {
-        self.is_over(now) && self.proofs.len() == self.of
+        let late = now.duration_since(self.began) > self.question.timeout + LATE;
+        self.is_over(now) && (late || self.proofs.len() == self.of)
     }
 
     /// Whether there is no time to ask again.

@@ -276,6 +276,13 @@ async fn an_interrupted_containment_goes_on_under_the_same_incident() {
 #[tokio::test]
 async fn an_armed_organization_denies_them_in_one_call_and_lets_them_go() {
     let (practice, finding) = attacked_by(Kind::FederatedUser);
+    let since = async |practice: &Practice| {
+        let now = practice.range.now();
+        practice.range.advance(jiff::SignedDuration::from_mins(10));
+        assert_eq!(calls(practice, true, Ended::Allowed, now), 0);
+        assert!(calls(practice, true, Ended::Refused, now) > 0);
+        assert_eq!(calls(practice, false, Ended::Refused, now), 0);
+    };
     practice.quell("prepare arm --yes").await.expect(Exit::Done);
     let before = practice.mutations().len();
     let contained = practice
@@ -287,10 +294,12 @@ async fn an_armed_organization_denies_them_in_one_call_and_lets_them_go() {
         .json();
     let id = contained["incident"].as_str().unwrap().to_owned();
     assert_eq!(practice.mutations()[before], "organizations:UpdatePolicy");
+    since(&practice).await;
     practice
         .quell(&format!("evict {id} --attest no-way-left --by alice --yes"))
         .await
         .expect(Exit::Done);
+    since(&practice).await;
     practice
         .range
         .advance(jiff::SignedDuration::from_mins(36 * 60 + 31));
@@ -299,4 +308,104 @@ async fn an_armed_organization_denies_them_in_one_call_and_lets_them_go() {
         .await
         .expect(Exit::Done);
     assert_eq!(practice.ours().len(), 1, "the armed policy stays");
+}
+
+/// The operator works in a role of a member account that manages the organization's policies.
+fn works_in(practice: &Practice, account: &str, role: &str) -> String {
+    let account = AccountId::parse(account).unwrap();
+    let id = practice.range.with(|state| {
+        state.delegated.insert(account.clone());
+        state.accounts[&account].roles[role].id.to_string()
+    });
+    let session = quell::range::state::Session {
+        account: account.clone(),
+        arn: format!("arn:aws:sts::{account}:assumed-role/{role}/oncall"),
+        principal_arn: format!("arn:aws:iam::{account}:role/{role}"),
+        user_id: format!("{id}:oncall"),
+        issued: Some(practice.range.now()),
+        token: Some("practice-token-oncall".to_owned()),
+        ..practice.operator_session()
+    };
+    practice.signs_with("ASIAONCALL0000000000", session);
+    id
+}
+
+#[tokio::test]
+async fn whoever_works_in_a_role_does_not_lock_themselves_out_with_it() {
+    let (practice, _) = attacked_by(Kind::RoleSession);
+    let id = works_in(&practice, "444455556666", "deploy");
+    practice
+        .quell(&format!("contain {id} --yes --stops-workload"))
+        .await
+        .expect(Exit::Refused)
+        .says("would refuse you");
+    practice.nothing_happened();
+}
+
+#[tokio::test]
+async fn a_role_is_denied_up_to_the_moment_when_the_deny_stands() {
+    let practice = Practice::new();
+    let accusation = practice
+        .range
+        .with(|state| kinds::play(state, Kind::Role))
+        .unwrap();
+    let Accusation::Role(account, name, _) = accusation else {
+        panic!("a finding accuses a role");
+    };
+    let role = format!("arn:aws:iam::{account}:role/{name}");
+    let contained = practice
+        .quell(&format!("contain {role} --yes --evict --output json"))
+        .await
+        .expect(Exit::Done)
+        .json();
+    let id = contained["incident"].as_str().unwrap().to_owned();
+    let statements = practice.range.with(|state| {
+        let ours = |policy: &&quell::range::state::Policy| policy.name.ends_with(&id);
+        state.policies.values().find(ours).unwrap().content.clone()
+    });
+    // A session that is given out while the plan is read and approved is denied, too.
+    let document: Value = serde_json::from_str(&statements).unwrap();
+    let before = &document["Statement"][0]["Condition"]["DateLessThan"]["aws:TokenIssueTime"];
+    let before: jiff::Timestamp = before.as_str().unwrap().parse().unwrap();
+    assert!(before > practice.range.now() + jiff::SignedDuration::from_mins(15));
+    practice
+        .quell(&format!("evict {id}"))
+        .await
+        .expect(Exit::Refused)
+        .says("nothing to close");
+    // Detached by somebody, it goes on as what it was.
+    practice.range.with(|state| {
+        let policy = state
+            .policies
+            .iter()
+            .find(|(_, policy)| policy.name.ends_with(&id));
+        let policy = policy.unwrap().0.clone();
+        for attached in state.attachments.values_mut() {
+            attached.retain(|known| *known != policy);
+        }
+        state.policies_changed();
+    });
+    practice
+        .quell(&format!("contain --resume {id} --yes"))
+        .await
+        .expect(Exit::Done)
+        .says(&id);
+    assert_eq!(practice.ours().len(), 1);
+}
+
+#[tokio::test]
+async fn a_service_linked_role_is_refused_because_no_policy_reaches_it() {
+    let (practice, finding) = attacked_by(Kind::RoleSession);
+    let text = std::fs::read_to_string(&finding).unwrap();
+    std::fs::write(
+        &finding,
+        text.replace("\"deploy\"", "\"AWSServiceRoleForExample\""),
+    )
+    .unwrap();
+    practice
+        .quell(&format!("contain --finding-file {finding} --yes"))
+        .await
+        .expect(Exit::Refused)
+        .says("service-linked");
+    practice.nothing_happened();
 }

@@ -1,6 +1,6 @@
 //! `quell evict` of whoever is denied by ids alone: what gives them sessions is for people to close, and to answer for.
 
-use crate::cli::evict::{Asked, approve, attests_no_way_left, exit_of, of_the_directory_alone};
+use crate::cli::evict::{Asked, approve, exit_of, of_the_directory_alone};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::Ui;
@@ -12,6 +12,9 @@ use crate::plan::eviction::{NO_WAY_LEFT, by_hand_of};
 use crate::report::access::EvictReport;
 use crate::respond::memory::Remembered;
 use crate::respond::{Response, Stopped};
+
+/// Why nobody counts as evicted before somebody says so.
+const FOR_PEOPLE: &str = "what gives them sessions is for people to find and to close";
 
 pub(super) async fn evict<O: Outside>(
     asked: &Asked<'_>,
@@ -33,10 +36,13 @@ pub(super) async fn evict<O: Outside>(
         )
         .hint(format!("The wait for the release began with the proof: `quell status {id}`. Who may assume the role, its trust policy says.")));
     }
-    if !attests_no_way_left(asked) {
+    if asked.attest.is_empty() && incident.evicted.is_some() {
+        let exit = exit_of(&report);
+        return Ok((report, exit));
+    }
+    if asked.attest.is_empty() {
         let account = incident.accounts.first();
-        report.unread =
-            Some("what gives them sessions is for people to find and to close".to_owned());
+        report.unread = Some(FOR_PEOPLE.to_owned());
         report.commands = by_hand_of(&incident.identity(), account);
         report.commands.push(format!(
             "quell evict {id} --attest {NO_WAY_LEFT} --by <your name>"
@@ -58,10 +64,16 @@ pub(super) async fn evict<O: Outside>(
                 .attest(&mut incident, &policy, item, by, None)
                 .await?;
         }
-        recorded &= response.evicted_by_word(&mut incident, &policy).await?;
+        let mut report = EvictReport::of(&incident, world.practice());
+        if incident.attests(NO_WAY_LEFT) {
+            recorded &= response.evicted_by_word(&mut incident, &policy).await?;
+            report = EvictReport::of(&incident, world.practice());
+        } else {
+            report.unread = Some(FOR_PEOPLE.to_owned());
+        }
         Ok::<_, Stopped>(EvictReport {
             not_recorded: !recorded,
-            ..EvictReport::of(&incident, world.practice())
+            ..report
         })
     })
     .await?;

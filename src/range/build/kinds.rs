@@ -27,8 +27,9 @@ const LIVES: SignedDuration = SignedDuration::from_hours(12);
 /// How often each of them calls.
 const EVERY: SignedDuration = SignedDuration::from_mins(1);
 
-/// When a session is given out that comes after the deny: the finding comes five minutes after the beginning.
-const LATER: SignedDuration = SignedDuration::from_mins(8);
+/// When a session is given out that comes after the deny's moment: the finding comes five minutes after the beginning, and
+/// the moment is twenty later.
+const LATER: SignedDuration = SignedDuration::from_mins(30);
 
 /// Who is the attacker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
