@@ -198,10 +198,11 @@ impl Incident {
     /// evicted.
     pub fn clock_began(&self) -> Option<Timestamp> {
         let proven = self.proven?;
-        if !self.needs_eviction() {
-            return Some(proven);
+        match &self.exact {
+            // What the role gives out until then is refused, and lives on.
+            Some(Identity::RoleBefore { before, .. }) => Some(proven.max(*before)),
+            Some(_) | None => Some(proven.max(self.evicted?)),
         }
-        Some(proven.max(self.evicted?))
     }
 
     /// An incident of which nothing is known but its id.

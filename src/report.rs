@@ -169,6 +169,8 @@ pub struct ContainReport {
     pub incident: IncidentId,
     /// Whom it denies.
     pub principal: Username,
+    /// The session that shows that the deny is enforced, where no canary can carry the ids that it goes by.
+    pub witness: Option<SessionName>,
     /// The policy.
     pub policy_id: PolicyId,
     /// Where it is attached.
@@ -445,6 +447,8 @@ pub struct IncidentReport {
     pub iam_user: Option<IamUserId>,
     /// The account of an IAM user.
     pub iam_account: Option<AccountId>,
+    /// Whether the ways to new sessions have to be closed before a release. Not of a role: its later sessions are let in.
+    pub needs_eviction: bool,
     /// Who contained.
     pub operator: Option<String>,
     /// When it began.
@@ -716,6 +720,7 @@ impl ContainReport {
             practice,
             incident: incident.id.clone(),
             principal: prepared.plan.principal.username.clone(),
+            witness: incident.has_witness().then(|| incident.id.witness_name()),
             policy_id: accepted.policy.id.clone(),
             target: prepared.plan.target.clone(),
             state: stage(proof),
@@ -816,6 +821,7 @@ impl IncidentReport {
         Self {
             due: wait.is_some_and(|wait| wait.is_zero()),
             wait: wait.map(human::duration),
+            needs_eviction: incident.needs_eviction(),
             incident: incident.id,
             principal: incident.principal,
             iam_user: incident.iam_user,

@@ -35,6 +35,8 @@ pub(super) async fn run(
 ) -> Result<DrillReport, DrillError> {
     let mut blueprint = blueprint(script.seed, None)?;
     blueprint.extras.portal = false;
+    // Whoever is not almost the suspect is in the other drill.
+    blueprint.alive = false;
     let Built { mut state, .. } = build::build(&blueprint)?;
     let accusation = kinds::play(&mut state, kind)?;
     let before: Vec<PolicyId> = state.policies.keys().cloned().collect();

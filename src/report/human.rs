@@ -220,6 +220,11 @@ pub fn contain(report: &ContainReport) -> String {
             report.outside_target.len(),
             ms(report.proven_ms)
         ),
+        Stage::Proven if report.witness.is_some() => writeln!(
+            text,
+            "The deny of {who} is enforced everywhere we looked: its witness is refused by it, and no canary can carry their ids. Incident {id}, proven {} after approval.",
+            ms(report.proven_ms)
+        ),
         Stage::Proven => writeln!(
             text,
             "{who} is refused everywhere we looked. Incident {id}, proven {} after approval.",
@@ -387,6 +392,10 @@ pub fn status(report: &StatusReport) -> String {
         let id = &incident.incident;
         let _ = match incident.evicted {
             Some(moment) => writeln!(text, "  evicted   {}", second(moment)),
+            None if !incident.needs_eviction => writeln!(
+                text,
+                "  evicted   nothing to close: later sessions of the role are let through"
+            ),
             None => writeln!(
                 text,
                 "  evicted   NO: new sessions can be minted. `quell evict {id}`"
