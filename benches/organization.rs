@@ -27,6 +27,7 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use jiff::Timestamp;
 use quell::aws::{Aws, retries, wire};
 use quell::cli::exit::Exit;
 use quell::cli::ui::{NoAnswer, Prompt};
@@ -76,7 +77,7 @@ fn measured() -> ExitCode {
     let contained = "contain test-user --yes --output json";
     let report = runtime.block_on(machine.quell(contained));
     let incident = report["incident"].as_str().unwrap().to_owned();
-    machine.wire.0.lock().unwrap().calls.clear();
+    *machine.wire.0.lock().unwrap() = Traffic::default();
     let before = machine.range.now();
     let line = format!("verify {incident} --all-accounts --output json");
     let report = runtime.block_on(machine.quell(&line));
@@ -90,7 +91,8 @@ fn measured() -> ExitCode {
     let (peak, ratio) = (memory("VmHWM"), took / bound);
     println!("{} accounts proven by", proven.count());
     for (row, (_, calls)) in &traffic.calls {
-        println!("  {calls:>7} calls of {row}");
+        let [first, last] = traffic.when[row].map(|at| at.duration_since(before).as_secs_f64());
+        println!("  {calls:>7} calls of {row}, from {first:.1} s to {last:.1} s");
     }
     println!("at most {} under way at once", traffic.most);
     println!(
@@ -227,6 +229,8 @@ struct Wire(Arc<Mutex<Traffic>>, Range);
 struct Traffic {
     /// How many of each row of the published rates.
     calls: BTreeMap<&'static str, (Option<Rate>, u32)>,
+    /// The first and the last of each.
+    when: BTreeMap<&'static str, [Timestamp; 2]>,
     under_way: u32,
     most: u32,
 }
@@ -251,7 +255,9 @@ impl HttpConnector for Wire {
         );
         let row = rate.map_or(UNPUBLISHED, |rate| rate.row);
         {
+            let now = self.1.now();
             let mut traffic = self.0.lock().unwrap();
+            traffic.when.entry(row).or_insert([now; 2])[1] = now;
             traffic.calls.entry(row).or_insert((rate, 0)).1 += 1;
             traffic.under_way += 1;
             traffic.most = traffic.most.max(traffic.under_way);

@@ -63,9 +63,7 @@ fn assume(state: &mut State, caller: &Session, asked: &Asked) -> Result<String, 
     }
     let policy = match asked.text("Policy") {
         "" => None,
-        text => Some(Arc::new(Document::parse(text).map_err(|error| {
-            Refusal::new(400, "MalformedPolicyDocument", &error.to_string())
-        })?)),
+        text => Some(session_policy(state, text)?),
     };
     let denied = || {
         Refusal::new(
@@ -137,6 +135,20 @@ fn assume(state: &mut State, caller: &Session, asked: &Asked) -> Result<String, 
         role.id,
         escape(&minted.arn),
     ))
+}
+
+/// A session policy, understood once for all the sessions that bring it.
+fn session_policy(state: &mut State, text: &str) -> Result<Arc<Document>, Refusal> {
+    if let Some(known) = state.session_policies.get(text) {
+        return Ok(known.clone());
+    }
+    let policy = Document::parse(text)
+        .map_err(|error| Refusal::new(400, "MalformedPolicyDocument", &error.to_string()))?;
+    let policy = Arc::new(policy);
+    state
+        .session_policies
+        .insert(text.to_owned(), policy.clone());
+    Ok(policy)
 }
 
 /// A role session to be given out.

@@ -67,11 +67,14 @@ pub struct State {
     pub detectors: BTreeMap<DetectorId, BTreeMap<String, Value>>,
     /// Everybody who can sign a request, by access key.
     pub sessions: BTreeMap<String, Session>,
+    /// The session policies that roles were assumed with, by their text: thousands of canaries bring the same.
+    pub session_policies: BTreeMap<String, Arc<Document>>,
     /// Every call that arrived, but for the actors'.
     pub calls: Vec<Call>,
     /// CloudTrail's records of every account.
     pub records: Trails,
-    /// Whether calls are recorded there. A hundred thousand canaries fill the machine with records that nobody reads.
+    /// Whether calls are recorded, there and in `calls`; to be set before the first. A hundred thousand canaries fill the
+    /// machine with records that nobody reads.
     pub recording: bool,
     /// Whether AWS's published rates are kept.
     pub throttles: bool,
@@ -335,6 +338,7 @@ impl State {
             detectors_off: false,
             detectors: BTreeMap::new(),
             sessions: BTreeMap::new(),
+            session_policies: BTreeMap::new(),
             calls: Vec::new(),
             records: Trails::new(seed),
             recording: true,

@@ -176,12 +176,14 @@ pub fn answer(state: &mut State, request: &http::Request<Bytes>) -> Option<http:
     if state.calls.len() >= MOST_CALLS {
         state.calls.drain(..MOST_CALLS / 2);
     }
-    state.calls.push(Call {
-        at: state.now,
-        action,
-        key: key.to_owned(),
-        status: response.status().as_u16(),
-    });
+    if state.recording {
+        state.calls.push(Call {
+            at: state.now,
+            action,
+            key: key.to_owned(),
+            status: response.status().as_u16(),
+        });
+    }
     match mishap {
         Some(Wrong::LoseAnswer) => None,
         Some(Wrong::GarbleAnswer) => Some(http::Response::new(Bytes::from_static(

@@ -2,10 +2,18 @@
 
 use std::sync::Arc;
 
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_types::retry::RetryConfig;
+use futures_util::future::try_join_all;
+use jiff::SignedDuration;
+use quell::aws::{Aws, wire};
 use quell::cli::exit::Exit;
+use quell::cloud::{Cloud as _, Read as _};
 use quell::ids::*;
 use quell::policy::document::Document;
+use quell::range::build::{OPERATOR_KEY, SECRET};
 use quell::range::state::Policy;
+use quell::range::{Range, Time};
 
 use crate::practice::Practice;
 
@@ -389,4 +397,28 @@ async fn everywhere_is_under_the_target_and_who_is_allowed_elsewhere_is_no_failu
             .iter()
             .all(|(_, verdict)| *verdict == "refused_by_us")
     );
+}
+
+/// Its host says nothing of the service behind a custom endpoint; the signature does.
+#[tokio::test]
+async fn behind_an_endpoint_of_somebodys_own_sts_is_never_asked_too_fast_either() {
+    let practice = Practice::new();
+    let mut state = practice.range.with(|state| state.clone());
+    state.throttles = true;
+    let range = Range::new(state, Time::Together);
+    // Being throttled once would be told at once.
+    let never = RetryConfig::disabled();
+    let region = Region::parse("us-east-1").unwrap();
+    let config = range.sdk_config(OPERATOR_KEY, SECRET, None, &region, never);
+    assert!(config.endpoint_url().is_some());
+    let http = SharedHttpClient::new(range.clone());
+    let world = Aws::over(config, http, wire::Seen::default(), range.clone());
+    let began = range.now();
+    let callers = (0..1_500).map(|_| world.read().caller());
+    let callers = range.run(try_join_all(callers)).await;
+    assert_eq!(callers.unwrap().len(), 1_500);
+    // Six hundred at once, and as many again each second, of which we leave others a fifth.
+    let took = range.now().duration_since(began);
+    assert!(took >= SignedDuration::from_millis(1_500), "{took:?}");
+    assert!(took < SignedDuration::from_millis(2_500), "{took:?}");
 }
