@@ -5,6 +5,11 @@
 //! clock, and the range refuses whatever comes faster than AWS publishes. That clock moves when everything waits
 //! (`range::waiting`), so the time that is told is the same on every machine.
 //!
+//! What is possible ([`bound`]): every page of what is read beforehand, one after the other, at AWS's whole rates; then
+//! the sessions at STS's whole rate, or all calls with so many under way at once, whichever takes longer; then the
+//! playbook's pauses for the account that is entered last. quell takes four fifths of each rate and leaves the rest to
+//! others in the account, so of what the rates bind it is 1.25 already, and has the bursts and the pauses to make good.
+//!
 //! It fails when the time is more than [`MOST_RATIO`] of what is possible, or the peak of the memory, the organization's
 //! own included, is not under [`MOST_MEMORY`].
 

@@ -172,6 +172,8 @@ struct Watch<S> {
     id: AccountId,
     sessions: Option<Sessions<S>>,
     in_a_row: u32,
+    /// When it first answered.
+    answered: Option<Timestamp>,
     proof: AccountProof,
 }
 
@@ -231,6 +233,7 @@ impl<S> Watch<S> {
             id: id.clone(),
             sessions: None,
             in_a_row: 0,
+            answered: None,
             proof,
         }
     }

@@ -45,8 +45,8 @@ struct Rounds<'q, S> {
     began: Timestamp,
     /// Never asked so far.
     fresh: VecDeque<Watch<S>>,
-    /// Asked, and open: when again, in the order of their answers.
-    resting: VecDeque<(Timestamp, Watch<S>)>,
+    /// Asked, and open, by when again.
+    resting: BTreeMap<(Timestamp, AccountId), Watch<S>>,
     /// How many there are.
     of: usize,
     /// What each that has answered has shown so far.
@@ -72,7 +72,7 @@ pub async fn prove<C: Canaries, E>(
         began,
         of: fresh.len(),
         fresh,
-        resting: VecDeque::new(),
+        resting: BTreeMap::new(),
         proofs: BTreeMap::new(),
         settled: 0,
     };
@@ -132,27 +132,29 @@ pub async fn prove<C: Canaries, E>(
 impl<S> Rounds<'_, S> {
     /// Who is to be asked next: those who are known before those who are still to be entered.
     fn due(&mut self, now: Timestamp) -> Option<Watch<S>> {
-        match self.resting.pop_front_if(|(at, _)| *at <= now) {
-            Some((_, watch)) => Some(watch),
-            None if now.duration_since(self.began) > self.question.timeout => None,
-            None => self.fresh.pop_front(),
+        let over = self.is_over(now);
+        match self.resting.first_entry() {
+            Some(first) if first.key().0 <= now => Some(first.remove()),
+            Some(_) | None if over => None,
+            Some(_) | None => self.fresh.pop_front(),
         }
     }
 
     /// When the next of those who rest is.
     fn next_due(&self) -> Option<Timestamp> {
-        self.resting.front().map(|(at, _)| *at)
+        self.resting.first_key_value().map(|((at, _), _)| *at)
     }
 
     /// Whether whoever is asked just now need not be waited for: it has answered before.
     fn can_end(&self, now: Timestamp) -> bool {
-        let late = now.duration_since(self.began) > self.question.timeout + LATE;
-        self.is_over(now) && (late || self.proofs.len() == self.of)
+        let late = self.is_over(now - LATE);
+        let over = self.is_over(now + self.pause(self.began, now));
+        over && (late || self.proofs.len() == self.of)
     }
 
-    /// Whether there is no time to ask again.
-    fn is_over(&self, now: Timestamp) -> bool {
-        now.duration_since(self.began) + self.pause(now) > self.question.timeout
+    /// Whether the time is up at a moment.
+    fn is_over(&self, at: Timestamp) -> bool {
+        at.duration_since(self.began) > self.question.timeout
     }
 
     fn waiting(&self, now: Timestamp) -> Told<'_> {
@@ -169,10 +171,11 @@ impl<S> Rounds<'_, S> {
         }
     }
 
-    /// The pause before an account is asked again: what has not refused within a minute is not asked as often.
-    fn pause(&self, now: Timestamp) -> SignedDuration {
+    /// The pause before an account is asked again: what has not refused within a minute since it first answered is not
+    /// asked as often. Of thousands the last are entered minutes after the first, and settle as soon.
+    fn pause(&self, since: Timestamp, now: Timestamp) -> SignedDuration {
         let every = self.question.every;
-        match now.duration_since(self.began) {
+        match now.duration_since(since) {
             spent if spent < SignedDuration::from_mins(1) => every,
             spent if spent < SignedDuration::from_mins(3) => every * 2,
             _ => every * 4,
@@ -180,17 +183,17 @@ impl<S> Rounds<'_, S> {
     }
 
     /// Notes an answer; what has settled by it.
-    fn take(&mut self, watch: Watch<S>, now: Timestamp) -> Option<&AccountProof> {
+    fn take(&mut self, mut watch: Watch<S>, now: Timestamp) -> Option<&AccountProof> {
         let id = watch.id.clone();
         let settled = watch.proof.settled;
-        let over = self.is_over(now);
-        let again = now + self.pause(now);
-        let proof = self.proofs.entry(id);
+        let since = *watch.answered.get_or_insert(now);
+        let again = now + self.pause(since, now);
+        let over = self.is_over(again);
+        let proof = self.proofs.entry(id.clone());
         let proof = proof.insert_entry(watch.proof.clone()).into_mut();
         if !settled {
             if !over {
-                // The pause only grows, so the queue stays in the order of its moments.
-                self.resting.push_back((again, watch));
+                self.resting.insert((again, id), watch);
             }
             return None;
         }
@@ -258,6 +261,57 @@ mod tests {
         }
     }
 
+    /// Sessions take their time.
+    struct SlowToEnter<'a>(&'a Virtual);
+
+    impl Canaries for SlowToEnter<'_> {
+        /// Whether it is the control.
+        type Session = bool;
+
+        async fn mint(
+            &self,
+            _: &AccountId,
+            _: &RoleName,
+            session: &SessionName,
+            _: Option<&SessionName>,
+        ) -> Result<bool, MintError> {
+            self.0.sleep(SignedDuration::from_secs(1)).await;
+            Ok(session.as_str().starts_with("quell-control"))
+        }
+
+        async fn probe(&self, is_control: &bool) -> Probed {
+            match is_control {
+                true => Probed::Allowed,
+                false => Probed::Refused {
+                    policy: None,
+                    by_scp: true,
+                },
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_is_entered_last_settles_as_soon() {
+        let clock = Virtual(Cell::new(Timestamp::UNIX_EPOCH));
+        let (question, canaries) = (question(40), SlowToEnter(&clock));
+        let mut settled = BTreeMap::new();
+        let proof = prove(&question, &canaries, &clock, |_, told| {
+            if let Told::Settled(account) = told {
+                settled.insert(account.id.clone(), clock.now());
+            }
+            Ok::<(), Infallible>(())
+        });
+        let proof = proof.await.unwrap();
+        let mut accounts = proof.accounts.iter();
+        assert!(accounts.all(|account| account.verdict == Verdict::RefusedByUs));
+        let last = proof.accounts.iter().max_by_key(|it| it.first_refusal);
+        let (id, refused) = last.map(|it| (&it.id, it.first_refusal.unwrap())).unwrap();
+        assert!(refused.duration_since(proof.began) > SignedDuration::from_secs(70));
+        // Three pauses of two seconds.
+        let took = settled[id].duration_since(refused);
+        assert_eq!(took, SignedDuration::from_secs(6));
+    }
+
     #[tokio::test]
     async fn an_account_that_does_not_answer_delays_nobody() {
         for many in [40, 3] {
@@ -265,16 +319,15 @@ mod tests {
         }
     }
 
-    async fn one_of(many: usize) {
+    /// About so many accounts.
+    fn question(many: usize) -> Question {
         let accounts = (0..many).map(|n| AccountId::parse(format!("{n:012}")).unwrap());
-        let accounts: std::collections::BTreeSet<AccountId> = accounts.collect();
-        let dead = accounts.first().unwrap().clone();
-        let question = Question {
+        Question {
             incident: IncidentId::from_bytes([1, 2, 3]),
             policies: [].into(),
             names: [SessionName::parse("alice").unwrap()].into(),
             sources: [].into(),
-            accounts,
+            accounts: accounts.collect(),
             beside: [].into(),
             roles: vec![RoleName::parse("quell-canary").unwrap()],
             timeout: SignedDuration::from_mins(15),
@@ -282,7 +335,12 @@ mod tests {
             in_a_row: 3,
             aim: Aim::Refused,
             shows_nothing: false,
-        };
+        }
+    }
+
+    async fn one_of(many: usize) {
+        let question = question(many);
+        let dead = question.accounts.first().unwrap().clone();
         let clock = Virtual(Cell::new(Timestamp::UNIX_EPOCH));
         let mut settled = BTreeMap::new();
         let canaries = OneIsDead(dead.clone(), &clock);
