@@ -115,8 +115,8 @@ def test_what_the_range_does_not_have_is_named(range_world):
         range_world.client("sso-admin").list_trusted_token_issuers(InstanceArn="arn:aws:sso:::instance/ssoins-7223a1b2c3d4e5f6")
     assert "sso:ListTrustedTokenIssuers" in str(unknown.value)
     with pytest.raises(ClientError) as unknown:
-        range_world.client("iam").create_user(UserName="x")
-    assert "iam:CreateUser" in str(unknown.value)
+        range_world.client("iam").create_group(GroupName="x")
+    assert "iam:CreateGroup" in str(unknown.value)
 
 
 def test_a_key_that_nobody_has_is_refused(range_world):
