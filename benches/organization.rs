@@ -39,7 +39,7 @@ use quell::cli::ui::{NoAnswer, Prompt};
 use quell::cli::{self, Outside};
 use quell::cloud::ConnectError;
 use quell::ids::Region;
-use quell::playbook::Playbook;
+use quell::playbook::shelf::Shelf;
 use quell::range::build::extras::Extras;
 use quell::range::build::{self, Blueprint, Hero, OPERATOR_KEY, SECRET};
 use quell::range::memory::ROUND_TRIP;
@@ -137,7 +137,7 @@ fn bound(calls: &BTreeMap<&'static str, (Option<Rate>, u32)>) -> f64 {
     let minted = asking.iter().filter(|(row, _)| **row == "sts");
     let minted = minted.map(|(_, (rate, calls))| seconds(*rate, *calls, at_once));
     let asked = minted.fold(seconds(None, all, at_once), f64::max);
-    let verify = Playbook::default_one().unwrap().verify;
+    let verify = Shelf::embedded().unwrap().base().verify.clone();
     let pauses = f64::from(verify.in_a_row) * verify.every.as_secs_f64();
     read.sum::<f64>() + asked + pauses
 }

@@ -39,6 +39,16 @@ const TAG: &str = "quell:guardrail";
 /// Its value.
 const NO_CONSOLE_USERS: &str = "no-console-users";
 
+/// What the tag of an incident that it was attached for begins with; the incident's id follows. A tag for each: two
+/// incidents that want it at once never write the same.
+const FOR: &str = "quell:guardrail-for:";
+
+/// The value while the incident wants it.
+const WANTED: &str = "open";
+
+/// The value once the incident is released, or somebody wants the guardrail to stand for good.
+const WANTED_NO_MORE: &str = "over";
+
 /// For people who find the policy in the console.
 const DESCRIPTION: &str = "Made by quell. Outside the jump accounts nobody gets a console password. Take it away with `quell guardrail remove no-console-users`.";
 
@@ -286,8 +296,57 @@ pub fn ours(there: &ArmedPolicy) -> Result<&ArmedPolicy, Unfit> {
     }
 }
 
+/// The open incidents that a guardrail was attached for. None: it stands whether there is an incident or not.
+pub fn wanted_by(there: &ArmedPolicy) -> BTreeSet<IncidentId> {
+    let wanted = there.tags.iter().filter(|(_, value)| *value == WANTED);
+    let ids = wanted.filter_map(|(key, _)| key.strip_prefix(FOR));
+    ids.filter_map(|id| IncidentId::parse(id).ok()).collect()
+}
+
+fn tag_for(incident: &IncidentId) -> String {
+    format!("{FOR}{incident}")
+}
+
 impl Raising {
-    /// What it takes, or why it cannot be. `accounts` are those of the organization.
+    /// What it takes for as long as an incident is open. A guardrail that stands already does as it is, whatever its terms:
+    /// it is not the incident's, and stays.
+    ///
+    /// # Errors
+    /// [`Unfit`].
+    pub fn for_incident(
+        ground: &Ground,
+        there: Option<&ArmedPolicy>,
+        accounts: &Known<Vec<AccountId>>,
+        terms: &Terms,
+        incident: &IncidentId,
+    ) -> Result<Self, Unfit> {
+        let there = there.map(ours).transpose()?;
+        let attached = there.filter(|there| there.targets.contains(&ground.target));
+        let stands = attached.and_then(|there| Terms::of(&Document::parse(&there.content).ok()?));
+        let terms = stands.as_ref().unwrap_or(terms);
+        let mut raising = Self::of(ground, there, accounts, terms)?;
+        let wanted = BTreeMap::from([(tag_for(incident), WANTED.to_owned())]);
+        let is_the_incidents = attached.is_none_or(|there| !wanted_by(there).is_empty());
+        for step in &mut raising.steps {
+            if let Step::CreatePolicy { policy, .. } = step {
+                policy.tags.extend(wanted.clone());
+            }
+        }
+        raising
+            .steps
+            .retain(|step| !matches!(step, Step::TagPolicy { .. }));
+        if let Some(there) = there.filter(|_| is_the_incidents) {
+            raising.steps.push(Step::TagPolicy {
+                policy: there.summary.id.clone(),
+                already: wanted_by(there).contains(incident),
+                tags: wanted,
+            });
+        }
+        Ok(raising)
+    }
+
+    /// What it takes, or why it cannot be. `accounts` are those of the organization. From then on it stands, also if an
+    /// incident has attached it.
     ///
     /// # Errors
     /// [`Unfit`].
@@ -334,11 +393,20 @@ impl Raising {
             target: ground.target.clone(),
             already: attached,
         };
+        let stays = there.filter(|there| !wanted_by(there).is_empty());
+        let stays = stays.map(|there| Step::TagPolicy {
+            policy: there.summary.id.clone(),
+            tags: wanted_by(there)
+                .iter()
+                .map(|incident| (tag_for(incident), WANTED_NO_MORE.to_owned()))
+                .collect(),
+            already: false,
+        });
         Ok(Self {
             target: ground.target.clone(),
             document,
             cases,
-            steps: [Some(create), update, Some(attach)]
+            steps: [Some(create), update, Some(attach), stays]
                 .into_iter()
                 .flatten()
                 .collect(),
@@ -364,9 +432,52 @@ impl Raising {
                     policy.id
                 )
             }
-            Step::TagPolicy { policy, .. } => format!("Write tags on {policy}."),
+            Step::TagPolicy { policy, tags, .. } => {
+                let wanted = tags.values().any(|value| value == WANTED);
+                match wanted {
+                    true => format!("Note on {policy} that this incident wants it."),
+                    false => format!(
+                        "Note on {policy} that it stands: an incident has attached it, and its release will leave it."
+                    ),
+                }
+            }
         });
         said.collect()
+    }
+}
+
+/// What a release has to do with a guardrail that its incident has attached.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Giving {
+    /// Nobody else wants it: it is taken away.
+    Away(Lowering),
+    /// Other incidents want it: that this one does no more is noted on it.
+    Up {
+        /// The policy.
+        policy: PolicyId,
+        /// The note.
+        tags: BTreeMap<String, String>,
+    },
+}
+
+impl Giving {
+    /// `None` where the incident has attached none, or somebody wants it to stand since.
+    pub fn of(there: &ArmedPolicy, incident: &IncidentId) -> Option<Self> {
+        let there = ours(there).ok()?;
+        let wanted = wanted_by(there);
+        if !wanted.contains(incident) {
+            return None;
+        }
+        Some(if wanted.len() == 1 {
+            Self::Away(Lowering {
+                policy: there.clone(),
+            })
+        } else {
+            Self::Up {
+                policy: there.summary.id.clone(),
+                tags: BTreeMap::from([(tag_for(incident), WANTED_NO_MORE.to_owned())]),
+            }
+        })
     }
 }
 

@@ -138,6 +138,10 @@ ids! {
     /// Whoever may enter a role: the ARN of a role or user, in whose name `*` stands for any text.
     PrincipalPattern: "the ARN of a role or user", "arn:aws:iam::<account>:role/<name> or …:user/<name>", is_principal;
 
+    /// A playbook's name, as files, flags and tags have it.
+    PlaybookName: "a playbook's name", "1 to 60 lower-case letters, digits and dashes",
+        |s| tail(s, "", 1, 60, |b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+
     /// An item of the checklist of what only people can do: `portal-sessions`.
     ItemId: "a checklist item", "1 to 40 lower-case letters and dashes",
         |s| tail(s, "", 1, 40, |b| b.is_ascii_lowercase() || b == b'-');

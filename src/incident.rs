@@ -28,6 +28,9 @@ const FORMAT: &str = "1";
 /// What every tag of ours begins with.
 const PREFIX: &str = "quell:";
 
+/// The field of the playbook's name.
+const PLAYBOOK: &str = "playbook";
+
 /// The field of a session's name, numbered from the second on.
 const SESSION_NAME: &str = "session-name";
 
@@ -142,6 +145,8 @@ pub struct Incident {
     pub longest_session: Option<SignedDuration>,
     /// Added to it before a release.
     pub margin: Option<SignedDuration>,
+    /// The playbook that it is run by.
+    pub playbook: Option<PlaybookName>,
     /// When the deny was proven; set once, after containing.
     pub proven: Option<Timestamp>,
     /// The permission sets that the principal held, as far as they fit: how long their sessions live is asked again before
@@ -416,6 +421,10 @@ impl Incident {
             self.longest_session.map(|duration| duration.to_string()),
         );
         put("margin", self.margin.map(|duration| duration.to_string()));
+        put(
+            PLAYBOOK,
+            self.playbook.as_ref().map(PlaybookName::to_string),
+        );
         // Written also when there is none: an empty value stops a clock that an earlier proof had started.
         put(
             "proven",
@@ -535,6 +544,7 @@ impl Incident {
             entitled_in_management: get(ENTITLED_IN_MANAGEMENT).as_deref() == Some("true"),
             longest_session: get("longest-session").and_then(|duration| duration.parse().ok()),
             margin: get("margin").and_then(|duration| duration.parse().ok()),
+            playbook: get(PLAYBOOK).and_then(|name| PlaybookName::parse(name).ok()),
             proven: get("proven").and_then(|moment| moment.parse().ok()),
             permission_sets: all(PERMISSION_SETS)
                 .iter()
@@ -741,6 +751,7 @@ mod tests {
             entitled_in_management: true,
             longest_session: Some(SignedDuration::from_hours(8)),
             margin: Some(SignedDuration::from_mins(30)),
+            playbook: PlaybookName::parse("identity-center-user").ok(),
             proven: Some("2026-11-22T03:01:00Z".parse().unwrap()),
             permission_sets: (0..20).map(set).collect(),
             permission_sets_left_out: 0,

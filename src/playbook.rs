@@ -1,42 +1,148 @@
 //! How an incident is run: a typed playbook, read from TOML.
 //!
-//! Data without expressions (design §8): the engine has the steps, a playbook sets targets, waits and the checklist
-//! of what only people can do. A field that we don't know, a duration that is none, a role name that cannot be one
-//! is refused with line and column, because a typo found at 3 a.m. is found too late.
+//! Data without expressions (design §8): the engine has the steps, a playbook says which signals and principals it answers,
+//! chooses and orders the steps, sets waits, and has what only people can do. A field that we don't know, a duration that
+//! is none, a role name that cannot be one is refused with line and column, because a typo found at 3 a.m. is found too
+//! late.
+
+pub mod shelf;
+
+use std::collections::BTreeSet;
 
 use jiff::SignedDuration;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::ids::*;
+use crate::principal::PrincipalKind;
 
-/// The playbooks that come with quell, by name.
-const EMBEDDED: &[(&str, &str)] = &[(
-    "identity-center-user",
-    include_str!("../playbooks/identity-center-user.toml"),
-)];
+/// What stands among [`Answers::signals`] for a name that somebody typed, where there is no finding.
+pub const OPERATOR: &str = "operator";
 
 /// One playbook.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Playbook {
-    /// Its name, as `quell playbook show` takes it.
-    pub name: String,
+    /// Its name, as `quell playbook show` takes it: lower-case letters, digits and dashes.
+    #[schemars(with = "String")]
+    pub name: PlaybookName,
     /// One line for people.
     pub summary: String,
-    /// The GuardDuty finding types it answers; `*` stands for any text.
-    pub answers: Vec<String>,
-    /// Where the deny is attached.
+    /// Where the deny is attached: `root`, or an organizational unit or account by id.
+    #[schemars(with = "String")]
     pub target: Target,
-    /// `aws:userid` values that no deny may hit.
+    /// `aws:userid` values that no deny may hit, beside the operator's own.
     #[serde(default, deserialize_with = "userids")]
     pub break_glass: Vec<String>,
+    /// What quell does, in this order.
+    pub steps: Vec<Step>,
+    /// What it is for.
+    pub answers: Answers,
     /// How the deny is proven.
     pub verify: Verify,
     /// When it is taken away.
     pub release: Release,
+    /// What the step `guardrail` spares.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guardrail: Option<Guardrail>,
+    /// Whom to tell.
+    #[serde(default)]
+    pub tell: Vec<Tell>,
+    /// What to save before it is gone.
+    #[serde(default)]
+    pub save: Vec<Save>,
+    /// When not to go on.
+    #[serde(default)]
+    pub stop: Vec<Stop>,
     /// What only people can do, in order.
     #[serde(default)]
     pub by_hand: Vec<ByHand>,
+}
+
+/// What a playbook is for: it is chosen when all of this holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Answers {
+    /// GuardDuty's finding types, `operator` for a name that somebody typed, a CloudTrail record's `service event`. `*`
+    /// stands for any text, `!` before one takes out again what an earlier one took in. None: chosen by its name alone.
+    pub signals: Vec<String>,
+    /// What the principal is.
+    pub principals: BTreeSet<PrincipalKind>,
+    /// Whether they can enter the management account; either, if not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub management: Option<bool>,
+    /// Whether a workload holds the session: an instance, a function, a pod; either, if not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload: Option<bool>,
+}
+
+/// What the engine can do.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Step {
+    /// Attach the deny: always the first.
+    Contain,
+    /// Prove it with canaries: always the second.
+    Verify,
+    /// Forbid console passwords everywhere while the incident is open.
+    Guardrail,
+    /// Deny the person in the management account, by their permission sets there.
+    Hold,
+    /// Revoke their open requests in TEAM.
+    RevokeTeam,
+    /// Close the ways to new sessions.
+    Evict,
+    /// Find in CloudTrail whom they became under other names, and deny those.
+    Trace,
+    /// Let the last session that could exist expire.
+    Wait,
+    /// Take the deny away, and prove that everybody is let through: always the last.
+    Release,
+}
+
+impl Step {
+    /// All of them, in the order in which they may stand.
+    pub const ALL: [Step; 9] = [
+        Self::Contain,
+        Self::Verify,
+        Self::Guardrail,
+        Self::Hold,
+        Self::RevokeTeam,
+        Self::Evict,
+        Self::Trace,
+        Self::Wait,
+        Self::Release,
+    ];
+
+    /// As a playbook has it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Contain => "contain",
+            Self::Verify => "verify",
+            Self::Guardrail => "guardrail",
+            Self::Hold => "hold",
+            Self::RevokeTeam => "revoke-team",
+            Self::Evict => "evict",
+            Self::Trace => "trace",
+            Self::Wait => "wait",
+            Self::Release => "release",
+        }
+    }
+
+    /// Without which there is no incident, or one that never ends.
+    fn is_needed(self) -> bool {
+        matches!(
+            self,
+            Self::Contain | Self::Verify | Self::Wait | Self::Release
+        )
+    }
+
+    /// Whether it is about people of the directory alone.
+    fn is_about_people(self) -> bool {
+        matches!(self, Self::Hold | Self::RevokeTeam)
+    }
 }
 
 /// Where the deny is attached.
@@ -50,36 +156,89 @@ pub enum Target {
 }
 
 /// How the deny is proven.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Verify {
     /// Roles to enter member accounts with, in the order they are tried.
+    #[schemars(with = "Vec<String>")]
     pub canary_roles: Vec<RoleName>,
-    /// When to stop asking.
+    /// When to stop asking: `15m`.
     #[serde(with = "duration")]
+    #[schemars(with = "String")]
     pub timeout: SignedDuration,
-    /// The pause between two rounds.
+    /// The pause between two rounds: `2s`.
     #[serde(with = "duration")]
+    #[schemars(with = "String")]
     pub every: SignedDuration,
-    /// So many refusals in a row make an account proven.
+    /// So many refusals in a row, each by our policy, make an account proven.
     #[serde(deserialize_with = "at_least_one")]
     pub in_a_row: u32,
 }
 
 /// When the deny is taken away.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Release {
-    /// Added to the longest session that could exist.
+    /// Added to the longest session that could exist, for propagation and clocks that disagree: `30m`.
     #[serde(with = "duration")]
+    #[schemars(with = "String")]
     pub margin: SignedDuration,
 }
 
+/// Whom the step `guardrail` spares. With nobody named, only root users get console passwords while the incident is open.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Guardrail {
+    /// Accounts in which everybody may.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub jump_accounts: BTreeSet<AccountId>,
+    /// Roles and users who may elsewhere: ARNs, in whose names `*` stands for any text.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub except: BTreeSet<PrincipalPattern>,
+    /// Whether new access keys are refused, too.
+    #[serde(default)]
+    pub access_keys: bool,
+}
+
+/// Somebody to tell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tell {
+    /// Whom.
+    pub who: String,
+    /// What, and by which way, a full sentence.
+    pub what: String,
+}
+
+/// Something that an incident destroys, or that is gone after a while.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Save {
+    /// What, a full sentence.
+    pub what: String,
+    /// Where it is, or how.
+    pub link: String,
+}
+
+/// A moment at which to stop and ask somebody.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Stop {
+    /// If this is so.
+    pub when: String,
+    /// Then this, a full sentence.
+    #[serde(rename = "do")]
+    pub what: String,
+}
+
 /// One thing that AWS has no interface for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ByHand {
     /// By what it is noted as done: `quell evict … --attest <item>`.
+    #[schemars(with = "String")]
     pub item: ItemId,
     /// What to do, a full sentence.
     #[serde(rename = "do")]
@@ -113,36 +272,74 @@ impl Playbook {
                 "`verify` can never prove anything: `in_a_row` rounds, one each `every`, must fit into `timeout`, and `every` must be more than nothing".to_owned(),
             ));
         }
+        playbook.in_order().map_err(PlaybookError)?;
         Ok(playbook)
     }
 
-    /// The names of the playbooks that come with quell.
-    pub fn names() -> impl Iterator<Item = &'static str> {
-        EMBEDDED.iter().map(|(name, _)| *name)
-    }
-
-    /// The text of a playbook that comes with quell.
-    pub fn text_of(name: &str) -> Option<&'static str> {
-        EMBEDDED
+    /// Whether its steps can be taken as they stand; a fragment that says why not.
+    fn in_order(&self) -> Result<(), String> {
+        let mut steps = self.steps.iter();
+        if let Some(missing) = Step::ALL
             .iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, text)| *text)
-    }
-
-    /// The playbook for an Identity Center user, which every verb uses unless told otherwise.
-    ///
-    /// # Errors
-    /// Never for the text that is embedded (a test parses each); the type says so rather than a panic.
-    pub fn default_one() -> Result<Self, PlaybookError> {
-        let (_, text) = EMBEDDED.first().copied().unwrap_or_default();
-        Self::parse(text)
-    }
-
-    /// Whether it answers a finding of this type.
-    pub fn answers(&self, finding_type: &str) -> bool {
-        self.answers
+            .find(|step| step.is_needed() && !self.steps.contains(step))
+        {
+            return Err(format!("`steps` has no `{}`", missing.word()));
+        }
+        let twice = steps.find(|step| self.steps.iter().filter(|it| it == step).count() > 1);
+        if let Some(twice) = twice {
+            return Err(format!("`steps` has `{}` twice", twice.word()));
+        }
+        let needed: Vec<Step> = self
+            .steps
             .iter()
-            .any(|glob| glob_matches(glob, finding_type))
+            .copied()
+            .filter(|it| it.is_needed())
+            .collect();
+        let ends = self.steps.starts_with(&[Step::Contain, Step::Verify])
+            && self.steps.ends_with(&[Step::Wait, Step::Release]);
+        if !ends || needed.len() != 4 {
+            return Err(
+                "`steps` begins with `contain`, `verify` and ends with `wait`, `release`: nothing comes before the deny, and nothing is closed after the wait for it".to_owned(),
+            );
+        }
+        let evicted = self.steps.iter().position(|step| *step == Step::Evict);
+        let revoked = self.steps.iter().position(|step| *step == Step::RevokeTeam);
+        if revoked.is_some_and(|revoked| evicted.is_none_or(|evicted| evicted < revoked)) {
+            return Err(
+                "`revoke-team` comes before an `evict`: TEAM looks at the person's groups before it revokes".to_owned(),
+            );
+        }
+        let only_people = BTreeSet::from([PrincipalKind::IdentityCenterUser]);
+        let about_people = self.steps.iter().find(|step| step.is_about_people());
+        if let Some(step) = about_people
+            && self.answers.principals != only_people
+        {
+            return Err(format!(
+                "`{}` is about users of Identity Center alone, and the playbook answers others",
+                step.word()
+            ));
+        }
+        if self.guardrail.is_some() && !self.steps.contains(&Step::Guardrail) {
+            return Err(
+                "`guardrail` says how a step is done that `steps` does not have".to_owned(),
+            );
+        }
+        Ok(())
+    }
+}
+
+impl Answers {
+    /// Whether it is for such a signal.
+    pub fn takes(&self, signal: &str) -> bool {
+        let mut takes = false;
+        for glob in &self.signals {
+            match glob.strip_prefix('!') {
+                Some(glob) if glob_matches(glob, signal) => takes = false,
+                None if glob_matches(glob, signal) => takes = true,
+                Some(_) | None => {}
+            }
+        }
+        takes
     }
 }
 
@@ -256,7 +453,7 @@ mod tests {
     use super::*;
 
     fn changed(from: &str, to: &str) -> Result<Playbook, PlaybookError> {
-        let text = Playbook::text_of("identity-center-user").unwrap();
+        let text = shelf::text_of("identity-center-user").unwrap();
         assert!(
             text.contains(from),
             "the playbook has no {from:?} to change"
@@ -266,15 +463,15 @@ mod tests {
 
     #[test]
     fn every_playbook_that_comes_with_quell_is_sound() {
-        for name in Playbook::names() {
-            let playbook = Playbook::parse(Playbook::text_of(name).unwrap()).unwrap();
-            assert_eq!(playbook.name, name);
+        for name in shelf::names() {
+            let playbook = Playbook::parse(shelf::text_of(name).unwrap()).unwrap();
+            assert_eq!(playbook.name.as_str(), name);
         }
     }
 
     /// `line N`, where the text stands in the playbook.
     fn line_of(text: &str) -> String {
-        let playbook = Playbook::text_of("identity-center-user").unwrap();
+        let playbook = shelf::text_of("identity-center-user").unwrap();
         format!(
             "line {}",
             playbook.split(text).next().unwrap().lines().count()
@@ -341,10 +538,72 @@ mod tests {
     }
 
     #[test]
-    fn it_answers_the_finding_types_it_names() {
-        let playbook = Playbook::default_one().unwrap();
-        assert!(playbook.answers("UnauthorizedAccess:IAMUser/TorIPCaller"));
-        assert!(playbook.answers("AttackSequence:IAM/CompromisedCredentials"));
-        assert!(!playbook.answers("CryptoCurrency:EC2/BitcoinTool.B"));
+    fn steps_that_cannot_be_taken_as_they_stand_are_refused() {
+        let steps = r#"["contain", "verify", "evict", "trace", "wait", "release"]"#;
+        for (to, why) in [
+            (r#"["verify", "contain", "wait", "release"]"#, "begins with"),
+            (
+                r#"["contain", "evict", "verify", "wait", "release"]"#,
+                "begins with",
+            ),
+            (
+                r#"["contain", "verify", "wait", "release", "evict"]"#,
+                "begins with",
+            ),
+            (r#"["contain", "wait", "release"]"#, "no `verify`"),
+            (
+                r#"["contain", "verify", "evict", "evict", "wait", "release"]"#,
+                "`evict` twice",
+            ),
+            (
+                r#"["contain", "verify", "revoke-team", "wait", "release"]"#,
+                "before an `evict`",
+            ),
+            (
+                r#"["contain", "verify", "evict", "revoke-team", "wait", "release"]"#,
+                "before an `evict`",
+            ),
+            (
+                r#"["contain", "verify", "dance", "wait", "release"]"#,
+                "unknown variant `dance`",
+            ),
+        ] {
+            let error = changed(steps, to).unwrap_err().to_string();
+            assert!(error.contains(why), "{to}: {error}");
+        }
+        let hold = r#"["contain", "verify", "hold", "evict", "wait", "release"]"#;
+        let text = shelf::text_of("identity-center-user").unwrap();
+        let text = text.replace(steps, hold);
+        Playbook::parse(&text).unwrap();
+        let text = text.replace(
+            r#"principals = ["identity-center-user"]"#,
+            r#"principals = ["iam-user"]"#,
+        );
+        let error = Playbook::parse(&text).unwrap_err().to_string();
+        assert!(error.contains("Identity Center alone"), "{error}");
+        let error = changed("[release]", "[guardrail]\n\n[release]").unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("a step that `steps` does not have"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn what_was_taken_in_can_be_taken_out_again() {
+        let answers = |signals: &[&str]| Answers {
+            signals: signals.iter().map(ToString::to_string).collect(),
+            principals: BTreeSet::new(),
+            management: None,
+            workload: None,
+        };
+        let most = answers(&["*:IAMUser/*", "!Persistence:*"]);
+        assert!(most.takes("UnauthorizedAccess:IAMUser/TorIPCaller"));
+        assert!(!most.takes("Persistence:IAMUser/AnomalousBehavior"));
+        assert!(!most.takes("CryptoCurrency:EC2/BitcoinTool.B"));
+        assert!(!most.takes(OPERATOR));
+        let again = answers(&["!Persistence:*", "*:IAMUser/*"]);
+        assert!(again.takes("Persistence:IAMUser/AnomalousBehavior"));
     }
 }

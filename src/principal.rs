@@ -12,7 +12,8 @@ pub mod exact;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::facts::{Directory, Facts, Known, PermissionSet, is_persons};
 use crate::ids::*;
@@ -141,7 +142,63 @@ impl FederatedUser {
     }
 }
 
+/// What a principal is, as a playbook names it.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum PrincipalKind {
+    /// A person of the directory.
+    IdentityCenterUser,
+    /// One session of a role.
+    RoleSession,
+    /// Every session of a role from before a moment.
+    Role,
+    /// An IAM user.
+    IamUser,
+    /// The root user of a member account.
+    Root,
+    /// Somebody whom an IAM user has vouched for.
+    FederatedUser,
+}
+
+impl PrincipalKind {
+    /// All of them.
+    pub const ALL: [PrincipalKind; 6] = [
+        Self::IdentityCenterUser,
+        Self::RoleSession,
+        Self::Role,
+        Self::IamUser,
+        Self::Root,
+        Self::FederatedUser,
+    ];
+
+    /// For people, with its article.
+    pub fn says(self) -> &'static str {
+        match self {
+            Self::IdentityCenterUser => "a user of Identity Center",
+            Self::RoleSession => "a session of a role",
+            Self::Role => "a role",
+            Self::IamUser => "an IAM user",
+            Self::Root => "a root user",
+            Self::FederatedUser => "a federated user",
+        }
+    }
+}
+
 impl Identity {
+    /// What they are.
+    pub fn kind(&self) -> PrincipalKind {
+        match self {
+            Self::IdentityCenterUser { .. } => PrincipalKind::IdentityCenterUser,
+            Self::RoleSession { .. } => PrincipalKind::RoleSession,
+            Self::RoleBefore { .. } => PrincipalKind::Role,
+            Self::IamUser { .. } => PrincipalKind::IamUser,
+            Self::Root { .. } => PrincipalKind::Root,
+            Self::FederatedUser(_) => PrincipalKind::FederatedUser,
+        }
+    }
+
     /// What a person types to approve that it is denied.
     pub fn called(&self) -> &'static str {
         match self {

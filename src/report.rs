@@ -13,6 +13,8 @@ pub mod guardrail;
 
 pub mod human;
 
+pub mod next;
+
 pub mod trails;
 
 use std::collections::BTreeSet;
@@ -27,7 +29,7 @@ use crate::incident::armed::{Ledger, Standing};
 use crate::incident::{Home, Incident};
 use crate::journal::Past;
 use crate::plan::{Plan, approval, preflight};
-use crate::playbook::{ByHand, Playbook};
+use crate::playbook::ByHand;
 use crate::policy::document::Document;
 use crate::principal::IamPrincipal;
 use crate::principal::exact::Exact;
@@ -36,6 +38,8 @@ use crate::respond::memory::Remembered;
 use crate::respond::{Accepted, Prepared, Proved};
 use crate::verify::{AccountProof, Overall, Proof};
 use access::{EvictReport, NotHeldReport, RestoredReport, WaitReport};
+use guardrail::GuardrailEnd;
+use next::{NextReport, PeopleReport, PlaybookReport};
 
 /// The plan, before anybody approves it. Of `quell plan`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -46,6 +50,8 @@ pub struct PlanReport {
     pub practice: Option<String>,
     /// The incident as it would be.
     pub incident: IncidentId,
+    /// What it would be run by.
+    pub playbook: PlaybookReport,
     /// Whom it denies.
     pub principal: Username,
     /// Their immutable id in Identity Center, or why there is none.
@@ -191,6 +197,12 @@ pub struct ContainReport {
     pub outside_target: Vec<AccountId>,
     /// Full sentences.
     pub not_covered: Vec<String>,
+    /// What it is run by.
+    pub playbook: PlaybookReport,
+    /// What to type next, in the playbook's order.
+    pub next: Vec<NextReport>,
+    /// What people do meanwhile.
+    pub people: PeopleReport,
     /// What only people can do.
     pub by_hand: Vec<ByHand>,
     /// Before this a release is refused; `null` until proven.
@@ -555,6 +567,8 @@ pub struct ReleasedReport {
     pub waited: Option<WaitReport>,
     /// Permission sets in the management account that deny them still, and why.
     pub still_held: Vec<NotHeldReport>,
+    /// What became of the guardrail that the incident had attached; `null` where it had attached none.
+    pub guardrail: Option<GuardrailEnd>,
     /// Why the inline deny on an IAM user is there still, if it is.
     pub user_still_denied: Option<String>,
     /// What was put back, with `--restore`.
@@ -645,6 +659,7 @@ impl PlanReport {
             facts,
             plan,
             preflight,
+            playbook,
         } = prepared;
         let name = plan.incident.policy_name();
         let steps = plan.steps.iter().map(|step| StepReport {
@@ -680,6 +695,7 @@ impl PlanReport {
             schema: "quell.plan/1",
             practice,
             incident: plan.incident.id.clone(),
+            playbook: PlaybookReport::of(playbook),
             principal: plan.principal.username.clone(),
             user_id: plan.principal.user_id.clone(),
             iam_user: plan.principal.iam_user.clone(),
@@ -707,7 +723,6 @@ impl ContainReport {
     pub fn of(
         prepared: &Prepared,
         incident: &Incident,
-        playbook: &Playbook,
         approved_at: Timestamp,
         accepted: &Accepted,
         proved: &Proved,
@@ -715,6 +730,7 @@ impl ContainReport {
     ) -> Self {
         let proof = &proved.proof;
         let proven = proof.overall == Overall::Shown;
+        let playbook = &prepared.playbook.playbook;
         Self {
             schema: "quell.contain/1",
             practice,
@@ -733,11 +749,10 @@ impl ContainReport {
                 .then(|| prepared.facts.organization.management.clone()),
             outside_target: preflight::outside(&prepared.facts, &prepared.plan),
             not_covered: prepared.preflight.not_covered.clone(),
-            by_hand: if prepared.plan.principal.is_person() {
-                playbook.by_hand.clone()
-            } else {
-                Vec::new()
-            },
+            by_hand: playbook.by_hand.clone(),
+            next: next::steps(playbook, incident, proven),
+            people: PeopleReport::of(playbook),
+            playbook: PlaybookReport::of(&prepared.playbook),
             release_not_before: incident.release_not_before(),
             proof_not_recorded: !proved.recorded,
             eviction: None,

@@ -41,7 +41,7 @@ pub struct AuditArgs {
     #[arg(long, value_name = "DURATION", default_value = "8h")]
     longest_session: SignedDuration,
     /// Take the roles and the break-glass identities from this playbook
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "NAME|FILE")]
     playbook: Option<PathBuf>,
 }
 

@@ -4,7 +4,8 @@ mod contained;
 
 mod prepared;
 
-use std::path::PathBuf;
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use futures_util::FutureExt as _;
@@ -23,6 +24,7 @@ use crate::ids::{RoleName, TargetId};
 use crate::plan::Lapse;
 use crate::plan::approval::Approval;
 use crate::plan::preflight::Refusal;
+use crate::playbook::shelf::{self, Shelf};
 use crate::playbook::{Playbook, parse_duration};
 use crate::principal::Principal;
 use crate::report::{
@@ -60,15 +62,16 @@ pub struct PlanArgs {
     #[arg(long, requires = "lapses_after")]
     lapses_on_root: bool,
     /// Use this playbook instead of the one that comes with quell
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "NAME|FILE")]
     playbook: Option<PathBuf>,
 }
 
 impl PlanArgs {
-    fn choice<'a, 'u>(&self, ui: &'a Ui<'u>, playbook: &'a Playbook) -> Choice<'a, 'u> {
+    fn choice<'a, 'u>(&self, ui: &'a Ui<'u>, shelf: &'a Shelf) -> Choice<'a, 'u> {
         Choice {
             ui,
-            playbook,
+            shelf,
+            signals: RefCell::default(),
             all: self.all_suspects,
             allow_sample: self.allow_sample,
         }
@@ -138,18 +141,31 @@ pub fn entering_by(mut playbook: Playbook, role: Option<&RoleName>) -> Playbook 
     playbook
 }
 
-/// A playbook's file, or the one that comes with quell.
-pub fn playbook(path: Option<&PathBuf>) -> Result<Playbook, Failure> {
-    match path {
-        None => Ok(Playbook::default_one()?),
-        Some(path) => Playbook::parse(&crate::cli::given::text_of(path)?).map_err(|error| {
-            let failure = Failure::from(error);
-            Failure {
-                error: format!("{}: {}", path.display(), failure.error),
-                ..failure
-            }
-        }),
+/// The playbook that was named, or those that come with quell.
+pub fn shelf(named: Option<&PathBuf>) -> Result<Shelf, Failure> {
+    match named {
+        None => Ok(Shelf::embedded()?),
+        Some(named) => Ok(Shelf::of(playbook_of(named)?)),
     }
+}
+
+/// One that comes with quell, by its name, or a file.
+pub fn playbook_of(named: &Path) -> Result<Playbook, Failure> {
+    if let Some(text) = named.to_str().and_then(shelf::text_of) {
+        return Ok(Playbook::parse(text)?);
+    }
+    Playbook::parse(&crate::cli::given::text_of(named)?).map_err(|error| {
+        let failure = Failure::from(error);
+        Failure {
+            error: format!("{}: {}", named.display(), failure.error),
+            ..failure
+        }
+    })
+}
+
+/// The waits and roles of the playbook that was named, or of those that come with quell, which have the same.
+pub fn playbook(named: Option<&PathBuf>) -> Result<Playbook, Failure> {
+    Ok(shelf(named)?.base().clone())
 }
 
 /// `quell plan`: zero mutating calls, and no state.
@@ -159,8 +175,8 @@ pub async fn plan<O: Outside>(
     outside: &O,
     ui: &Ui<'_>,
 ) -> Result<Exit, Failure> {
-    let playbook = playbook(args.playbook.as_ref())?;
-    let (world, prepared) = prepare(args, &playbook, common, outside, ui).await?;
+    let shelf = shelf(args.playbook.as_ref())?;
+    let (world, prepared) = prepare(args, &shelf, common, outside, ui).await?;
     let mut plans: Vec<PlanReport> = prepared
         .iter()
         .map(|prepared| PlanReport::of(prepared, world.practice()))
@@ -211,8 +227,9 @@ pub async fn contain<O: Outside>(
                 .hint("Add `--evict`, or use them with `quell evict` afterwards."),
         );
     }
-    let playbook = args.canary.over(playbook(args.plan.playbook.as_ref())?);
-    let (world, prepared) = prepare(&args.plan, &playbook, common, outside, ui).await?;
+    let shelf = shelf(args.plan.playbook.as_ref())?;
+    let shelf = shelf.each(|playbook| args.canary.over(playbook));
+    let (world, prepared) = prepare(&args.plan, &shelf, common, outside, ui).await?;
     if let Some((aws, other)) = world.mixed() {
         let both = format!(
             "some calls went to AWS ({aws}) and some to {other}: neither practice nor proof would be true"
@@ -253,7 +270,7 @@ pub async fn contain<O: Outside>(
     }
     let verifying = contained.into_iter().map(|one| {
         let everywhere = args.all_accounts;
-        one.verify(&playbook, &world, outside, ui, several, everywhere)
+        one.verify(&world, outside, ui, several, everywhere)
     });
     let (mut reports, mut exits) = (Vec::new(), Vec::new());
     for verified in join_all(verifying).await {
@@ -263,7 +280,7 @@ pub async fn contain<O: Outside>(
                 exits.push(exit);
             }
             Ok((report, exit)) => {
-                let evicting = evicted(args, &playbook, report, exit, &world, common, outside, ui);
+                let evicting = evicted(args, &shelf, report, exit, &world, common, outside, ui);
                 let (report, exit) = evicting.boxed_local().await?;
                 reports.push(report);
                 exits.push(exit);
@@ -309,7 +326,7 @@ fn has_nothing_to_close(prepared: &[Prepared], report: &ContainReport) -> bool {
 )]
 async fn evicted<O: Outside>(
     args: &ContainArgs,
-    playbook: &Playbook,
+    shelf: &Shelf,
     mut report: ContainReport,
     exit: Exit,
     world: &O::World,
@@ -324,7 +341,7 @@ async fn evicted<O: Outside>(
         delete_user: false,
         scim: None,
         yes: args.yes,
-        playbook,
+        shelf,
     };
     match evict::evict_one(&asked, &report.incident, world, common, outside, ui).await {
         Ok((eviction, done)) => {

@@ -2,6 +2,7 @@
 
 mod live;
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -14,7 +15,8 @@ use crate::cli::given;
 use crate::cli::ui::Ui;
 use crate::cli::{Common, Outside};
 use crate::drill::{self, DrillError, Kind, Script};
-use crate::playbook::{Playbook, parse_duration};
+use crate::playbook::shelf::Shelf;
+use crate::playbook::{Playbook, Step, parse_duration};
 use crate::report::human;
 use crate::signal::Suspect;
 use crate::signal::operator::Given;
@@ -37,8 +39,8 @@ pub struct DrillArgs {
     /// Drill on somebody who is no person of the directory
     #[arg(long, value_name = "KIND", value_parser = kind, conflicts_with_all = ["finding_file", "chains", "live"])]
     of: Option<Kind>,
-    /// Use this playbook instead of the one that comes with quell
-    #[arg(long, value_name = "FILE")]
+    /// Drill this playbook, by its name or a file: the attacker does whatever it has a step against
+    #[arg(long, value_name = "NAME|FILE", conflicts_with_all = ["chains", "of"])]
     playbook: Option<PathBuf>,
     #[command(flatten)]
     live: live::LiveArgs,
@@ -80,7 +82,11 @@ pub async fn drill<O: Outside>(
     outside: &O,
     ui: &Ui<'_>,
 ) -> Result<Exit, Failure> {
-    let playbook = contain::playbook(args.playbook.as_ref())?;
+    let mut playbook = match (&args.playbook, args.of) {
+        (Some(named), _) => contain::playbook_of(named)?,
+        (None, Some(kind)) => contain::playbook_of(Path::new(kind.playbook()))?,
+        (None, None) => contain::playbook(None)?,
+    };
     if args.live.live {
         return live::drill(&args.live, playbook, common, outside, ui).await;
     }
@@ -88,12 +94,18 @@ pub async fn drill<O: Outside>(
         Some(path) => Some(practised(path, &playbook, ui)?),
         None => None,
     };
-    let script = Script {
-        seed: args.seed,
-        chains: args.chains,
-        untraced: args.untraced,
-        of: args.of,
+    let script = match (&args.playbook, &suspect) {
+        (Some(_), None) => Script::of(&playbook, args.seed),
+        (Some(_), Some(_)) | (None, _) => Script {
+            seed: args.seed,
+            chains: args.chains,
+            of: args.of,
+            ..Script::default()
+        },
     };
+    if args.untraced {
+        playbook.steps.retain(|step| *step != Step::Trace);
+    }
     let report = drill::run(script, suspect, &playbook, &|line| ui.story(line))
         .await
         .map_err(|error| match error {
@@ -103,6 +115,8 @@ pub async fn drill<O: Outside>(
             | DrillError::Stopped(_)
             | DrillError::Journal(_)
             | DrillError::NotAnId(_)
+            | DrillError::Unfit(_)
+            | DrillError::NothingDenied
             | DrillError::Finding(_)) => {
                 Failure::new(Exit::Failed, format!("the drill could not be run: {other}"))
                     .hint("The organization of another seed may do: `quell drill --seed 2`.")
@@ -118,9 +132,11 @@ pub async fn drill<O: Outside>(
 
 /// The one suspect of a finding; whose a key is, no range can know.
 fn practised(path: &Path, playbook: &Playbook, ui: &Ui<'_>) -> Result<Suspect, Failure> {
+    let shelf = Shelf::of(playbook.clone());
     let choice = given::Choice {
         ui,
-        playbook,
+        shelf: &shelf,
+        signals: RefCell::default(),
         all: false,
         allow_sample: false,
     };

@@ -5,10 +5,12 @@ mod iam_user;
 
 use std::path::PathBuf;
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 use jiff::Timestamp;
 
-use crate::cli::contain::{entering_by, playbook};
+use crate::cli::contain::{entering_by, shelf};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::{NoAnswer, Ui};
@@ -22,6 +24,7 @@ use crate::journal::file::JournalFile;
 use crate::journal::{Event, Journal, Purpose};
 use crate::plan::eviction::{self, Eviction, NO_WAY_LEFT, SIGN_INS};
 use crate::playbook::Playbook;
+use crate::playbook::shelf::Shelf;
 use crate::release::RESECURED;
 use crate::report::access::{EvictReport, EvictionReport, status_for_people};
 use crate::report::human;
@@ -55,7 +58,7 @@ pub struct EvictArgs {
     #[arg(long)]
     delete_user: bool,
     /// Use this playbook's checklist and roles instead of those that come with quell
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "NAME|FILE")]
     playbook: Option<PathBuf>,
     /// Enter an IAM user's account with this role (default: the playbook's, as canaries do)
     #[arg(long, value_name = "NAME")]
@@ -134,7 +137,14 @@ pub(super) struct Asked<'a> {
     pub(super) delete_user: bool,
     pub(super) scim: Option<Scim>,
     pub(super) yes: bool,
-    pub(super) playbook: &'a Playbook,
+    pub(super) shelf: &'a Shelf,
+}
+
+impl Asked<'_> {
+    /// What an incident is run by.
+    fn playbook_of(&self, incident: &Incident) -> &Playbook {
+        self.shelf.of_incident(incident.playbook.as_ref())
+    }
 }
 
 /// `quell evict`.
@@ -144,7 +154,8 @@ pub async fn evict<O: Outside>(
     outside: &O,
     ui: &Ui<'_>,
 ) -> Result<Exit, Failure> {
-    let playbook = entering_by(playbook(args.playbook.as_ref())?, args.canary_role.as_ref());
+    let shelf = shelf(args.playbook.as_ref())?;
+    let shelf = shelf.each(|playbook| entering_by(playbook, args.canary_role.as_ref()));
     let asked = Asked {
         what: &args.what,
         attest: &args.attest,
@@ -152,20 +163,20 @@ pub async fn evict<O: Outside>(
         delete_user: args.delete_user,
         scim: args.scim.read()?,
         yes: args.yes,
-        playbook: &playbook,
+        shelf: &shelf,
     };
+    let listed: BTreeSet<&str> = shelf
+        .all()
+        .flat_map(|playbook| &playbook.by_hand)
+        .map(|listed| listed.item.as_str())
+        .collect();
     for item in asked.attest {
-        let known = |listed: &crate::playbook::ByHand| listed.item == *item;
         // What a release asks after can be noted under every playbook.
         let of_release = [NO_WAY_LEFT, SIGN_INS];
         let mut asked_after = of_release.iter().chain(&RESECURED);
         let asked_after = asked_after.any(|known| *known == item.as_str());
-        if !asked_after && !playbook.by_hand.iter().any(known) {
-            let items: Vec<&str> = playbook
-                .by_hand
-                .iter()
-                .map(|one| one.item.as_str())
-                .collect();
+        if !asked_after && !listed.contains(item.as_str()) {
+            let items: Vec<&str> = listed.into_iter().collect();
             return Err(Failure::usage(format!(
                 "the checklist has no item {item}: it has {}",
                 items.join(", ")
@@ -501,7 +512,7 @@ impl Evicting<'_> {
             ui,
         )
         .await?;
-        let report = report.with_checklist(&incident, asked.playbook, status);
+        let report = report.with_checklist(&incident, asked.playbook_of(&incident), status);
         let exit = exit_of(&report);
         Ok((report, exit))
     }
@@ -678,7 +689,7 @@ async fn ask<O: Outside>(
     if asked.yes || !asked.attest.is_empty() {
         return Ok(());
     }
-    for item in &asked.playbook.by_hand {
+    for item in &asked.playbook_of(incident).by_hand {
         if incident.attested.contains(&item.item) {
             continue;
         }

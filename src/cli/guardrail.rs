@@ -5,21 +5,21 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::cli::contain;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::Ui;
 use crate::cli::word::Word;
 use crate::cli::{Common, Outside, do_or_say_of};
+use crate::cli::{contain, given};
 use crate::cloud::{Cloud, Inspect, Read, Trouble};
 use crate::facts::{ArmedPolicy, Known};
-use crate::guardrail::{self, Lowering, NOBODY, POLICY, Raising, Terms, Unfit};
+use crate::guardrail::{self, Giving, Lowering, NOBODY, POLICY, Raising, Terms, Unfit};
 use crate::ids::*;
 use crate::journal::Event;
 use crate::journal::file;
 use crate::playbook::Verify;
 use crate::policy::document::Document;
-use crate::report::guardrail::{GuardrailReport, Standing};
+use crate::report::guardrail::{GuardrailEnd, GuardrailReport, Standing};
 use crate::report::human;
 use crate::respond::Response;
 use crate::survey::{self, Ground, checkup};
@@ -53,7 +53,7 @@ enum Which {
 #[derive(Debug, Args)]
 struct TermsArgs {
     /// The account that holds the users who may sign in to the console; several if need be
-    #[arg(long, value_name = "ID", required = true, num_args = 1..)]
+    #[arg(long, value_name = "ID", num_args = 1..)]
     jump_account: Vec<AccountId>,
     /// A role or user elsewhere who may give passwords all the same; `*` in its name stands for any text
     #[arg(long, value_name = "ARN", num_args = 1..)]
@@ -64,13 +64,20 @@ struct TermsArgs {
 }
 
 impl TermsArgs {
-    fn terms(&self, partition: Partition) -> Terms {
-        Terms {
+    /// Whoever forbids passwords for good has an account where they are given; an incident's are forbidden for a while.
+    fn terms(&self, partition: Partition, for_a_while: bool) -> Result<Terms, Failure> {
+        if self.jump_account.is_empty() && !for_a_while {
+            return Err(Failure::usage(
+                "no --jump-account is named: nobody but root users could be given a console password anywhere",
+            )
+            .hint("Name the account that holds the users of the console: `--jump-account <ID>`. For as long as an incident is open, none is needed: `quell guardrail attach no-console-users --incident <id>`."));
+        }
+        Ok(Terms {
             partition,
             jump_accounts: self.jump_account.iter().cloned().collect(),
             except: self.except.iter().cloned().collect(),
             access_keys: self.access_keys,
-        }
+        })
     }
 }
 
@@ -86,7 +93,7 @@ struct LookArgs {
     #[command(flatten)]
     canary: contain::CanaryArgs,
     /// Use this playbook's roles and waits instead of those that come with quell
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "NAME|FILE")]
     playbook: Option<PathBuf>,
 }
 
@@ -116,6 +123,10 @@ pub struct AttachArgs {
     which: Which,
     #[command(flatten)]
     terms: TermsArgs,
+    /// Only for as long as this incident is open: its release takes the guardrail away, unless it stands already. Needs no
+    /// jump account
+    #[arg(long, value_name = "INCIDENT")]
+    incident: Option<IncidentId>,
     /// Attach it to this organizational unit or account instead of the root
     #[arg(long, value_name = "ID")]
     target: Option<TargetId>,
@@ -183,7 +194,7 @@ pub async fn guardrail<O: Outside>(
 }
 
 fn show(args: &ShowArgs) -> Result<GuardrailReport, Failure> {
-    let terms = args.terms.terms(args.partition.clone());
+    let terms = args.terms.terms(args.partition.clone(), false)?;
     let mut report = GuardrailReport::of(Standing::Drafted, Some(&terms), None);
     report.judged = terms.shown().map_err(Unfit::Fault)?;
     report.not_covered = terms.not_covered(None);
@@ -234,7 +245,7 @@ async fn planned(read: &impl Read, args: &AttachArgs) -> Result<Planned, Failure
     let ground = survey::ground(read, args.target.as_ref()).await?;
     let partition = ground.caller.arn.split(':').nth(1).unwrap_or("aws");
     let partition = Partition::parse(partition).map_err(Failure::usage)?;
-    let terms = args.terms.terms(partition);
+    let terms = args.terms.terms(partition, args.incident.is_some())?;
     let (there, accounts) =
         futures_util::join!(survey::named(read, POLICY), read.active_accounts());
     let there = there?;
@@ -242,7 +253,11 @@ async fn planned(read: &impl Read, args: &AttachArgs) -> Result<Planned, Failure
         Ok(accounts) => Known::Known(accounts),
         Err(trouble) => Known::Unknown(trouble.to_string()),
     };
-    let raising = Raising::of(&ground, there.as_ref(), &accounts, &terms)?;
+    let there_now = there.as_ref();
+    let raising = match &args.incident {
+        None => Raising::of(&ground, there_now, &accounts, &terms)?,
+        Some(incident) => Raising::for_incident(&ground, there_now, &accounts, &terms, incident)?,
+    };
     let unchecked = match accounts {
         Known::Known(_) => None,
         Known::Unknown(why) => Some(format!(
@@ -266,6 +281,10 @@ async fn attach<O: Outside>(
 ) -> Result<GuardrailReport, Failure> {
     let verify = args.look.verify()?;
     let world = common.connect(outside).await?;
+    if let Some(incident) = &args.incident {
+        // One that is not there would never be released, and the guardrail never taken away.
+        given::incident(&world, incident).await?;
+    }
     let Planned {
         ground,
         terms,
@@ -345,6 +364,50 @@ impl LookArgs {
         let playbook = contain::playbook(self.playbook.as_ref())?;
         Ok(self.canary.over(playbook).verify)
     }
+}
+
+/// What the release of an incident does with the guardrail that was attached for it; `None` where there is none. What goes wrong with it is complained of, and keeps nobody denied.
+pub(super) async fn given_up<O: Outside>(
+    incident: &IncidentId,
+    operator: &str,
+    world: &O::World,
+    common: &Common,
+    outside: &O,
+    ui: &Ui<'_>,
+) -> Result<Option<GuardrailEnd>, Failure> {
+    match give_up(incident, operator, world, common, outside, ui).await {
+        Err(failure) if failure.exit != Exit::Interrupted => {
+            ui.complain(&failure);
+            Ok(Some(GuardrailEnd::NotTakenAway))
+        }
+        ended => ended,
+    }
+}
+
+async fn give_up<O: Outside>(
+    incident: &IncidentId,
+    operator: &str,
+    world: &O::World,
+    common: &Common,
+    outside: &O,
+    ui: &Ui<'_>,
+) -> Result<Option<GuardrailEnd>, Failure> {
+    let there = survey::named(world.read(), POLICY).await?;
+    let Some(giving) = there.and_then(|there| Giving::of(&there, incident)) else {
+        return Ok(None);
+    };
+    let mut journal = file::open_named(&common.state_directory()?, JOURNAL)?;
+    let watch = |event: &Event| ui.event(event, None);
+    let again = "guardrail remove no-console-users";
+    do_or_say_of(outside, &mut journal, again, async |journal| {
+        let mut response = Response::new(world, journal, &watch);
+        response.give_up_guardrail(&giving, operator).await
+    })
+    .await?;
+    Ok(Some(match giving {
+        Giving::Away(_) => GuardrailEnd::TakenAway,
+        Giving::Up { .. } => GuardrailEnd::LeftToOthers,
+    }))
 }
 
 /// Asks canaries about the guardrail that is there.

@@ -40,7 +40,7 @@ pub struct ReadmitArgs {
     #[arg(long)]
     yes: bool,
     /// Use this playbook's waits and roles instead of those that come with quell
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "NAME|FILE")]
     playbook: Option<PathBuf>,
     #[command(flatten)]
     canary: CanaryArgs,

@@ -10,7 +10,7 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::Ui;
 use crate::cli::word::Word;
-use crate::cli::{Common, Outside, do_or_say, given, open_journal};
+use crate::cli::{Common, Outside, do_or_say, given, guardrail, open_journal};
 use crate::cloud::{Clock as _, Cloud, Read as _};
 use crate::evict::account::UserInAccount;
 use crate::facts::{IamUser, PolicySummary};
@@ -20,6 +20,7 @@ use crate::journal::{Backup, Event, Past, Purpose, State, Store};
 use crate::playbook::Playbook;
 use crate::release;
 use crate::report::access::{NotHeldReport, RestoredReport, WaitReport};
+use crate::report::guardrail::GuardrailEnd;
 use crate::report::{self, NotReleasedReport, PutBackReport, ReleaseReport, ReleasedReport, human};
 use crate::respond::memory::{self, Remembered};
 use crate::respond::{self, Response, Stopped, iam_users};
@@ -60,7 +61,7 @@ pub struct ReleaseArgs {
     )]
     restore_keys: Vec<AccessKeyId>,
     /// Use this playbook's waits and roles instead of those that come with quell
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "NAME|FILE")]
     playbook: Option<PathBuf>,
     #[command(flatten)]
     canary: CanaryArgs,
@@ -166,7 +167,8 @@ pub async fn release<O: Outside>(
     let is_shown = |released: &ReleasedReport| {
         let restored = released.restored.as_ref().is_none_or(is_whole);
         let held = !released.still_held.is_empty() || released.user_still_denied.is_some();
-        released.allowed_again && restored && !held
+        let guardrail = released.guardrail != Some(GuardrailEnd::NotTakenAway);
+        released.allowed_again && restored && !held && guardrail
     };
     let all_shown = all_restored && released.iter().all(is_shown);
     let practice = world.practice();
@@ -495,6 +497,8 @@ impl One<'_> {
             false => None,
             true => Some(backup_of(journal.state(), &incident.id)?),
         };
+        let id = &incident.id;
+        let guardrail = guardrail::given_up(id, operator, world, common, outside, ui).await?;
         let watch = |event: &Event| ui.event(event, None);
         let (proof, still_denied_by, still, restored) =
             do_or_say(outside, &mut journal, &incident.id, async |journal| {
@@ -535,6 +539,7 @@ impl One<'_> {
             }),
             user_still_denied: still.user,
             still_held: still.held.iter().map(NotHeldReport::of).collect(),
+            guardrail,
             restored,
             stays_closed: incident.evicted.is_some() && !args.gives_back(),
             allowed_again: proof

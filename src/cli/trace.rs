@@ -62,7 +62,7 @@ pub struct TraceArgs {
     #[command(flatten)]
     trail: TrailArgs,
     /// Use this playbook's roles instead of those that come with quell
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "NAME|FILE")]
     playbook: Option<PathBuf>,
     /// Enter member accounts with this role (default: quell-canary, then OrganizationAccountAccessRole)
     #[arg(long, value_name = "NAME")]

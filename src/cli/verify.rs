@@ -33,7 +33,7 @@ pub struct VerifyArgs {
     #[arg(long, conflicts_with = "account")]
     all_accounts: bool,
     /// Use this playbook's waits and roles instead of those that come with quell
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "NAME|FILE")]
     playbook: Option<PathBuf>,
     #[command(flatten)]
     canary: CanaryArgs,

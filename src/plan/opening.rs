@@ -224,6 +224,7 @@ pub(super) fn opened(
         reaches_management: principal.reaches_management,
         longest_session: Some(principal.session.longest),
         margin: Some(playbook.release.margin),
+        playbook: Some(playbook.name.clone()),
         permission_sets: held(facts),
         in_management: held_in_management(facts),
         entitled_in_management: is_entitled_in_management(facts),
@@ -280,6 +281,9 @@ pub(super) fn taken_up(
         .get_or_insert_with(|| facts.caller.arn.clone());
     incident.opened.get_or_insert(facts.asked_at);
     incident.margin.get_or_insert(playbook.release.margin);
+    incident
+        .playbook
+        .get_or_insert_with(|| playbook.name.clone());
     incident
 }
 

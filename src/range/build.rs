@@ -22,7 +22,8 @@ use crate::range::build::extras::Extras;
 use crate::range::directory::roles::{new_role_id, path_in, session_of, set_of};
 use crate::range::identity::{Credentials, Minted, mint};
 use crate::range::state::{
-    Account, Actor, Assignment, Directory, PermissionSet, Policy, Role, Session, State, Unit, User,
+    Account, Actor, Assignment, Calls, Directory, PermissionSet, Policy, Role, Session, State,
+    Unit, User,
 };
 use crate::report::millis;
 
@@ -627,6 +628,7 @@ fn act(state: &mut State, blueprint: &Blueprint, name: String, attacker: bool, k
         portal: None,
         held: BTreeMap::new(),
         chain: None,
+        calls: Calls::default(),
     });
 }
 

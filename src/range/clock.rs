@@ -73,6 +73,18 @@ pub struct Actor {
     pub held: BTreeMap<Way, String>,
     /// The roles that they go through, if they chain.
     pub chain: Option<Chain>,
+    /// What they call.
+    pub calls: Calls,
+}
+
+/// What an actor calls.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Calls {
+    /// The list of buckets.
+    #[default]
+    Buckets,
+    /// `iam:CreateLoginProfile`, for the IAM user of this name in their own account: a console password.
+    Password(String),
 }
 
 /// How somebody chains: each role is assumed with the session of the one before, and the first with the actor's own. After
@@ -92,6 +104,8 @@ pub struct Sighting {
     pub at: Timestamp,
     /// Which actor, by index.
     pub actor: usize,
+    /// Whether it was with a session in the management account, where no SCP applies.
+    pub in_management: bool,
     /// How.
     pub ended: Ended,
 }
@@ -223,11 +237,14 @@ impl State {
         let own = (!key.is_empty()).then_some(&key);
         let mut allowed = false;
         for key in own.into_iter().chain(held.values()) {
-            let ended = self.call_as(key);
+            let ended = self.call_as(key, &actor.calls);
             allowed |= ended == Ended::Allowed;
+            let session = self.sessions.get(key);
+            let in_management = session.is_some_and(|it| it.account == self.management);
             self.seen.push(Sighting {
                 at: self.now,
                 actor: i,
+                in_management,
                 ended,
             });
         }
@@ -327,12 +344,16 @@ impl State {
     }
 
     /// One call with one session.
-    fn call_as(&mut self, key: &str) -> Ended {
+    fn call_as(&mut self, key: &str, calls: &Calls) -> Ended {
         let token = self
             .sessions
             .get(key)
             .and_then(|session| session.token.clone());
-        let answer = wire::answer(self, &wire::as_actor(key, token.as_deref()));
+        let request = match calls {
+            Calls::Buckets => wire::as_actor(key, token.as_deref()),
+            Calls::Password(user) => wire::wanting_a_password(key, token.as_deref(), user),
+        };
+        let answer = wire::answer(self, &request);
         let status = answer.as_ref().map_or(0, |answer| answer.status().as_u16());
         let error = answer
             .as_ref()
@@ -342,6 +363,8 @@ impl State {
         self.calls.pop();
         match status {
             200 => Ended::Allowed,
+            // Who has a password already was allowed to ask for one.
+            409 => Ended::Allowed,
             _ if expired => Ended::Expired,
             _ => Ended::Refused,
         }

@@ -10,7 +10,7 @@ use crate::ids::*;
 use crate::policy::document::{Document, DocumentError};
 use crate::range::Call;
 use crate::range::access::Access;
-pub use crate::range::clock::{Actor, Ended, Sighting, What};
+pub use crate::range::clock::{Actor, Calls, Ended, Sighting, What};
 use crate::range::directory::orders::Order;
 use crate::range::estate::Estate;
 use crate::range::guards::Trail;

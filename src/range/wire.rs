@@ -351,6 +351,15 @@ pub fn assuming(key: &str, token: Option<&str>, role: &str, name: &str) -> http:
     builder.body(Bytes::from(form.finish())).unwrap_or_default()
 }
 
+/// The call of an actor who wants a console password for an IAM user.
+pub fn wanting_a_password(key: &str, token: Option<&str>, user: &str) -> http::Request<Bytes> {
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    form.extend_pairs([("Action", "CreateLoginProfile"), ("Version", "2010-05-08")]);
+    form.extend_pairs([("UserName", user), ("Password", "Practice-1-Practice")]);
+    let builder = signed("POST", key, token, "iam");
+    builder.body(Bytes::from(form.finish())).unwrap_or_default()
+}
+
 fn signed(method: &str, key: &str, token: Option<&str>, service: &str) -> http::request::Builder {
     let authorization = format!(
         "AWS4-HMAC-SHA256 Credential={key}/20261122/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0"

@@ -45,6 +45,33 @@ pub struct GuardrailReport {
     pub document: Option<Document>,
 }
 
+/// What a release did with the guardrail that its incident had attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GuardrailEnd {
+    /// Detached and deleted.
+    TakenAway,
+    /// Other incidents want it.
+    LeftToOthers,
+    /// It is still there, and nobody wants it.
+    NotTakenAway,
+}
+
+impl GuardrailEnd {
+    /// For people.
+    pub fn says(self) -> &'static str {
+        match self {
+            Self::TakenAway => "The guardrail that it had attached is taken away.",
+            Self::LeftToOthers => {
+                "The guardrail that it had attached stays: other incidents want it."
+            }
+            Self::NotTakenAway => {
+                "The guardrail that it had attached is STILL THERE: `quell guardrail remove no-console-users`."
+            }
+        }
+    }
+}
+
 /// How a guardrail stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]

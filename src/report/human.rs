@@ -23,6 +23,7 @@ use crate::journal::{Deed, Event};
 use crate::plan::StepName;
 use crate::playbook::ByHand;
 use crate::release::Closed;
+use crate::report::next::PeopleReport;
 use crate::report::*;
 use crate::signal::{Accused, Finding, Sure, Suspect, Unresolved, Who, Whom};
 use crate::verify::FEW_ACCOUNTS;
@@ -128,6 +129,9 @@ pub fn plan(report: &PlanReport) -> String {
         &format!("{} of organization {}", report.target, report.organization),
     );
     put(&mut text, "you", &report.operator);
+    let playbook = &report.playbook;
+    let by = format!("{}: {}", playbook.name, playbook.because);
+    put(&mut text, "playbook", &by);
     text.push('\n');
     for (i, step) in report.steps.iter().enumerate() {
         let already = if step.already { " (already so)" } else { "" };
@@ -255,29 +259,27 @@ pub fn contain(report: &ContainReport) -> String {
             text.push_str(&access::evict(eviction));
             return text;
         }
-        None => text.push_str(&checklist(&report.by_hand)),
+        None => {
+            text.push_str(&people(&report.people));
+            text.push_str(&checklist(&report.by_hand));
+        }
     }
-    text.push_str("\nNext\n");
+    let playbook = &report.playbook;
+    let _ = writeln!(
+        text,
+        "\nNext, by playbook {} ({})",
+        playbook.name,
+        clean(&playbook.because)
+    );
     if report.proof_not_recorded {
         let _ = writeln!(
             text,
             "  quell verify {id}     # the proof could not be written on the policy; without it no release clock runs"
         );
     }
-    if report.state != Stage::Proven {
-        let _ = writeln!(text, "  quell verify {id}     # until it is proven");
+    for next in &report.next {
+        let _ = writeln!(text, "  {:<24}# {}", clean(&next.command), clean(&next.why));
     }
-    let _ = match report.release_not_before {
-        Some(until) => writeln!(
-            text,
-            "  quell status {id}\n  quell trace {id}      # in a quarter of an hour: whom they became under other names\n  quell release {id}    # not before {}",
-            second(until)
-        ),
-        None => writeln!(
-            text,
-            "  quell evict {id}      # close the ways to new sessions; the wait for the release begins then\n  quell trace {id}      # in a quarter of an hour: whom they became under other names"
-        ),
-    };
     text
 }
 
@@ -534,6 +536,9 @@ pub fn release(report: &ReleaseReport) -> String {
         };
         if let Some(waited) = &released.waited {
             let _ = writeln!(text, "  It waited {}.", clean(&waited.derivation));
+        }
+        if let Some(guardrail) = released.guardrail {
+            let _ = writeln!(text, "{}", guardrail.says());
         }
         for held in &released.still_held {
             let _ = writeln!(
@@ -976,6 +981,23 @@ pub fn checklist(items: &[ByHand]) -> String {
             clean(&item.link)
         );
     }
+    text
+}
+
+/// What people do meanwhile, beside the checklist.
+fn people(people: &PeopleReport) -> String {
+    let mut text = String::new();
+    let tell = people.tell.iter();
+    let tell: Vec<String> = tell.map(|it| format!("{}: {}", it.who, it.what)).collect();
+    let save = people.save.iter();
+    let save: Vec<String> = save.map(|it| format!("{} {}", it.what, it.link)).collect();
+    let stop = people.stop.iter();
+    let stop: Vec<String> = stop
+        .map(|it| format!("If {}: {}", it.when, it.what))
+        .collect();
+    section(&mut text, "Tell", &tell);
+    section(&mut text, "Save", &save);
+    section(&mut text, "Stop", &stop);
     text
 }
 

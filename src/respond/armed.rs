@@ -243,9 +243,12 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
                         contain::update(read, change, clock, id, content, again, is_so).await;
                     self.settled(step.name(), outcome, id)?;
                 }
-                // INVARIANT: a plan creates before it does anything else, and tags what it creates.
-                (Step::AttachPolicy { .. } | Step::UpdatePolicy { .. }, None)
-                | (Step::TagPolicy { .. }, _) => {}
+                // INVARIANT: a plan creates before it does anything else.
+                (Step::AttachPolicy { .. } | Step::UpdatePolicy { .. }, None) => {}
+                (Step::TagPolicy { policy, tags, .. }, _) => {
+                    let outcome = contain::tag(read, change, clock, policy, tags).await;
+                    self.settled(step.name(), outcome, policy)?;
+                }
             }
         }
         Ok(made)

@@ -5,7 +5,7 @@
 use crate::cloud::Cloud;
 use crate::contain;
 use crate::facts::PolicySummary;
-use crate::guardrail::{Lowering, Raising};
+use crate::guardrail::{Giving, Lowering, Raising};
 use crate::journal::{Event, Preparation, Store};
 use crate::plan::StepName;
 use crate::respond::{Response, Stopped};
@@ -27,6 +27,34 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
             practice: self.cloud.practice(),
         })?;
         self.make(&raising.steps).await
+    }
+
+    /// What the release of an incident does with the guardrail that it has attached.
+    ///
+    /// # Errors
+    /// [`Stopped`]; doing it again goes on.
+    pub async fn give_up_guardrail(
+        &mut self,
+        giving: &Giving,
+        operator: &str,
+    ) -> Result<(), Stopped> {
+        match giving {
+            Giving::Away(lowering) => self.unguard(lowering, operator).await,
+            Giving::Up { policy, tags } => {
+                let (read, change, clock) =
+                    (self.cloud.read(), self.cloud.change(), self.cloud.clock());
+                self.record(Event::Prepared {
+                    purpose: Preparation::Guard,
+                    target: None,
+                    operator: operator.to_owned(),
+                    practice: self.cloud.practice(),
+                })?;
+                let step = StepName::TagPolicy;
+                self.record(Event::Started { step })?;
+                let outcome = contain::tag(read, change, clock, policy, tags).await;
+                self.settled(step, outcome, policy)
+            }
+        }
     }
 
     /// Detaches the guardrail's policy from wherever it is attached, and deletes it.

@@ -14,7 +14,8 @@ use crate::incident::Home;
 use crate::plan::preflight::{self, Preflight};
 use crate::plan::stale::Moved;
 use crate::plan::{Begun, Lapse, Plan, Step, Wish};
-use crate::playbook::{Playbook, Target};
+use crate::playbook::Target;
+use crate::playbook::shelf::{Chosen, Shelf, Situation};
 use crate::policy::document::Document;
 use crate::policy::{self, NothingToDeny};
 use crate::principal::{self, NotCovered, Principal};
@@ -30,6 +31,8 @@ pub struct Prepared {
     pub plan: Plan,
     /// Whether it may be.
     pub preflight: Preflight,
+    /// What it is run by.
+    pub playbook: Chosen,
 }
 
 /// Why there is nothing to approve. Nothing was changed.
@@ -62,6 +65,8 @@ pub enum NotPrepared {
 /// How the plans are to be made, beside whom they are about.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Asked<'a> {
+    /// The types of the findings that accuse them, if it was findings.
+    pub signals: &'a [String],
     /// Where the deny is to be attached, if not where the playbook says.
     pub target: Option<&'a TargetId>,
     /// See [`Wish::cold`].
@@ -83,18 +88,19 @@ pub async fn prepare(
     read: &impl Read,
     clock: &impl Clock,
     suspects: &[Suspect],
-    playbook: &Playbook,
+    shelf: &Shelf,
     asked: &Asked<'_>,
 ) -> Result<Vec<Prepared>, NotPrepared> {
     for suspect in suspects {
         principal::is_covered(suspect)?;
     }
-    let target = asked.target.or(match &playbook.target {
+    let target = asked.target.or(match &shelf.base().target {
         Target::Root => None,
         Target::Id(id) => Some(id),
     });
     // Without its type: what is joined and paged through is too deep for the compiler.
-    let facts = survey::survey(read, clock, suspects, target, &playbook.verify.canary_roles)
+    let roles = &shelf.base().verify.canary_roles;
+    let facts = survey::survey(read, clock, suspects, target, roles)
         .boxed_local()
         .await?;
     let mut all: Vec<Prepared> = Vec::new();
@@ -115,13 +121,16 @@ pub async fn prepare(
             before: &before,
             lapses: asked.lapses,
         };
-        let plan = Plan::containment(&facts, principal, playbook, &wish)?;
+        let playbook = shelf.choose(&Situation::of(asked.signals, &principal));
+        let plan = Plan::containment(&facts, principal, &playbook.playbook, &wish)?;
         unaltered(read, &plan).await?;
-        let preflight = preflight::check(&facts, &plan, playbook, &before);
+        let preflight = preflight::check(&facts, &plan, &playbook.playbook, &before);
+        let playbook = shelf.resumed(playbook, plan.incident.playbook.as_ref());
         all.push(Prepared {
             facts,
             plan,
             preflight,
+            playbook,
         });
     }
     Ok(all)

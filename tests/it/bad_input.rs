@@ -427,7 +427,7 @@ async fn whoever_would_lock_themselves_out_is_refused_with_the_statement_that_wo
 #[tokio::test]
 async fn a_break_glass_identity_is_spared_or_the_plan_is_refused() {
     let practice = Practice::new();
-    let text = quell::playbook::Playbook::text_of("identity-center-user").unwrap();
+    let text = quell::playbook::shelf::text_of("identity-center-user").unwrap();
     let path = file(
         "break-glass.toml",
         text.replace(

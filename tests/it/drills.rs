@@ -119,7 +119,7 @@ async fn drills_of_many_organizations_pass_and_the_same_seed_tells_the_same_stor
 #[tokio::test]
 async fn a_drill_whose_proof_comes_too_early_or_whose_wait_is_too_short_fails() {
     let practice = Practice::new();
-    let text = quell::playbook::Playbook::text_of("identity-center-user").unwrap();
+    let text = quell::playbook::shelf::text_of("identity-center-user").unwrap();
     // No patience: some account has not seen the deny yet.
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("impatient.toml");
     std::fs::write(

@@ -376,3 +376,107 @@ async fn an_account_that_the_guardrail_does_not_reach_is_found() {
         .expect(Exit::GettingThrough)
         .says("STILL ALLOWED");
 }
+
+/// An open incident, by its id.
+async fn contained(practice: &Practice, user: &str) -> String {
+    let ran = practice
+        .quell(&format!("contain {user} --yes --output json"))
+        .await;
+    text(&ran.expect(Exit::Done).json(), "incident")
+}
+
+async fn guarded_for(practice: &Practice, incident: &str) -> Ran {
+    let attach = format!("guardrail attach no-console-users --incident {incident} --yes");
+    practice.quell(&attach).await.expect(Exit::Done)
+}
+
+/// What becomes of the guardrail.
+async fn released(practice: &Practice, incident: &str) -> Value {
+    let ran = practice
+        .quell(&format!("release {incident} --force --yes --output json"))
+        .await;
+    ran.expect(Exit::Done).json()["released"][0]["guardrail"].clone()
+}
+
+#[tokio::test]
+async fn a_guardrail_of_an_incident_goes_with_it() {
+    let practice = Practice::new();
+    let incident = contained(&practice, "test-user").await;
+    guarded_for(&practice, &incident).await;
+    // There is no jump account: while this is open, nobody is given a password anywhere.
+    assert_eq!(
+        makes_a_console_user(&practice, "222233334444", "role/Admin"),
+        (200, 403)
+    );
+    assert_eq!(released(&practice, &incident).await, "taken_away");
+    assert_eq!(
+        asks(
+            &practice,
+            "222233334444",
+            "role/Admin",
+            "Action=CreateLoginProfile&UserName=backdoor&Password=Correct-Horse-9"
+        ),
+        200
+    );
+    practice.quell(CHECK).await.expect(Exit::Refused);
+}
+
+#[tokio::test]
+async fn two_incidents_share_a_guardrail_and_the_last_of_them_takes_it_away() {
+    let practice = Practice::new();
+    let first = contained(&practice, "test-user").await;
+    let second = contained(&practice, "bob@example.com").await;
+    guarded_for(&practice, &first).await;
+    guarded_for(&practice, &second).await;
+    // Typed twice is typed once.
+    guarded_for(&practice, &second).await;
+    assert_eq!(released(&practice, &first).await, "left_to_others");
+    practice.quell(CHECK).await.expect(Exit::Done);
+    // Another machine takes it away: the policy's tags say for whom it stands.
+    let elsewhere = practice.on_another_machine();
+    assert_eq!(released(&elsewhere, &second).await, "taken_away");
+    practice.quell(CHECK).await.expect(Exit::Refused);
+}
+
+#[tokio::test]
+async fn a_guardrail_that_stands_is_no_incidents_and_stays() {
+    let practice = guarded().await;
+    let incident = contained(&practice, "test-user").await;
+    guarded_for(&practice, &incident).await;
+    // Its jump account is still one.
+    assert_eq!(
+        makes_a_console_user(&practice, "222233334444", "role/Admin"),
+        (200, 200)
+    );
+    assert_eq!(released(&practice, &incident).await, Value::Null);
+    practice.quell(CHECK).await.expect(Exit::Done);
+}
+
+#[tokio::test]
+async fn an_incidents_guardrail_that_somebody_attaches_for_good_stays() {
+    let practice = Practice::new();
+    let incident = contained(&practice, "test-user").await;
+    guarded_for(&practice, &incident).await;
+    practice
+        .quell(&format!("{ATTACH} --yes"))
+        .await
+        .expect(Exit::Done)
+        .says("its release will leave it");
+    assert_eq!(released(&practice, &incident).await, Value::Null);
+    practice.quell(CHECK).await.expect(Exit::Done);
+}
+
+#[tokio::test]
+async fn a_guardrail_without_a_jump_account_is_for_an_incident_that_there_is() {
+    let practice = Practice::new();
+    practice
+        .quell("guardrail attach no-console-users --yes")
+        .await
+        .expect(Exit::Usage)
+        .says("--incident <id>");
+    practice
+        .quell("guardrail attach no-console-users --incident q-7f3a9c --yes")
+        .await
+        .expect(Exit::Failed);
+    practice.nothing_happened();
+}

@@ -44,6 +44,8 @@ mod layers;
 mod lapsing;
 mod mishaps;
 
+mod playbooks;
+
 mod principals;
 
 mod profiles;

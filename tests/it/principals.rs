@@ -14,7 +14,7 @@ fn attacked_by(kind: Kind) -> (Practice, String) {
     let practice = Practice::new();
     let accusation = practice
         .range
-        .with(|state| kinds::play(state, kind))
+        .with(|state| kinds::play(state, kind, false))
         .unwrap();
     let Accusation::Finding(text) = accusation else {
         panic!("no finding accuses them");
@@ -347,7 +347,7 @@ async fn a_role_is_denied_up_to_the_moment_when_the_deny_stands() {
     let practice = Practice::new();
     let accusation = practice
         .range
-        .with(|state| kinds::play(state, Kind::Role))
+        .with(|state| kinds::play(state, Kind::Role, false))
         .unwrap();
     let Accusation::Role(account, name, _) = accusation else {
         panic!("a finding accuses a role");

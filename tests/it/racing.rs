@@ -25,7 +25,7 @@ use quell::journal::{Journal, Purpose, Store};
 use quell::plan::Begun;
 use quell::plan::approval::Approval;
 use quell::plan::arming::{Arming, Disarming};
-use quell::playbook::Playbook;
+use quell::playbook::shelf::Shelf;
 use quell::policy::session_user_ids_in;
 use quell::range::Range;
 use quell::range::build::{OPERATOR_KEY, SECRET};
@@ -201,7 +201,7 @@ async fn act(
     action: Action,
     chosen: Chosen,
 ) -> Result<Came, String> {
-    let playbook = Playbook::default_one().map_err(|error| error.to_string())?;
+    let shelf = Shelf::embedded().map_err(|error| error.to_string())?;
     let nobody_watches = |_: &quell::journal::Event| {};
     let (read, clock) = (world.read(), world.clock());
     let armed_id = IncidentId::from_bytes([0, 0, 0]);
@@ -212,13 +212,11 @@ async fn act(
             };
             let begun = disk.begun();
             let asked = Asked {
-                target: None,
                 cold,
                 begun: &begun,
-                resume: None,
-                lapses: None,
+                ..Asked::default()
             };
-            let prepared = respond::prepare(read, clock, &[suspect], &playbook, &asked)
+            let prepared = respond::prepare(read, clock, &[suspect], &shelf, &asked)
                 .await
                 .map_err(|error| error.to_string())?;
             let prepared = prepared.first().ok_or("nobody")?;

@@ -11,7 +11,6 @@ use crate::journal::file::JournalFile;
 use crate::journal::{Event, Journal};
 use crate::plan::Plan;
 use crate::plan::approval::{Approval, Approved};
-use crate::playbook::Playbook;
 use crate::report::ContainReport;
 use crate::respond::{self, Accepted, Prepared, Response};
 use crate::verify::Aim;
@@ -70,7 +69,6 @@ impl<'a> Contained<'a> {
     /// Whether it holds.
     pub(super) async fn verify<O: Outside>(
         self,
-        playbook: &Playbook,
         world: &O::World,
         outside: &O,
         ui: &Ui<'_>,
@@ -84,6 +82,7 @@ impl<'a> Contained<'a> {
             accepted,
         } = self;
         let plan = &approved.plan;
+        let playbook = &prepared.playbook.playbook;
         let watch = watch(ui, plan, several);
         let mut remembered = plan.incident.clone();
         let arn = &accepted.policy.arn;
@@ -101,7 +100,6 @@ impl<'a> Contained<'a> {
         let report = ContainReport::of(
             prepared,
             &remembered,
-            playbook,
             approved.at,
             &accepted,
             &proved,

@@ -15,6 +15,7 @@ use crate::ids::{IncidentId, Region};
 use crate::journal::Past;
 use crate::plan::Begun;
 use crate::playbook::Playbook;
+use crate::playbook::shelf::Shelf;
 use crate::report::human;
 use crate::respond::{self, Asked, Prepared};
 use crate::signal::operator::Given;
@@ -26,13 +27,13 @@ const SURVEY: Duration = Duration::from_secs(120);
 
 pub(super) async fn prepare<O: Outside>(
     args: &PlanArgs,
-    playbook: &Playbook,
+    shelf: &Shelf,
     common: &Common,
     outside: &O,
     ui: &Ui<'_>,
 ) -> Result<(O::World, Vec<Prepared>), Failure> {
     // What can be said without AWS is said before AWS is asked.
-    let choice = args.choice(ui, playbook);
+    let choice = args.choice(ui, shelf);
     let offline = args.signal.offline(&choice)?;
     covered(offline.iter().flatten())?;
     if offline.is_none() && args.signal.resume.is_none() && !ui.is_terminal() {
@@ -58,7 +59,9 @@ pub(super) async fn prepare<O: Outside>(
     let begun: Vec<Begun> = here.iter().filter_map(begun).collect();
     let (resumed, where_it_was) = resumed.unzip();
     let where_it_was = where_it_was.flatten();
+    let signals: Vec<String> = choice.signals.borrow().iter().cloned().collect();
     let asked = Asked {
+        signals: &signals,
         target: args.target.as_ref().or(where_it_was.as_ref()),
         cold: args.cold,
         begun: &begun,
@@ -67,12 +70,12 @@ pub(super) async fn prepare<O: Outside>(
     };
     let prepared = within(async {
         let (read, clock) = (world.read(), world.clock());
-        let suspects = try_join_all(given.iter().map(|one| resolved(one, &world, playbook)));
+        let suspects = try_join_all(given.iter().map(|one| resolved(one, &world, shelf.base())));
         let suspects: Vec<Suspect> = suspects.await?;
         for suspect in &suspects {
             crate::principal::is_covered(suspect)?;
         }
-        let prepared = respond::prepare(read, clock, &suspects, playbook, &asked).await?;
+        let prepared = respond::prepare(read, clock, &suspects, shelf, &asked).await?;
         goes_on(&prepared, resumed.as_ref())?;
         Ok(prepared)
     });

@@ -15,6 +15,7 @@ use crate::ids::TargetId;
 use crate::journal::Event;
 use crate::plan::Lapse;
 use crate::plan::approval::Approval;
+use crate::playbook::shelf::Shelf;
 use crate::playbook::{Playbook, parse_duration};
 use crate::report::{self, LiveDrillReport, PlanReport, human, millis};
 use crate::respond::{self, Asked, Response};
@@ -66,13 +67,14 @@ pub(super) async fn drill<O: Outside>(
         after: args.lapses_after.unwrap_or(LAPSES_AFTER),
         on_root: args.lapses_on_root,
     };
+    let shelf = Shelf::of(playbook.clone());
     let asked = Asked {
         target: args.target.as_ref(),
         lapses: Some(lapse),
         ..Asked::default()
     };
     let (read, clock) = (world.read(), world.clock());
-    let prepared = respond::prepare(read, clock, &[suspect], &playbook, &asked).await?;
+    let prepared = respond::prepare(read, clock, &[suspect], &shelf, &asked).await?;
     let Some(prepared) = prepared.into_iter().next() else {
         return Err(Failure::usage("a live drill needs a user"));
     };

@@ -28,7 +28,7 @@ pub(super) async fn evict<O: Outside>(
     ui: &Ui<'_>,
 ) -> Result<(EvictReport, Exit), Failure> {
     of_the_directory_alone(asked, &known.incident)?;
-    let roles = &asked.playbook.verify.canary_roles;
+    let roles = &asked.shelf.base().verify.canary_roles;
     let mut incident = known.incident;
     let id = incident.id.clone();
     let user = UserInAccount::of(&incident, roles).ok_or_else(|| {

@@ -1,11 +1,14 @@
 //! From findings to those of their suspects whom the operator means.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::{NoAnswer, Ui};
 use crate::cloud::{Clock as _, Cloud, Read as _};
 use crate::ids::DetectorId;
-use crate::playbook::Playbook;
+use crate::playbook::shelf::{self, Shelf};
 use crate::report::human::{self, clean};
 use crate::signal::operator::{self, Given, Reference};
 use crate::signal::{self, Finding, Nobody, Sure, Suspect, Who, Whom};
@@ -15,7 +18,9 @@ pub struct Choice<'a, 'u> {
     /// Who chooses.
     pub ui: &'a Ui<'u>,
     /// What the findings are to be answered with.
-    pub playbook: &'a Playbook,
+    pub shelf: &'a Shelf,
+    /// The types of the findings that were chosen from, once they were.
+    pub signals: RefCell<BTreeSet<String>>,
     /// All of them, without being asked.
     pub all: bool,
     /// Samples as if they were none.
@@ -74,18 +79,17 @@ impl Choice<'_, '_> {
     }
 
     fn note(&self, findings: &[Finding]) {
-        let unanswered = findings
-            .iter()
-            .filter(|finding| !self.playbook.answers(&finding.kind));
-        let kinds: std::collections::BTreeSet<&str> =
-            unanswered.map(|finding| finding.kind.as_str()).collect();
-        for kind in kinds {
+        let kinds: BTreeSet<String> = findings.iter().map(|it| it.kind.clone()).collect();
+        for kind in kinds.iter().filter(|kind| !self.shelf.takes(kind)) {
+            let why = shelf::why_none(kind).map(|why| format!(": {why}"));
             self.ui.say(&format!(
-                "note: the playbook {} does not answer findings of type {}; going on because you asked.",
-                self.playbook.name,
-                clean(kind)
+                "note: {} findings of type {}{}; going on because you asked.",
+                self.shelf.unanswering(),
+                clean(kind),
+                why.unwrap_or_default()
             ));
         }
+        self.signals.borrow_mut().extend(kinds);
     }
 }
 

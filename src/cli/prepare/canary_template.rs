@@ -28,7 +28,7 @@ pub struct CanaryTemplateArgs {
     #[arg(long)]
     with_audit: bool,
     /// Take the role's name from this playbook
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "NAME|FILE")]
     playbook: Option<PathBuf>,
 }
 

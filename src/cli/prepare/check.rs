@@ -34,7 +34,7 @@ pub struct CheckArgs {
     #[arg(long, value_name = "SEVERITY", default_value = "red")]
     fail_on: FailOn,
     /// Use this playbook's roles instead of those that come with quell
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "NAME|FILE")]
     playbook: Option<PathBuf>,
 }
 

@@ -12,7 +12,7 @@ use crate::range::build::faults::{self, Fault};
 use crate::range::build::{self, Blueprint, act, open};
 use crate::range::clock::Chain;
 use crate::range::directory::roles::{new_role_id, session_of};
-use crate::range::state::{Actor, Assignment, Role, State};
+use crate::range::state::{Actor, Assignment, Calls, Role, State};
 use crate::range::team::{self, Item, Team, Wanted};
 use crate::range::users::{self, IamUser};
 use crate::range::wire::uuid;
@@ -25,6 +25,16 @@ pub const IAM_USER: &str = "legacy-deploy";
 
 /// The account that they are in.
 pub const IAM_USER_ACCOUNT: &str = "555566667777";
+
+/// The IAM user whom the attacker made in order to stay.
+pub const LEFT_BEHIND: &str = "helpdesk2";
+
+/// The account that they are in.
+pub const LEFT_BEHIND_IN: &str = "666677778888";
+
+/// When somebody begins to ask for their password: the finding comes five minutes after the beginning, and within some more
+/// the incident is contained.
+const PERSISTS_FROM: SignedDuration = SignedDuration::from_mins(8);
 
 /// How often whoever stole the user's key calls.
 const KEY_EVERY: SignedDuration = SignedDuration::from_mins(1);
@@ -57,6 +67,9 @@ pub struct Extras {
     /// The attacker chains at once: from the hero's session in the first member account into [`CHAIN`], role after role,
     /// and round again before each session ends. Nothing of it has the hero's name.
     pub chains: bool,
+    /// The attacker has made [`LEFT_BEHIND`] with a key in [`LEFT_BEHIND_IN`], and eight minutes after the beginning
+    /// somebody begins to ask, with that key, for a console password for them.
+    pub persists: bool,
     /// Nobody has a name that no session can have.
     pub sound: bool,
     /// So many member accounts more, spread over the units, each with the roles for responders.
@@ -110,8 +123,13 @@ pub(super) fn add(
     if extras.iam_user {
         iam_user(state)?;
     }
-    if extras.chains {
-        chains(state, hero_sessions)?;
+    if extras.persists {
+        persists(state)?;
+    }
+    if extras.chains
+        && let Some((account, key, _)) = hero_sessions.first()
+    {
+        chains(state, account, key)?;
     }
     if extras.portal {
         let token = format!("practice-portal-{}", state.draw(16, b"0123456789abcdef"));
@@ -141,15 +159,14 @@ fn attack(
         portal,
         held: BTreeMap::new(),
         chain: None,
+        calls: Calls::default(),
     });
 }
 
 /// Roles that trust each other's accounts, as roles do that grew over the years, and somebody who goes round in them.
-fn chains(state: &mut State, hero_sessions: &[(AccountId, String, String)]) -> Result<(), NotAnId> {
-    let Some((first, key, _)) = hero_sessions.first().cloned() else {
-        return Ok(());
-    };
-    let mut trusts = BTreeSet::from([first]);
+/// It begins with a session, or an IAM user's key, in an account.
+pub(super) fn chains(state: &mut State, first: &AccountId, key: &str) -> Result<(), NotAnId> {
+    let mut trusts = BTreeSet::from([first.clone()]);
     for (account, _, _) in CHAIN {
         trusts.insert(AccountId::parse(account)?);
     }
@@ -168,11 +185,48 @@ fn chains(state: &mut State, hero_sessions: &[(AccountId, String, String)]) -> R
         let arn = format!("arn:aws:iam::{account}:role/{name}");
         hops.push((arn, session.to_owned()));
     }
+    let key = key.to_owned();
     attack(state, "the chain".to_owned(), key, CHAIN_EVERY, None);
     if let Some(actor) = state.actors.last_mut() {
         actor.chain = Some(Chain { hops, done: 0 });
     }
     Ok(())
+}
+
+/// An IAM user whom nobody knows, and somebody who wants a console password for them.
+fn persists(state: &mut State) -> Result<(), NotAnId> {
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    let id = AccountId::parse(LEFT_BEHIND_IN)?;
+    let user = IamUser {
+        id: IamUserId::parse(format!("AIDA{}", state.draw(17, alphabet)))?,
+        keys: BTreeMap::new(),
+        login_profile: false,
+        inline: BTreeMap::new(),
+        attached: BTreeSet::from(["arn:aws:iam::aws:policy/AdministratorAccess".to_owned()]),
+    };
+    if let Some(account) = state.accounts.get_mut(&id) {
+        account.users.insert(LEFT_BEHIND.to_owned(), user);
+    }
+    let key = format!("AKIA{}", state.draw(16, alphabet));
+    users::sign_with(state, &id, LEFT_BEHIND, &key);
+    attack(state, LEFT_BEHIND.to_owned(), key, KEY_EVERY, None);
+    if let Some(actor) = state.actors.last_mut() {
+        actor.calls = Calls::Password(LEFT_BEHIND.to_owned());
+        actor.next = state.now + PERSISTS_FROM;
+    }
+    Ok(())
+}
+
+/// What people do by hand meanwhile: the user whom nobody knew is deleted.
+pub fn clean_up(state: &mut State) {
+    let ours = state.actors.iter();
+    let ours = ours.filter(|actor| actor.calls != Calls::Buckets);
+    for key in ours.map(|actor| actor.key.clone()).collect::<Vec<_>>() {
+        state.sessions.remove(&key);
+    }
+    for account in state.accounts.values_mut() {
+        account.users.remove(LEFT_BEHIND);
+    }
 }
 
 /// An IAM user, and whoever stole their key.

@@ -12,7 +12,7 @@ use crate::ids::*;
 use crate::policy::document::Document;
 use crate::range::build::{extras, open};
 use crate::range::directory::roles::new_role_id;
-use crate::range::state::{Actor, Role, Session, State};
+use crate::range::state::{Actor, Calls, Role, Session, State};
 use crate::range::users::{self, IamUser};
 
 /// The account that they act in.
@@ -62,6 +62,16 @@ impl Kind {
         ("federated-user", Kind::FederatedUser),
     ];
 
+    /// The playbook that is for them.
+    pub fn playbook(self) -> &'static str {
+        match self {
+            Kind::RoleSession | Kind::Role | Kind::FederatedUser => "assumed-role",
+            Kind::Instance | Kind::Function => "workload-role",
+            Kind::IamUser => "iam-user-jump-account",
+            Kind::Root => "root-user",
+        }
+    }
+
     /// What happened, for people.
     pub fn story(self) -> &'static str {
         match self {
@@ -97,17 +107,17 @@ pub enum Accusation {
     Role(AccountId, &'static str, RoleId),
 }
 
-/// Puts attacker and bystanders there. Whoever was the attacker of the story is a person at work.
+/// Puts attacker and bystanders there; an attacker who `chains` has become others in other accounts, too. Whoever was the attacker of the story is a person at work.
 ///
 /// # Errors
 /// [`NotAnId`], if a literal here were not what it is written as; a test holds that none is.
-pub fn play(state: &mut State, kind: Kind) -> Result<Accusation, NotAnId> {
+pub fn play(state: &mut State, kind: Kind, chains: bool) -> Result<Accusation, NotAnId> {
     for actor in &mut state.actors {
         actor.attacker = false;
     }
     let here = AccountId::parse(ACCOUNT)?;
     let mut stage = Stage { state, here };
-    match kind {
+    let accusation = match kind {
         Kind::RoleSession => stage.role_session("pipeline-7", None),
         Kind::Instance => stage.role_session("i-0a1b2c3d4e5f60718", Some("ec2.amazonaws.com")),
         Kind::Function => stage.role_session("orders", Some("lambda.amazonaws.com")),
@@ -115,7 +125,14 @@ pub fn play(state: &mut State, kind: Kind) -> Result<Accusation, NotAnId> {
         Kind::IamUser => stage.iam_user(),
         Kind::Root => stage.root(),
         Kind::FederatedUser => stage.federated_user(),
+    }?;
+    let key = state.actors.iter().find(|actor| actor.attacker);
+    let key = key.map(|actor| actor.key.clone()).filter(|_| chains);
+    let session = key.and_then(|key| Some((state.sessions.get(&key)?.account.clone(), key)));
+    if let Some((account, key)) = session {
+        extras::chains(state, &account, &key)?;
     }
+    Ok(accusation)
 }
 
 /// What people do by hand meanwhile: a root user whom somebody has taken over gets another password, and their keys go.
@@ -322,6 +339,7 @@ impl Stage<'_> {
             portal: None,
             held: BTreeMap::new(),
             chain: None,
+            calls: Calls::default(),
         });
     }
 
