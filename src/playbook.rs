@@ -583,9 +583,7 @@ mod tests {
         assert!(error.contains("Identity Center alone"), "{error}");
         let error = changed("[release]", "[guardrail]\n\n[release]").unwrap_err();
         assert!(
-            error
-                .to_string()
-                .contains("a step that `steps` does not have"),
+            error.to_string().contains("that `steps` does not have"),
             "{error}"
         );
     }

@@ -145,6 +145,11 @@ impl Asked<'_> {
     fn playbook_of(&self, incident: &Incident) -> &Playbook {
         self.shelf.of_incident(incident.playbook.as_ref())
     }
+
+    /// With what only people can do for somebody who is in no directory.
+    fn listed(&self, report: EvictReport, incident: &Incident) -> EvictReport {
+        report.with_checklist(incident, self.playbook_of(incident), None)
+    }
 }
 
 /// `quell evict`.
@@ -178,7 +183,7 @@ pub async fn evict<O: Outside>(
         if !asked_after && !listed.contains(item.as_str()) {
             let items: Vec<&str> = listed.into_iter().collect();
             return Err(Failure::usage(format!(
-                "the checklist has no item {item}: it has {}",
+                "no checklist has an item {item}; there are {}",
                 items.join(", ")
             ))
             .hint(format!(

@@ -278,7 +278,12 @@ pub fn contain(report: &ContainReport) -> String {
         );
     }
     for next in &report.next {
-        let _ = writeln!(text, "  {:<24}# {}", clean(&next.command), clean(&next.why));
+        let _ = writeln!(
+            text,
+            "  {:<23} # {}",
+            clean(&next.command),
+            clean(&next.why)
+        );
     }
     text
 }

@@ -206,7 +206,7 @@ async fn on_a_terminal_each_item_of_the_checklist_is_asked_for_and_who_did_it_is
         .quell(&format!("evict {id} --yes --attest coffee --by alice"))
         .await
         .expect(Exit::Usage)
-        .says("the checklist has no item coffee: it has identity-provider, portal-sessions");
+        .says("no checklist has an item coffee; there are credentials, disable-user, identity-provider");
     practice
         .quell(&format!("evict {id} --yes --attest credentials"))
         .await

@@ -260,3 +260,34 @@ async fn the_schema_has_every_field_with_what_it_means() {
     );
     assert_eq!(schema["additionalProperties"], false);
 }
+
+#[tokio::test]
+async fn whoever_is_in_no_directory_has_a_checklist_of_their_own() {
+    let practice = Practice::with(|blueprint| blueprint.extras.iam_user = true);
+    let contained = practice
+        .quell("contain arn:aws:iam::555566667777:user/legacy-deploy --yes --output json")
+        .await
+        .expect(Exit::Done)
+        .json();
+    assert_eq!(contained["playbook"]["name"], "iam-user-jump-account");
+    let id = contained["incident"].as_str().unwrap();
+    let evicted = practice
+        .quell(&format!(
+            "evict {id} --yes --attest trust --by alice --output json"
+        ))
+        .await
+        .expect(Exit::Done)
+        .json();
+    let items: Vec<(&str, bool)> = evicted["by_hand"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| {
+            (
+                item["item"].as_str().unwrap(),
+                item["done"].as_bool().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(items, [("credentials", false), ("trust", true)]);
+}

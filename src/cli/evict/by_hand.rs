@@ -38,7 +38,7 @@ pub(super) async fn evict<O: Outside>(
     }
     if asked.attest.is_empty() && incident.evicted.is_some() {
         let exit = exit_of(&report);
-        return Ok((report, exit));
+        return Ok((asked.listed(report, &incident), exit));
     }
     if asked.attest.is_empty() {
         let account = incident.accounts.first();
@@ -47,7 +47,7 @@ pub(super) async fn evict<O: Outside>(
         report.commands.push(format!(
             "quell evict {id} --attest {NO_WAY_LEFT} --by <your name>"
         ));
-        return Ok((report, Exit::Partly));
+        return Ok((asked.listed(report, &incident), Exit::Partly));
     }
     approve(asked, &incident, world, ui)?;
     ui.commit();
@@ -78,5 +78,5 @@ pub(super) async fn evict<O: Outside>(
     })
     .await?;
     let exit = exit_of(&report);
-    Ok((report, exit))
+    Ok((asked.listed(report, &incident), exit))
 }

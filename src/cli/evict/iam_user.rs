@@ -52,7 +52,7 @@ pub(super) async fn evict<O: Outside>(
                 &user,
                 &trouble,
             );
-            return Ok((report, Exit::Partly));
+            return Ok((asked.listed(report, &incident), Exit::Partly));
         }
         Ok(None) => {
             ui.say(&format!(
@@ -117,7 +117,7 @@ pub(super) async fn evict<O: Outside>(
         },
     };
     let exit = exit_of(&report);
-    Ok((report, exit))
+    Ok((asked.listed(report, &incident), exit))
 }
 
 /// No role lets us in, or none lets us look: the deny stands, and the rest is for people.
