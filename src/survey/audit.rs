@@ -20,7 +20,7 @@ use crate::survey::{self, checkup};
 
 /// Accounts asked at the same time. With a round trip of 80 ms and six calls an account these are some 500 accounts a
 /// second, about as many as AWS lets one account assume roles; memory holds as many accounts' policies at once.
-const AT_ONCE: usize = 256;
+pub const AT_ONCE: usize = 256;
 
 /// The first pause until a credential report is asked for again, which doubles to the longest; and how often. AWS makes it
 /// within seconds, and gives the same one for four hours.
