@@ -4,9 +4,12 @@
 //! of what only people can do. A field that we don't know, a duration that is none, a role name that cannot be one
 //! is refused with line and column, because a typo found at 3 a.m. is found too late.
 
+use std::collections::BTreeSet;
+
 use jiff::SignedDuration;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::cloud::Probe;
 use crate::ids::*;
 
 /// The playbooks that come with quell, by name.
@@ -55,6 +58,12 @@ pub enum Target {
 pub struct Verify {
     /// Roles to enter member accounts with, in the order they are tried.
     pub canary_roles: Vec<RoleName>,
+    /// What canaries ask; [`Probe::AccountAliases`] if nothing is named.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub probes: BTreeSet<Probe>,
+    /// Where they ask what has an answer in every Region; that of the configuration if none is named.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub regions: BTreeSet<Region>,
     /// When to stop asking.
     #[serde(with = "duration")]
     pub timeout: SignedDuration,

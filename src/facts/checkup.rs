@@ -87,6 +87,8 @@ pub enum Tried {
         role: RoleName,
         /// The policy that AWS names, if it names one.
         policy: Option<PolicyArn>,
+        /// What it asked, and where.
+        asked: String,
     },
     /// No role let it in; what AWS said of each.
     NotLetIn(String),

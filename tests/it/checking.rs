@@ -549,6 +549,9 @@ async fn the_canary_role_may_do_what_canaries_do_and_no_more() {
         statement["Action"],
         serde_json::json!([
             "iam:ListAccountAliases",
+            "guardduty:ListDetectors",
+            "cloudtrail:DescribeTrails",
+            "dynamodb:ListTables",
             "iam:GetRole",
             "cloudtrail:LookupEvents"
         ])
