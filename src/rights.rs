@@ -354,6 +354,7 @@ pub const RIGHTS: &[Right] = &[
     right("identitystore:DescribeGroup", On::Groups, Task::Check),
     right("cloudtrail:DescribeTrails", On::Everything, Task::Check),
     right("cloudtrail:GetTrailStatus", On::Trails, Task::Check),
+    right("cloudtrail:GetEventSelectors", On::Trails, Task::Check),
     right("guardduty:GetDetector", On::Detectors, Task::Check),
     right("iam:GetRole", On::Identities, Task::Check),
     right("iam:SimulatePrincipalPolicy", On::Identities, Task::Check),

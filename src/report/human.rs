@@ -334,14 +334,14 @@ pub fn status(report: &StatusReport) -> String {
     let mut text = practice(report.practice.as_ref());
     if let Some(armed) = &report.armed {
         let targets: Vec<&str> = armed.targets.iter().map(TargetId::as_str).collect();
-        let placesto = if targets.is_empty() {
+        let where_to = if targets.is_empty() {
             "NOT ATTACHED: `quell prepare arm` attaches it".to_owned()
         } else {
             format!("attached to {}", targets.join(", "))
         };
         let _ = writeln!(
             text,
-            "Armed: {}, {placesto}, with {} in it.",
+            "Armed: {}, {where_to}, with {} in it.",
             armed.policy_id,
             match armed.incidents {
                 0 => "nobody".to_owned(),

@@ -519,6 +519,13 @@ async fn trails(read: &impl Inspect, witness: &Witness) -> Known<Vec<Trail>> {
             .borrow_mut()
             .insert("cloudtrail:GetTrailStatus", Evidence::Shown);
     }
+    let mut listed = trails.known().into_iter().flatten();
+    if listed.any(|trail| trail.records.known().is_some()) {
+        witness
+            .0
+            .borrow_mut()
+            .insert("cloudtrail:GetEventSelectors", Evidence::Shown);
+    }
     trails
 }
 
