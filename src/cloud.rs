@@ -5,6 +5,8 @@
 //! call can answer is a [`Trouble`]; an answer that a stage decides by (a name taken, no organization) is modelled
 //! beside the one call that gives it; everything else is [`TroubleKind::Refused`] with AWS's code and message.
 
+mod probe;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 
@@ -14,6 +16,8 @@ use crate::facts::audit::{Details, PasswordPolicy};
 use crate::facts::checkup::{MemberAccount, Simulated, Trail};
 use crate::facts::*;
 use crate::ids::*;
+
+pub use probe::{Ask, NotAProbe, Probe};
 
 /// AWS, or something that says so, did not do what we asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -610,7 +614,9 @@ pub enum Probed {
 pub trait Canaries {
     /// A session that can be asked as.
     type Session;
-    /// `sts:AssumeRole` for 900 s with a session policy that allows the probe only. A source identity can be set where the
+    /// The Region that is asked where none is named.
+    fn region(&self) -> Option<Region>;
+    /// `sts:AssumeRole` for 900 s with a session policy that allows these questions only. A source identity can be set where the
     /// role's trust policy allows `sts:SetSourceIdentity`.
     fn mint(
         &self,
@@ -618,10 +624,10 @@ pub trait Canaries {
         role: &RoleName,
         session: &SessionName,
         source_identity: Option<&SessionName>,
+        asks: &[Ask],
     ) -> impl Future<Output = Result<Self::Session, MintError>>;
-    /// Asks something that a policy can refuse (`iam:ListAccountAliases`; never `sts:GetCallerIdentity`, which AWS
-    /// answers despite any deny).
-    fn probe(&self, session: &Self::Session) -> impl Future<Output = Probed>;
+    /// Asks one of them.
+    fn probe(&self, session: &Self::Session, ask: &Ask) -> impl Future<Output = Probed>;
 }
 
 /// Asking what a guardrail must refuse, in a way that changes nothing where it is allowed.

@@ -13,6 +13,7 @@ use jiff::SignedDuration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::cloud::Probe;
 use crate::ids::*;
 use crate::principal::PrincipalKind;
 
@@ -162,6 +163,15 @@ pub struct Verify {
     /// Roles to enter member accounts with, in the order they are tried.
     #[schemars(with = "Vec<String>")]
     pub canary_roles: Vec<RoleName>,
+    /// What canaries ask: `iam:ListAccountAliases` if nothing is named, and `guardduty:ListDetectors`,
+    /// `cloudtrail:DescribeTrails`, `dynamodb:ListTables`.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[schemars(with = "Vec<String>")]
+    pub probes: BTreeSet<Probe>,
+    /// Where they ask what has an answer in every Region; that of the configuration if none is named.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[schemars(with = "Vec<String>")]
+    pub regions: BTreeSet<Region>,
     /// When to stop asking: `15m`.
     #[serde(with = "duration")]
     #[schemars(with = "String")]
@@ -173,6 +183,13 @@ pub struct Verify {
     /// So many refusals in a row, each by our policy, make an account proven.
     #[serde(deserialize_with = "at_least_one")]
     pub in_a_row: u32,
+}
+
+impl Verify {
+    /// Whether something is asked that has an answer in every Region.
+    pub fn asks_in_regions(&self) -> bool {
+        self.probes.iter().any(|probe| probe.is_regional())
+    }
 }
 
 /// When the deny is taken away.

@@ -17,6 +17,7 @@ use serde::Serialize;
 use crate::facts::checkup::*;
 use crate::facts::*;
 use crate::ids::*;
+use crate::incident::armed::Ledger;
 use crate::plan::preflight::{MOST_ATTACHED, Refusal};
 
 /// Credentials that live shorter than this end within an incident.
@@ -151,8 +152,11 @@ impl Finding {
 }
 
 /// Judges, worst first and otherwise in the order of [`Item`]. The roles are those of the canaries, in the order they are
-/// tried.
+/// tried. Where AWS does not even say who we are there is one finding: nothing else was asked, for the same reason.
 pub fn judge(facts: &Checkup, roles: &[RoleName]) -> Vec<Finding> {
+    if facts.caller.known().is_none() {
+        return vec![credentials(facts)];
+    }
     let mut findings = vec![
         organization(facts),
         scp_type(facts),
@@ -309,13 +313,7 @@ fn armed(facts: &Checkup) -> Finding {
             "Not armed: a containment is two calls and needs a free place.",
             arm,
         ),
-        Known::Known(Some(armed)) if is_armed(facts) => Finding::green(
-            item,
-            format!(
-                "{} is attached and waits: a containment is one call.",
-                armed.summary.id
-            ),
-        ),
+        Known::Known(Some(armed)) if is_armed(facts) => waiting(armed),
         Known::Known(Some(armed)) if armed.targets.is_empty() => Finding::amber(
             item,
             format!("{} is there and attached nowhere.", armed.summary.id),
@@ -334,6 +332,41 @@ fn armed(facts: &Checkup) -> Finding {
             )
             .about(targets)
         }
+    }
+}
+
+/// The armed policy where it belongs: whether it says what its tags say, and how many more it has room for.
+fn waiting(armed: &ArmedPolicy) -> Finding {
+    let (item, id) = (Item::Armed, &armed.summary.id);
+    let ledger = match Ledger::read(armed) {
+        Ok(ledger) => ledger,
+        Err(error) => {
+            return Finding::red(
+                item,
+                format!("{id} is attached, and its document cannot be read: {error}."),
+                "Somebody else has written it. Where `quell status` shows no incident in it: `quell prepare disarm`, then `quell prepare arm`.",
+            );
+        }
+    };
+    if !ledger.agrees() {
+        return Finding::red(
+            item,
+            format!(
+                "The document of {id} is NOT what its tags say: somebody may be let in who is to be denied, or denied who was released."
+            ),
+            "`quell status` shows whom; `quell contain --resume <incident>` or `quell release <incident>` puts it right.",
+        );
+    }
+    let seen = format!("{id} is attached and waits: a containment is one call");
+    match ledger.room() {
+        0 => Finding::amber(
+            item,
+            format!(
+                "{id} is attached and full: the next incident is two calls and needs a free place."
+            ),
+            "Release what is over: `quell status`. What somebody else has written into it takes room, too.",
+        ),
+        room => Finding::green(item, format!("{seen}, with room for {room} more people.")),
     }
 }
 
@@ -444,11 +477,9 @@ fn trail(facts: &Checkup) -> Finding {
     let start = |name: &str| {
         format!("Switch it on: `aws cloudtrail start-logging --name {name}`, in its home Region.")
     };
-    if let Some(trail) = trails.iter().filter(whole).find(on) {
-        return Finding::green(
-            item,
-            format!("Trail {} logs every account and Region.", trail.name),
-        );
+    let watching = trails.iter().filter(whole).filter(on).map(recording);
+    if let Some(found) = watching.min_by_key(|found| found.severity) {
+        return found;
     }
     if let Some(why) = unread {
         return Finding::unknown(item, why);
@@ -484,6 +515,51 @@ fn trail(facts: &Checkup) -> Finding {
             "There is no trail that can be seen from here: what an attacker does leaves no trace.",
             "Make a multi-Region trail of the organization, from the management account (CloudTrail, Trails).",
         ),
+    }
+}
+
+/// Whether a trail of everywhere that is switched on has anything to show for it.
+fn recording(trail: &Trail) -> Finding {
+    let (item, name) = (Item::Trail, &trail.name);
+    let only = |which: &str| {
+        Finding::amber(
+            item,
+            format!(
+                "Trail {name} logs every account and Region, and of management events only {which}."
+            ),
+            format!(
+                "Let it take all of them, read and write (CloudTrail, Trails, {name}, Management events): `aws cloudtrail get-event-selectors --trail-name {name}` shows what it takes."
+            ),
+        )
+    };
+    match (&trail.undelivered, &trail.records) {
+        (Known::Known(Some(error)), _) => Finding::red(
+            item,
+            format!(
+                "Trail {name} cannot put its files into its bucket ({error}): what an attacker does leaves no trace there."
+            ),
+            format!(
+                "Let CloudTrail write there: the bucket must exist and its policy allow cloudtrail.amazonaws.com to s3:PutObject. `aws cloudtrail get-trail-status --name {name}` shows when it last worked."
+            ),
+        ),
+        (_, Known::Known(ManagementEvents::None)) => Finding::red(
+            item,
+            format!(
+                "Trail {name} logs no management events: what an attacker does to accounts leaves no trace there."
+            ),
+            format!(
+                "Let it take them, read and write: CloudTrail, Trails, {name}, Management events."
+            ),
+        ),
+        (_, Known::Known(ManagementEvents::Reads)) => only("those that read: no change is in it"),
+        (_, Known::Known(ManagementEvents::Writes)) => {
+            only("those that write: what an attacker looked at is not in it")
+        }
+        (_, Known::Known(ManagementEvents::Some)) => only("some, by its selectors"),
+        (Known::Unknown(why), _) | (_, Known::Unknown(why)) => Finding::unknown(item, why),
+        (Known::Known(None), Known::Known(ManagementEvents::All)) => {
+            Finding::green(item, format!("Trail {name} logs every account and Region."))
+        }
     }
 }
 
@@ -531,8 +607,8 @@ fn credentials(facts: &Checkup) -> Finding {
         Known::Unknown(why) => {
             return Finding::red(
                 item,
-                format!("AWS does not say who you are: {why}."),
-                "Sign in (`aws sso login --profile <profile>`), and check the network and the Region.",
+                format!("AWS does not say who you are, so nothing else was asked: {why}."),
+                "Sign in (`aws sso login --profile <profile>`), and check the network, the proxy (HTTPS_PROXY) and the Region; then run it again.",
             );
         }
     };
@@ -670,7 +746,7 @@ mod tests {
             facts.armed = Known::Known(Some(ArmedPolicy {
                 summary: policy(ARMED_POLICY),
                 tags: BTreeMap::new(),
-                content: String::new(),
+                content: crate::incident::armed::unwritten().minified(),
                 targets: target
                     .map(|target| id(TargetId::parse(target)))
                     .into_iter()
@@ -694,6 +770,8 @@ mod tests {
             organization: whole,
             every_region: whole,
             logging,
+            undelivered: Known::Known(None),
+            records: Known::Known(ManagementEvents::All),
         };
         let unread = || Known::Unknown("denied".to_owned());
         for (trails, severity) in [

@@ -23,6 +23,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::cloud::Ask;
 use crate::facts::{ArmedPolicy, Known};
 use crate::ids::*;
 use crate::incident::armed::{Ledger, Standing};
@@ -187,6 +188,8 @@ pub struct ContainReport {
     pub accepted_ms: i64,
     /// From approval to the proof; `null` if not proven.
     pub proven_ms: Option<i64>,
+    /// What the canaries asked, and where.
+    pub asked: Vec<Ask>,
     /// Account by account.
     pub accounts: Vec<AccountReport>,
     /// How long they took to refuse; `null` if none did.
@@ -279,6 +282,8 @@ pub struct VerifyReport {
     pub state: Stage,
     /// False when only some of the accounts were looked at.
     pub complete: bool,
+    /// What the canaries asked, and where.
+    pub asked: Vec<Ask>,
     /// Account by account.
     pub accounts: Vec<AccountReport>,
     /// How long they took to refuse; `null` if none did.
@@ -742,6 +747,7 @@ impl ContainReport {
             state: stage(proof),
             accepted_ms: millis(accepted.at.duration_since(approved_at)),
             proven_ms: proven.then(|| millis(proof.ended.duration_since(approved_at))),
+            asked: proof.asked.clone(),
             enforcement: Enforcement::of(&accounts(proof)),
             accounts: accounts(proof),
             not_contained_in: incident
@@ -769,6 +775,7 @@ impl VerifyReport {
             incident: incident.id.clone(),
             state: stage(&proved.proof),
             complete: true,
+            asked: proved.proof.asked.clone(),
             enforcement: Enforcement::of(&accounts(&proved.proof)),
             accounts: accounts(&proved.proof),
             reaches_management: incident.is_free_in_management(),

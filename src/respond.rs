@@ -73,6 +73,8 @@ pub fn question(
         accounts: incident.accounts.clone(),
         beside: BTreeSet::new(),
         roles: playbook.verify.canary_roles.clone(),
+        probes: playbook.verify.probes.clone(),
+        regions: playbook.verify.regions.clone(),
         timeout: playbook.verify.timeout,
         every: playbook.verify.every,
         in_a_row: playbook.verify.in_a_row,

@@ -10,6 +10,7 @@ pub mod template;
 
 use std::collections::BTreeMap;
 
+use crate::cloud::Probe;
 use crate::ids::*;
 use crate::policy::document::{Document, Effect, Statement, Words};
 
@@ -353,6 +354,7 @@ pub const RIGHTS: &[Right] = &[
     right("identitystore:DescribeGroup", On::Groups, Task::Check),
     right("cloudtrail:DescribeTrails", On::Everything, Task::Check),
     right("cloudtrail:GetTrailStatus", On::Trails, Task::Check),
+    right("cloudtrail:GetEventSelectors", On::Trails, Task::Check),
     right("guardduty:GetDetector", On::Detectors, Task::Check),
     right("iam:GetRole", On::Identities, Task::Check),
     right("iam:SimulatePrincipalPolicy", On::Identities, Task::Check),
@@ -448,8 +450,12 @@ pub const RIGHTS: &[Right] = &[
 ];
 
 /// What quell asks in a member account as a canary, nothing that a policy could not refuse, and what CloudTrail recorded there.
+/// Every probe, asked for or not: at 3 a.m. nobody rolls a role out again, and a session is let do only what it is to ask.
 pub const CANARY: &[&str] = &[
-    "iam:ListAccountAliases",
+    Probe::AccountAliases.action(),
+    Probe::Detectors.action(),
+    Probe::Trails.action(),
+    Probe::Tables.action(),
     "iam:GetRole",
     "cloudtrail:LookupEvents",
 ];

@@ -14,13 +14,16 @@ pub mod guarded;
 
 pub mod rounds;
 
+mod together;
+
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use crate::cloud::{Canaries, Clock, MintError, Probed};
+use crate::cloud::{Ask, Canaries, Clock, MintError, Probe, Probed};
 use crate::ids::*;
+use crate::verify::together::{together, worst};
 
 /// Of more accounts than these nobody reads a line each: they are counted, and those that are not as hoped are named.
 pub const FEW_ACCOUNTS: usize = 30;
@@ -44,6 +47,10 @@ pub struct Question {
     pub beside: BTreeSet<AccountId>,
     /// Roles to enter with, in the order they are tried.
     pub roles: Vec<RoleName>,
+    /// What they ask: [`Ask::all`] of these.
+    pub probes: BTreeSet<Probe>,
+    /// Where, of what has an answer of its own in every Region.
+    pub regions: BTreeSet<Region>,
     /// When to stop asking.
     pub timeout: SignedDuration,
     /// The pause between two rounds.
@@ -150,6 +157,8 @@ pub enum Overall {
 pub struct Proof {
     /// Account by account.
     pub accounts: Vec<AccountProof>,
+    /// What each was asked, and where.
+    pub asked: Vec<Ask>,
     /// Together.
     pub overall: Overall,
     /// When the first question was asked.
@@ -243,8 +252,9 @@ impl<S> Watch<S> {
         canaries: &C,
         clock: &impl Clock,
         question: &Question,
+        asks: &[Ask],
     ) {
-        let (verdict, detail) = match self.look(canaries, question).await {
+        let (verdict, detail) = match self.look(canaries, question, asks).await {
             Seen::Shows(verdict, detail) => (verdict, detail),
             Seen::NoWay(why) => {
                 self.proof.settled = true;
@@ -284,13 +294,18 @@ impl<S> Watch<S> {
         self.proof.detail = detail;
     }
 
-    /// Asks as the control, then under each name, and reads the table.
-    async fn look<C: Canaries<Session = S>>(&mut self, canaries: &C, question: &Question) -> Seen {
+    /// Asks each question as the control, then under each name, and reads the table.
+    async fn look<C: Canaries<Session = S>>(
+        &mut self,
+        canaries: &C,
+        question: &Question,
+        asks: &[Ask],
+    ) -> Seen {
         if question.names.is_empty() {
             return Seen::NoWay("the suspect has no name that a session can have".to_owned());
         }
         if self.sessions.is_none() {
-            match mint(canaries, &self.id, question).await {
+            match mint(canaries, &self.id, question, asks).await {
                 Ok(sessions) => {
                     self.proof.role = Some(sessions.role.clone());
                     self.proof.source_identity = sessions.source_identity;
@@ -308,45 +323,27 @@ impl<S> Watch<S> {
         else {
             return Seen::Shows(Verdict::CouldNotAsk, None);
         };
-        let control = canaries.probe(control).await;
-        let mut expired = control == Probed::SessionExpired;
-        let mut worst: Option<(Verdict, Option<String>)> = None;
-        for suspect in suspects {
-            let probed = canaries.probe(suspect).await;
-            expired |= probed == Probed::SessionExpired;
-            let seen = table(question.aim, &control, &probed, &question.policies);
-            // The names of one account show what the worst of them shows.
-            let outweighs = match &worst {
-                None => true,
-                Some((verdict, _)) => weight(question.aim, seen.0) > weight(question.aim, *verdict),
-            };
-            if outweighs {
-                worst = Some(seen);
+        let mut seen = Vec::new();
+        let mut expired = false;
+        for ask in asks {
+            let control = canaries.probe(control, ask).await;
+            expired |= control == Probed::SessionExpired;
+            let mut shown = Vec::new();
+            for suspect in suspects {
+                let probed = canaries.probe(suspect, ask).await;
+                expired |= probed == Probed::SessionExpired;
+                shown.push(table(question.aim, &control, &probed, &question.policies));
             }
+            seen.extend(worst(question.aim, shown).map(|shows| (ask, shows)));
         }
         if expired {
             self.sessions = None;
         }
-        let (verdict, detail) = worst.unwrap_or((
+        let (verdict, detail) = together(question.aim, seen).unwrap_or((
             Verdict::CouldNotAsk,
             Some("the suspect has no name that a session can have".to_owned()),
         ));
         Seen::Shows(verdict, detail)
-    }
-}
-
-/// How far a verdict is from what is hoped for: nothing weighs less than that, and the opposite weighs most.
-fn weight(aim: Aim, verdict: Verdict) -> u8 {
-    let (hoped, opposite) = aim.verdicts();
-    match verdict {
-        verdict if verdict == hoped => 0,
-        verdict if verdict == opposite => 2,
-        Verdict::RefusedByUs
-        | Verdict::NotSettled
-        | Verdict::Allowed
-        | Verdict::RefusedByOther
-        | Verdict::ControlRefused
-        | Verdict::CouldNotAsk => 1,
     }
 }
 
@@ -431,17 +428,18 @@ async fn mint<C: Canaries>(
     canaries: &C,
     account: &AccountId,
     question: &Question,
+    asks: &[Ask],
 ) -> Result<Sessions<C::Session>, MintError> {
     let mut reasons = Vec::new();
     for role in &question.roles {
         let control = &question.incident.control_name();
-        match canaries.mint(account, role, control, None).await {
+        match canaries.mint(account, role, control, None, asks).await {
             Ok(control) => {
                 let mut suspects = Vec::new();
                 for name in &question.names {
-                    suspects.push(canaries.mint(account, role, name, None).await?);
+                    suspects.push(canaries.mint(account, role, name, None, asks).await?);
                 }
-                let sourced = with_source(canaries, account, role, question).await?;
+                let sourced = with_source(canaries, account, role, question, asks).await?;
                 let source_identity = sourced.is_some();
                 suspects.extend(sourced.into_iter().flatten());
                 return Ok(Sessions {
@@ -464,11 +462,13 @@ async fn with_source<C: Canaries>(
     account: &AccountId,
     role: &RoleName,
     question: &Question,
+    asks: &[Ask],
 ) -> Result<Option<Vec<C::Session>>, MintError> {
     let neutral = &question.incident.source_name();
     let mut sessions = Vec::new();
     for source in &question.sources {
-        match canaries.mint(account, role, neutral, Some(source)).await {
+        let minted = canaries.mint(account, role, neutral, Some(source), asks);
+        match minted.await {
             Ok(session) => sessions.push(session),
             Err(MintError::NoWay(_)) => return Ok(None),
             Err(trouble @ MintError::Trouble(_)) => return Err(trouble),
@@ -568,6 +568,8 @@ mod tests {
             accounts: accounts.collect(),
             beside: BTreeSet::new(),
             roles: Vec::new(),
+            probes: BTreeSet::new(),
+            regions: BTreeSet::new(),
             timeout: SignedDuration::from_mins(15),
             every: SignedDuration::from_secs(2),
             in_a_row: 3,

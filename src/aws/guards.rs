@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use aws_sdk_cloudtrail::types::{AdvancedEventSelector, EventSelector, ReadWriteType};
 use aws_sdk_guardduty::types::DetectorStatus;
 use aws_sdk_iam::types::EvaluationResult;
+use futures_util::join;
 
 use super::{Reader, trouble};
 use crate::cloud::{Inspect, Trouble};
-use crate::facts::checkup::{MemberAccount, Simulated, Trail};
+use crate::facts::checkup::{ManagementEvents, MemberAccount, Simulated, Trail};
 use crate::facts::{Caller, Instance, Known};
 use crate::ids::*;
 
@@ -50,16 +52,38 @@ impl Reader {
         Ok(found)
     }
 
-    /// Whether a trail is switched on, asked by its ARN: it may be another Region's.
-    async fn is_logging(&self, trail: &str) -> Known<bool> {
+    /// Whether a trail is switched on, and what went wrong when it last delivered; asked by its ARN: it may be another
+    /// Region's.
+    async fn trail_status(&self, trail: &str) -> (Known<bool>, Known<Option<String>>) {
         let asked = self.cloudtrail.get_trail_status().name(trail);
         match asked.send().await {
-            Ok(answer) => answer.is_logging().map_or_else(
-                || Known::Unknown("the answer has no IsLogging".to_owned()),
-                Known::Known,
-            ),
+            Ok(answer) => {
+                let logging = answer.is_logging().map_or_else(
+                    || Known::Unknown("the answer has no IsLogging".to_owned()),
+                    Known::Known,
+                );
+                let error = answer.latest_delivery_error();
+                let error = error.filter(|error| !error.is_empty()).map(str::to_owned);
+                (logging, Known::Known(error))
+            }
             Err(error) => {
-                Known::Unknown(trouble::of("cloudtrail:GetTrailStatus", &error).to_string())
+                let why = trouble::of("cloudtrail:GetTrailStatus", &error).to_string();
+                (Known::Unknown(why.clone()), Known::Unknown(why))
+            }
+        }
+    }
+
+    /// Which management events a trail records.
+    async fn trail_records(&self, trail: &str) -> Known<ManagementEvents> {
+        let asked = self.cloudtrail.get_event_selectors().trail_name(trail);
+        match asked.send().await {
+            Ok(answer) => {
+                let plain = answer.event_selectors().iter().map(of_selector);
+                let advanced = answer.advanced_event_selectors().iter().map(of_advanced);
+                Known::Known(plain.chain(advanced).fold(ManagementEvents::None, both))
+            }
+            Err(error) => {
+                Known::Unknown(trouble::of("cloudtrail:GetEventSelectors", &error).to_string())
             }
         }
     }
@@ -124,11 +148,15 @@ impl Inspect for Reader {
         let mut trails = Vec::new();
         for trail in answer.trail_list() {
             let arn = trail.trail_arn().unwrap_or_default();
+            let ((logging, undelivered), records) =
+                join!(self.trail_status(arn), self.trail_records(arn));
             trails.push(Trail {
                 name: trail.name().unwrap_or(arn).to_owned(),
                 organization: trail.is_organization_trail().unwrap_or(false),
                 every_region: trail.is_multi_region_trail().unwrap_or(false),
-                logging: self.is_logging(arn).await,
+                logging,
+                undelivered,
+                records,
             });
         }
         Ok(trails)
@@ -193,6 +221,55 @@ impl Inspect for Reader {
     }
 }
 
+/// What a selector takes.
+fn of_selector(selector: &EventSelector) -> ManagementEvents {
+    // AWS's default.
+    if !selector.include_management_events().unwrap_or(true) {
+        return ManagementEvents::None;
+    }
+    match selector.read_write_type() {
+        Some(ReadWriteType::ReadOnly) => ManagementEvents::Reads,
+        Some(ReadWriteType::WriteOnly) => ManagementEvents::Writes,
+        Some(ReadWriteType::All) | None => ManagementEvents::All,
+        Some(_) => ManagementEvents::Some,
+    }
+}
+
+/// What an advanced selector takes: all of its fields must fit.
+fn of_advanced(selector: &AdvancedEventSelector) -> ManagementEvents {
+    let fields = selector.field_selectors();
+    let category = fields.iter().find(|field| field.field() == "eventCategory");
+    if category.is_none_or(|field| !field.equals().iter().any(|value| value == "Management")) {
+        return ManagementEvents::None;
+    }
+    let rest = fields
+        .iter()
+        .filter(|field| field.field() != "eventCategory");
+    let mut found = ManagementEvents::All;
+    for field in rest {
+        let leaves_out = field.field() == "eventSource" && field.equals().is_empty();
+        found = match (field.field(), field.equals()) {
+            ("readOnly", [only]) if only == "true" => ManagementEvents::Reads,
+            ("readOnly", [only]) if only == "false" => ManagementEvents::Writes,
+            _ if leaves_out && !field.not_equals().is_empty() => continue,
+            _ => return ManagementEvents::Some,
+        };
+    }
+    found
+}
+
+/// What two selectors take together.
+fn both(one: ManagementEvents, other: ManagementEvents) -> ManagementEvents {
+    use ManagementEvents::{All, None, Reads, Some, Writes};
+    match (one, other) {
+        (None, events) | (events, None) => events,
+        (All, _) | (_, All) | (Reads, Writes) | (Writes, Reads) => All,
+        (Reads, Reads) => Reads,
+        (Writes, Writes) => Writes,
+        (Some, _) | (_, Some) => Some,
+    }
+}
+
 /// What one result says.
 fn simulated(result: &EvaluationResult) -> Simulated {
     let missing: BTreeSet<String> = result.missing_context_values().iter().cloned().collect();
@@ -211,7 +288,47 @@ fn part(arn: &str, at: usize) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use aws_sdk_cloudtrail::types::AdvancedFieldSelector;
+
     use super::*;
+
+    #[test]
+    fn what_a_trail_records_is_what_its_selectors_take_together() {
+        let field = |name: &str, equals: &[&str], not: &[&str]| {
+            let mut built = AdvancedFieldSelector::builder().field(name);
+            for value in equals {
+                built = built.equals(*value);
+            }
+            for value in not {
+                built = built.not_equals(*value);
+            }
+            built.build().unwrap()
+        };
+        let advanced = |fields: Vec<AdvancedFieldSelector>| {
+            let category = field("eventCategory", &["Management"], &[]);
+            let built = AdvancedEventSelector::builder().field_selectors(category);
+            let built = fields
+                .into_iter()
+                .fold(built, |it, f| it.field_selectors(f));
+            of_advanced(&built.build().unwrap())
+        };
+        let reads = advanced(vec![field("readOnly", &["true"], &[])]);
+        let writes = advanced(vec![field("readOnly", &["false"], &[])]);
+        let without_keys = field("eventSource", &[], &["kms.amazonaws.com"]);
+        assert_eq!(advanced(vec![without_keys]), ManagementEvents::All);
+        assert_eq!(reads, ManagementEvents::Reads);
+        assert_eq!(both(reads, writes), ManagementEvents::All);
+        let named = field("eventSource", &["s3.amazonaws.com"], &[]);
+        assert_eq!(advanced(vec![named]), ManagementEvents::Some);
+        let data = EventSelector::builder().include_management_events(false);
+        assert_eq!(of_selector(&data.build()), ManagementEvents::None);
+        let plain = EventSelector::builder().read_write_type(ReadWriteType::WriteOnly);
+        assert_eq!(of_selector(&plain.build()), ManagementEvents::Writes);
+        assert_eq!(
+            of_selector(&EventSelector::builder().build()),
+            ManagementEvents::All
+        );
+    }
 
     #[test]
     fn a_decision_that_hangs_on_an_unknown_key_is_none() {

@@ -1,16 +1,19 @@
 //! Who we are, and sessions of other names: STS to mint them, IAM to ask as them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
 
-use aws_config::SdkConfig;
+use aws_config::{Region as SdkRegion, SdkConfig};
 use aws_credential_types::Credentials;
-use aws_smithy_types::error::metadata::ProvideErrorMetadata as _;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use jiff::Timestamp;
 
 use super::{Reader, trouble};
 use crate::cloud::{
-    AskGuarded, Canaries, Door, Lookup, MintError, OrganizationError, Probed, Read, Recorded,
-    RecordedBy, Trouble, TroubleKind,
+    Ask, AskGuarded, Canaries, Door, Lookup, MintError, OrganizationError, Probe, Probed, Read,
+    Recorded, RecordedBy, Trouble, TroubleKind,
 };
 use crate::facts::*;
 use crate::ids::*;
@@ -27,6 +30,10 @@ const LOGIN_PROFILE: &str = "iam:CreateLoginProfile";
 pub struct Sessions {
     sts: aws_sdk_sts::Client,
     iam: aws_sdk_iam::Client,
+    guardduty: aws_sdk_guardduty::Client,
+    cloudtrail: aws_sdk_cloudtrail::Client,
+    dynamodb: aws_sdk_dynamodb::Client,
+    region: Option<SdkRegion>,
     partition: &'static str,
 }
 
@@ -35,6 +42,10 @@ impl Sessions {
         Self {
             sts: aws_sdk_sts::Client::new(config),
             iam: aws_sdk_iam::Client::new(config),
+            guardduty: aws_sdk_guardduty::Client::new(config),
+            cloudtrail: aws_sdk_cloudtrail::Client::new(config),
+            dynamodb: aws_sdk_dynamodb::Client::new(config),
+            region: config.region().cloned(),
             partition: partition_of(config),
         }
     }
@@ -138,35 +149,84 @@ pub(super) async fn enter(
 impl Canaries for Sessions {
     type Session = Credentials;
 
+    fn region(&self) -> Option<Region> {
+        Region::parse(self.region.as_ref()?.as_ref()).ok()
+    }
+
     async fn mint(
         &self,
         account: &AccountId,
         role: &RoleName,
         session: &SessionName,
         source_identity: Option<&SessionName>,
+        asks: &[Ask],
     ) -> Result<Credentials, MintError> {
-        const PROBE: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"iam:ListAccountAliases","Resource":"*"}]}"#;
-        self.mint_for(account, role, session, source_identity, PROBE)
+        let actions: BTreeSet<&str> = asks.iter().map(|ask| ask.probe.action()).collect();
+        let only = only(actions, "*");
+        self.mint_for(account, role, session, source_identity, only)
             .await
     }
 
-    async fn probe(&self, session: &Credentials) -> Probed {
-        let as_session = aws_sdk_iam::config::Builder::new().credentials_provider(session.clone());
-        let Err(error) = self
-            .iam
-            .list_account_aliases()
-            .customize()
-            .config_override(as_session)
-            .send()
-            .await
-        else {
-            return Probed::Allowed;
-        };
-        let message = error.as_service_error().and_then(|error| error.message());
-        probed(
-            &trouble::of("iam:ListAccountAliases", &error),
-            message.unwrap_or_default(),
-        )
+    async fn probe(&self, session: &Credentials, ask: &Ask) -> Probed {
+        let named = ask.region.as_ref();
+        let region = named.map(|region| SdkRegion::new(region.as_str().to_owned()));
+        let region = region.or_else(|| self.region.clone());
+        let (session, call) = (session.clone(), ask.probe.action());
+        match ask.probe {
+            Probe::AccountAliases => {
+                let there = aws_sdk_iam::config::Builder::new().credentials_provider(session);
+                let asked = self.iam.list_account_aliases().customize();
+                answered(call, asked.config_override(there).send().await)
+            }
+            Probe::Detectors => {
+                let there = aws_sdk_guardduty::config::Builder::new().region(region);
+                let there = there.credentials_provider(session);
+                let asked = self.guardduty.list_detectors().customize();
+                answered(call, asked.config_override(there).send().await)
+            }
+            Probe::Trails => {
+                let there = aws_sdk_cloudtrail::config::Builder::new().region(region);
+                let there = there.credentials_provider(session);
+                let asked = self.cloudtrail.describe_trails().customize();
+                answered(call, asked.config_override(there).send().await)
+            }
+            Probe::Tables => {
+                let there = aws_sdk_dynamodb::config::Builder::new().region(region);
+                let there = there.credentials_provider(session);
+                let asked = self.dynamodb.list_tables().limit(1).customize();
+                answered(call, asked.config_override(there).send().await)
+            }
+        }
+    }
+}
+
+/// A session policy that allows these actions on this resource and nothing else.
+fn only<'a>(actions: impl IntoIterator<Item = &'a str>, resource: &str) -> String {
+    let allow = Statement {
+        sid: None,
+        effect: Effect::Allow,
+        actions: Words {
+            negated: false,
+            patterns: actions.into_iter().map(str::to_owned).collect(),
+        },
+        resources: Words::these([resource]),
+        conditions: Vec::new(),
+        unknown: Vec::new(),
+    };
+    Document::new(vec![allow]).minified()
+}
+
+/// How a probe ended.
+fn answered<T, E>(call: &'static str, answer: Result<T, SdkError<E, HttpResponse>>) -> Probed
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    match answer {
+        Ok(_) => Probed::Allowed,
+        Err(error) => {
+            let message = error.as_service_error().and_then(|error| error.message());
+            probed(&trouble::of(call, &error), message.unwrap_or_default())
+        }
     }
 }
 
@@ -179,16 +239,8 @@ impl AskGuarded for Sessions {
         user: &IamUserName,
     ) -> Result<Credentials, MintError> {
         let user = format!("arn:{}:iam::{account}:user/{user}", self.partition);
-        let only = Document::new(vec![Statement {
-            sid: None,
-            effect: Effect::Allow,
-            actions: Words::these([LOGIN_PROFILE]),
-            resources: Words::these([&user]),
-            conditions: Vec::new(),
-            unknown: Vec::new(),
-        }]);
-        self.mint_for(account, role, session, None, only.minified())
-            .await
+        let only = only([LOGIN_PROFILE], &user);
+        self.mint_for(account, role, session, None, only).await
     }
 
     async fn probe_guarded(&self, session: &Credentials, user: &IamUserName) -> Probed {
@@ -196,24 +248,17 @@ impl AskGuarded for Sessions {
         // Of a length and kind that every password policy takes: only that there is no user may keep it from being set.
         let password = format!("Aa1!{}", fastrand::u128(..));
         let asked = self.iam.create_login_profile().user_name(user.as_str());
-        let Err(error) = asked
-            .password(password)
-            .customize()
-            .config_override(as_session)
-            .send()
-            .await
-        else {
-            return Probed::Allowed;
-        };
-        let service = error.as_service_error();
-        if service.is_some_and(|error| error.is_no_such_entity_exception()) {
-            return Probed::Allowed;
+        let asked = asked.password(password).customize();
+        match asked.config_override(as_session).send().await {
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|error| error.is_no_such_entity_exception()) =>
+            {
+                Probed::Allowed
+            }
+            answer => answered(LOGIN_PROFILE, answer),
         }
-        let message = service.and_then(|error| error.message());
-        probed(
-            &trouble::of(LOGIN_PROFILE, &error),
-            message.unwrap_or_default(),
-        )
     }
 }
 

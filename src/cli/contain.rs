@@ -19,8 +19,8 @@ use crate::cli::given::{Choice, SignalArgs};
 use crate::cli::ui::Ui;
 use crate::cli::word::Word;
 use crate::cli::{Common, Outside};
-use crate::cloud::{Clock as _, Cloud};
-use crate::ids::{RoleName, TargetId};
+use crate::cloud::{Clock as _, Cloud, Probe};
+use crate::ids::{Region, RoleName, TargetId};
 use crate::plan::Lapse;
 use crate::plan::approval::Approval;
 use crate::plan::preflight::Refusal;
@@ -109,6 +109,33 @@ pub struct ContainArgs {
     what: evict::What,
     #[command(flatten)]
     canary: CanaryArgs,
+    #[command(flatten)]
+    probes: ProbeArgs,
+    /// Let canaries ask in these Regions what a `--probe` asks in a Region (default: yours)
+    #[arg(long, value_name = "REGION", value_delimiter = ',')]
+    regions: Vec<Region>,
+}
+
+/// What canaries ask, where it is not as the playbook has it.
+#[derive(Debug, Clone, Args)]
+pub struct ProbeArgs {
+    /// Let canaries ask this (repeatable): iam:ListAccountAliases (default), guardduty:ListDetectors, cloudtrail:DescribeTrails, dynamodb:ListTables; the last three in your Region, or in `--regions`
+    #[arg(long = "probe", value_name = "SERVICE:ACTION")]
+    probes: Vec<Probe>,
+}
+
+impl ProbeArgs {
+    /// The playbook with these probes and Regions, where any are named.
+    pub fn over(&self, mut playbook: Playbook, regions: &[Region]) -> Playbook {
+        let verify = &mut playbook.verify;
+        if !self.probes.is_empty() {
+            verify.probes = self.probes.iter().copied().collect();
+        }
+        if !regions.is_empty() {
+            verify.regions = regions.iter().cloned().collect();
+        }
+        playbook
+    }
 }
 
 /// How canaries are sent, where it is not as the playbook has it.
@@ -229,6 +256,13 @@ pub async fn contain<O: Outside>(
     }
     let shelf = shelf(args.plan.playbook.as_ref())?;
     let shelf = shelf.each(|playbook| args.canary.over(playbook));
+    let shelf = shelf.each(|playbook| args.probes.over(playbook, &args.regions));
+    if !shelf.base().verify.asks_in_regions() && !args.regions.is_empty() {
+        return Err(Failure::usage(
+            "--regions is about probes that ask in a Region, and none is asked",
+        )
+        .hint("Name one beside it: `--probe dynamodb:ListTables`."));
+    }
     let (world, prepared) = prepare(&args.plan, &shelf, common, outside, ui).await?;
     if let Some((aws, other)) = world.mixed() {
         let both = format!(

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::cli::contain::{CanaryArgs, exit_of, playbook};
+use crate::cli::contain::{CanaryArgs, ProbeArgs, exit_of, playbook};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::Ui;
@@ -37,6 +37,8 @@ pub struct VerifyArgs {
     playbook: Option<PathBuf>,
     #[command(flatten)]
     canary: CanaryArgs,
+    #[command(flatten)]
+    probes: ProbeArgs,
     /// Look also at the user's real calls since the deny, in CloudTrail's records
     #[arg(long)]
     cloudtrail: bool,
@@ -51,14 +53,17 @@ pub async fn verify<O: Outside>(
     outside: &O,
     ui: &Ui<'_>,
 ) -> Result<Exit, Failure> {
-    if !args.cloudtrail && !args.trail.regions.is_empty() {
+    let playbook = args.canary.over(playbook(args.playbook.as_ref())?);
+    let playbook = args.probes.over(playbook, &args.trail.regions);
+    let regional = playbook.verify.asks_in_regions();
+    if !args.cloudtrail && !regional && !args.trail.regions.is_empty() {
         let hint = format!(
-            "Ask it: `quell verify {} --cloudtrail --regions …`.",
+            "Ask it: `quell verify {} --cloudtrail --regions …`; or name a probe that asks in a Region: `--probe dynamodb:ListTables`.",
             args.incident
         );
-        return Err(Failure::usage("--regions is about CloudTrail, which is not asked").hint(hint));
+        let what = "--regions is about CloudTrail and about probes that ask in a Region, and none is asked";
+        return Err(Failure::usage(what).hint(hint));
     }
-    let playbook = args.canary.over(playbook(args.playbook.as_ref())?);
     let world = common.connect(outside).await?;
     let operator = world.read().caller().await?;
     let known = given::incident(&world, &args.incident).await?;

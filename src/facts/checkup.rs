@@ -87,6 +87,8 @@ pub enum Tried {
         role: RoleName,
         /// The policy that AWS names, if it names one.
         policy: Option<PolicyArn>,
+        /// What it asked, and where.
+        asked: String,
     },
     /// No role let it in; what AWS said of each.
     NotLetIn(String),
@@ -105,6 +107,25 @@ pub struct Trail {
     pub every_region: bool,
     /// Whether it is switched on.
     pub logging: Known<bool>,
+    /// What went wrong when CloudTrail last put a file into its bucket, in S3's word; `None` where nothing did.
+    pub undelivered: Known<Option<String>>,
+    /// Which management events it records.
+    pub records: Known<ManagementEvents>,
+}
+
+/// Which management events a trail records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ManagementEvents {
+    /// None: data events at most.
+    None,
+    /// Those that read.
+    Reads,
+    /// Those that write.
+    Writes,
+    /// Some of both: its selectors ask for more than a category and whether it reads.
+    Some,
+    /// All of them, but for those of services that are left out by name for their noise.
+    All,
 }
 
 /// A detector of GuardDuty's.

@@ -333,6 +333,22 @@ impl Ledger {
         self.render() == self.document
     }
 
+    /// How many more people can be denied in it, of a usual name and reach.
+    pub fn room(&self) -> usize {
+        let mut ledger = self.clone();
+        let mut room = 0;
+        let ids = (0..=u8::MAX).map(|number| IncidentId::from_bytes([u8::MAX, u8::MAX, number]));
+        for id in ids.filter(|id| !self.knows(id)) {
+            let incident = usual(id);
+            if ledger.room_for(&incident).is_err() {
+                break;
+            }
+            ledger = ledger.with(&incident);
+            room += 1;
+        }
+        room
+    }
+
     /// Whether this incident can be entered, and two more like it.
     ///
     /// # Errors
@@ -383,6 +399,24 @@ impl Ledger {
             })
         };
         self.keys.iter().filter(is_outworn).cloned().collect()
+    }
+}
+
+/// Somebody as many are: what most incidents take.
+fn usual(id: IncidentId) -> Incident {
+    let name = "somebody.else@example.com";
+    let account = |number: u64| AccountId::parse(format!("{:012}", 100_000_000_000 + number)).ok();
+    Incident {
+        user_id: UserId::parse("00000000-0000-0000-0000-000000000000").ok(),
+        principal: Some(Username::new(name)),
+        session_names: SessionName::parse(name).into_iter().collect(),
+        operator: Some("arn:aws:sts::100000000000:assumed-role/Responder/somebody".to_owned()),
+        opened: Some(Timestamp::UNIX_EPOCH),
+        proven: Some(Timestamp::UNIX_EPOCH),
+        accounts: (0..20).filter_map(account).collect(),
+        longest_session: Some(SignedDuration::from_hours(12)),
+        margin: Some(SignedDuration::from_mins(30)),
+        ..Incident::bare(id, Home::Armed)
     }
 }
 
@@ -625,6 +659,21 @@ mod tests {
         assert!(ledger.agrees());
         assert_eq!(ledger.entries().count(), 0);
         assert_eq!(ledger.render(), unwritten());
+    }
+
+    #[test]
+    fn each_incident_takes_of_the_room_and_what_others_wrote_there_does() {
+        let room = empty().room();
+        assert!(room > 3, "{room}");
+        let one = empty().with(&incident("q-000001", "alice"));
+        assert_eq!(one.room(), room - 1);
+        let mut crowded = empty();
+        let long = "x".repeat(MOST_CHARACTERS - 1_000);
+        crowded.foreign.push(Statement {
+            resources: crate::policy::document::Words::these([&long]),
+            ..placeholder()
+        });
+        assert_eq!(crowded.room(), 0);
     }
 
     #[test]

@@ -476,7 +476,7 @@ fn not_covered_of_iam_user(facts: &Facts, plan: &Plan, user: &IamPrincipal) -> V
     list
 }
 
-const IN_OTHER_SERVICES: &str = "Other services and Regions than the canary's: it asks IAM, and AWS gives no time within which every service follows.";
+const IN_OTHER_SERVICES: &str = "Other services and Regions than those that canaries ask (IAM, unless `--probe` or the playbook names others): AWS gives no time within which every service follows.";
 
 const LEFT_BEHIND: &str = "What was left behind: users, keys, roles, functions and instances that the attacker created act under their own names.";
 

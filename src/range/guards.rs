@@ -21,6 +21,10 @@ pub struct Trail {
     pub every_region: bool,
     /// Whether it is on.
     pub logging: bool,
+    /// Whether it takes management events that read, and such that write.
+    pub takes: (bool, bool),
+    /// What S3 says to its files, where it does not take them.
+    pub undelivered: Option<&'static str>,
 }
 
 impl Trail {
@@ -32,7 +36,26 @@ impl Trail {
             organization: true,
             every_region: true,
             logging: true,
+            takes: (true, true),
+            undelivered: None,
         }
+    }
+
+    fn status(&self) -> Value {
+        json!({ "IsLogging": self.logging, "LatestDeliveryError": self.undelivered })
+    }
+
+    fn selectors(&self, state: &State) -> Value {
+        let takes = match self.takes {
+            (true, false) => "ReadOnly",
+            (false, true) => "WriteOnly",
+            (true, true) | (false, false) => "All",
+        };
+        json!({ "TrailARN": self.arn(state), "EventSelectors": [{
+            "ReadWriteType": takes,
+            "IncludeManagementEvents": self.takes != (false, false),
+            "DataResources": [], "ExcludeManagementEventSources": [],
+        }]})
     }
 
     fn arn(&self, state: &State) -> String {
@@ -66,8 +89,11 @@ pub(super) fn cloudtrail(
             });
             Ok(json!({ "trailList": shown.collect::<Vec<Value>>() }))
         }
-        "GetTrailStatus" => {
-            let wanted = asked.text("Name");
+        operation @ ("GetTrailStatus" | "GetEventSelectors") => {
+            let wanted = match operation {
+                "GetTrailStatus" => asked.text("Name"),
+                _ => asked.text("TrailName"),
+            };
             let mut seen = seen;
             let found = seen.find(|trail| trail.name == wanted || trail.arn(state) == wanted);
             let unknown = || {
@@ -75,7 +101,10 @@ pub(super) fn cloudtrail(
                 Refusal::new(400, "TrailNotFoundException", &message)
             };
             let trail = found.ok_or_else(unknown)?;
-            Ok(json!({ "IsLogging": trail.logging }))
+            Ok(match operation {
+                "GetTrailStatus" => trail.status(),
+                _ => trail.selectors(state),
+            })
         }
         _ => Err(unsupported(asked)),
     }

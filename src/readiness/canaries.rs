@@ -12,7 +12,7 @@ use crate::readiness::{Finding, Item, members, some};
 enum Came<'a> {
     First,
     Later(&'a RoleName),
-    Refused(&'a RoleName, Option<&'a PolicyArn>),
+    Refused(&'a RoleName, Option<&'a PolicyArn>, &'a str),
     Outside,
     Silent,
 }
@@ -28,7 +28,11 @@ pub(super) fn judge(facts: &Checkup, roles: &[RoleName]) -> Vec<Finding> {
         let (came, why) = match tried {
             Tried::Allowed(role) if Some(role) == roles.first() => (Came::First, ""),
             Tried::Allowed(role) => (Came::Later(role), ""),
-            Tried::Refused { role, policy } => (Came::Refused(role, policy.as_ref()), ""),
+            Tried::Refused {
+                role,
+                policy,
+                asked,
+            } => (Came::Refused(role, policy.as_ref(), asked), ""),
             Tried::NotLetIn(why) => (Came::Outside, why.as_str()),
             Tried::NoAnswer(why) => (Came::Silent, why.as_str()),
         };
@@ -66,7 +70,7 @@ fn canary(came: Came<'_>, ids: &[String], why: &str, looked: &str, roles: &[Role
             ),
             "Roll the canary role out to these: `quell prepare canary-template`.",
         ),
-        Came::Refused(role, policy) => {
+        Came::Refused(role, policy, ask) => {
             let by = policy.map_or_else(
                 || "AWS does not say by what".to_owned(),
                 |policy| format!("by {policy}"),
@@ -77,7 +81,7 @@ fn canary(came: Came<'_>, ids: &[String], why: &str, looked: &str, roles: &[Role
                     "The probe of {role} is refused although nobody is contained ({by}), in {many} {looked}: {some}."
                 ),
                 format!(
-                    "Except {role} from that policy for iam:ListAccountAliases: while the control is refused, no deny can be shown to hold there."
+                    "Except {role} from that policy for {ask}: while the control is refused, no deny can be shown to hold there."
                 ),
             )
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::facts::checkup::Checkup;
-use crate::facts::{Known, User};
+use crate::facts::{Known, Listed, User};
 use crate::ids::*;
 use crate::plan::collision::{With, collisions};
 use crate::readiness::{Finding, Item, some};
@@ -18,7 +18,7 @@ pub(super) fn judge(facts: &Checkup) -> Vec<Finding> {
             ];
         }
     };
-    let mut findings = vec![nameless(&listed.users), in_common(&listed.users)];
+    let mut findings = vec![nameless(&listed.users), in_common(listed)];
     if let Some(cut) = &listed.cut {
         let first = format!("{cut}, and no more were looked at");
         findings.push(Finding::unknown(Item::Usernames, &first));
@@ -54,8 +54,8 @@ fn nameless(users: &[User]) -> Finding {
     .about(without)
 }
 
-fn in_common(users: &[User]) -> Finding {
-    let item = Item::NamesInCommon;
+fn in_common(listed: &Listed) -> Finding {
+    let (item, users) = (Item::NamesInCommon, &listed.users);
     let mut shared = alike_but_for_case(users);
     // Whose name is a session's is named so and not otherwise (aws-facts §3): only the others may be spelled like somebody.
     let others = users.iter().filter(|user| name_of(user).is_err());
@@ -67,6 +67,10 @@ fn in_common(users: &[User]) -> Finding {
             With::User(other) => format!("{name} and {}", other.username),
             With::Instance => format!("{name} and an EC2 instance"),
         }));
+    }
+    if let (Some(cut), true) = (&listed.cut, shared.is_empty()) {
+        let so_far = format!("{cut}, and those that were looked at have no name in common");
+        return Finding::unknown(item, &so_far);
     }
     if shared.is_empty() {
         return Finding::green(item, "No two users can have sessions of one name.");

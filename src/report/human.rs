@@ -18,6 +18,7 @@ use std::fmt::Write as _;
 
 use jiff::SignedDuration;
 
+use crate::cloud::{Ask, Probe};
 use crate::facts::{Known, Way};
 use crate::journal::{Deed, Event};
 use crate::plan::StepName;
@@ -252,6 +253,7 @@ pub fn contain(report: &ContainReport) -> String {
         ms(Some(report.accepted_ms))
     );
     text.push_str(&accounts(&report.accounts));
+    text.push_str(&asked(&report.asked));
     section(&mut text, "Not covered", &report.not_covered);
     match &report.eviction {
         Some(eviction) => {
@@ -311,6 +313,7 @@ pub fn verify(report: &VerifyReport) -> String {
         }
     };
     text.push_str(&accounts(&report.accounts));
+    text.push_str(&asked(&report.asked));
     if let Some(cloudtrail) = &report.cloudtrail {
         text.push_str(&trails::cloudtrail(id, cloudtrail));
     }
@@ -1053,6 +1056,25 @@ fn accounts(accounts: &[AccountReport]) -> String {
         );
     }
     text
+}
+
+/// What the canaries asked, where it is not the one thing that they ask unless told otherwise.
+fn asked(asked: &[Ask]) -> String {
+    let mut places: BTreeMap<Probe, Vec<&str>> = BTreeMap::new();
+    for ask in asked {
+        let regions = places.entry(ask.probe).or_default();
+        regions.extend(ask.region.as_ref().map(Region::as_str));
+    }
+    if places.keys().eq(&[Probe::AccountAliases]) {
+        return String::new();
+    }
+    let one = |(probe, regions): (Probe, Vec<&str>)| match regions.as_slice() {
+        [] => probe.to_string(),
+        regions => format!("{probe} in {}", regions.join(", ")),
+    };
+    let each: Vec<String> = places.into_iter().map(one).collect();
+    let line = format!("asked in each: {}", each.join("; "));
+    format!("  {}\n", wrapped(&line, "    "))
 }
 
 /// A title and its lines, if there are any.

@@ -4,7 +4,7 @@
 use futures_util::stream::{self, StreamExt as _};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::cloud::{Canaries, Clock as _, Cloud, Probed, Read as _};
+use crate::cloud::{Ask, Canaries, Clock as _, Cloud, Probed, Read as _};
 use crate::contain;
 use crate::facts::PolicySummary;
 use crate::ids::*;
@@ -58,7 +58,10 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
         sessions_after: Option<Timestamp>,
     ) -> Result<Readmitted, Stopped> {
         let clock = self.cloud.clock();
-        let older = self.mint_older(incident, playbook).await;
+        let verify = &playbook.verify;
+        let home = self.cloud.canaries().region();
+        let asks = Ask::all(&verify.probes, &verify.regions, home);
+        let older = self.mint_older(incident, playbook, &asks).await;
         let minted = clock.now();
         // Tokens are dated to the second: the next but one is after every session that there is.
         let now = whole_second(clock.now() + SignedDuration::from_secs(1));
@@ -81,7 +84,7 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
                     unasked(account, "no canary is as old as that".to_owned())
                 }
                 Ok(session) => {
-                    self.ask_older(account, &session, playbook, &policy.arn)
+                    self.ask_older(account, &session, (playbook, &asks), &policy.arn)
                         .await
                 }
                 Err(why) => unasked(account, why),
@@ -165,6 +168,7 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
         &self,
         incident: &Incident,
         playbook: &Playbook,
+        asks: &[Ask],
     ) -> Vec<(
         AccountId,
         Result<<C::Canaries as Canaries>::Session, String>,
@@ -177,7 +181,7 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
             };
             let mut why = String::new();
             for role in &playbook.verify.canary_roles {
-                match canaries.mint(account, role, name, None).await {
+                match canaries.mint(account, role, name, None, asks).await {
                     Ok(session) => return (account.clone(), Ok(session)),
                     Err(error) => why = error.to_string(),
                 }
@@ -187,17 +191,18 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
         stream::iter(accounts).buffered(AT_ONCE).collect().await
     }
 
-    /// Several times, as a proof does.
+    /// Each question several times, as a proof does.
     async fn ask_older(
         &self,
         account: AccountId,
         session: &<C::Canaries as Canaries>::Session,
-        playbook: &Playbook,
+        (playbook, asks): (&Playbook, &[Ask]),
         ours: &PolicyArn,
     ) -> Older {
         let mut seen = (None, None);
-        for _ in 0..playbook.verify.in_a_row {
-            seen = match self.cloud.canaries().probe(session).await {
+        let rounds = (0..playbook.verify.in_a_row).flat_map(|_| asks);
+        for ask in rounds {
+            seen = match self.cloud.canaries().probe(session, ask).await {
                 Probed::Refused {
                     policy: Some(policy),
                     ..

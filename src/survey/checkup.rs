@@ -5,15 +5,15 @@
 //! call has shown; those that only a change could show are [`simulate`]d.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use futures_util::future::{join_all, try_join_all};
 use futures_util::join;
 use futures_util::stream::{self, StreamExt as _};
 
 use crate::cloud::{
-    Canaries, Clock as _, Cloud, Inspect, Lookup, MintError, OrganizationError, Probed, Read,
-    Trouble, TroubleKind,
+    Ask, Canaries, Clock as _, Cloud, Inspect, Lookup, MintError, OrganizationError, Probe, Probed,
+    Read, Trouble, TroubleKind,
 };
 use crate::facts::checkup::*;
 use crate::facts::*;
@@ -33,6 +33,10 @@ pub struct Scope<'a> {
     pub roles: &'a [RoleName],
     /// The most accounts to send canaries to; all, if none is said.
     pub sample: Option<usize>,
+    /// What they ask.
+    pub probes: &'a BTreeSet<Probe>,
+    /// Where.
+    pub regions: &'a BTreeSet<Region>,
 }
 
 /// The rights that answers have shown, or refusals denied.
@@ -186,7 +190,7 @@ async fn estate<C: Cloud>(
         let canaries = match (&accounts, organization) {
             (Known::Known(accounts), Ok(organization)) => {
                 let chosen = sampled(accounts, &organization.management, scope.sample);
-                canaries(cloud.canaries(), chosen, scope.roles).await
+                canaries(cloud.canaries(), chosen, scope).await
             }
             (Known::Known(_) | Known::Unknown(_), _) => BTreeMap::new(),
         };
@@ -258,20 +262,26 @@ pub fn sampled(
 async fn canaries(
     canaries: &impl Canaries,
     accounts: Vec<AccountId>,
-    roles: &[RoleName],
+    scope: &Scope<'_>,
 ) -> BTreeMap<AccountId, Tried> {
+    let asks = &Ask::all(scope.probes, scope.regions, canaries.region());
     let asked = stream::iter(accounts).map(|account| async move {
-        let tried = canary(canaries, &account, roles).await;
+        let tried = canary(canaries, &account, scope.roles, asks).await;
         (account, tried)
     });
     asked.buffer_unordered(AT_ONCE).collect().await
 }
 
-async fn canary(canaries: &impl Canaries, account: &AccountId, roles: &[RoleName]) -> Tried {
+async fn canary(
+    canaries: &impl Canaries,
+    account: &AccountId,
+    roles: &[RoleName],
+    asks: &[Ask],
+) -> Tried {
     let mut refusals = Vec::new();
     for role in roles {
         let session = match canaries
-            .mint(account, role, &SessionName::of_survey(), None)
+            .mint(account, role, &SessionName::of_survey(), None, asks)
             .await
         {
             Ok(session) => session,
@@ -282,12 +292,24 @@ async fn canary(canaries: &impl Canaries, account: &AccountId, roles: &[RoleName
             Err(MintError::Trouble(trouble)) => return Tried::NoAnswer(trouble.to_string()),
         };
         let role = role.clone();
-        return match canaries.probe(&session).await {
-            Probed::Allowed => Tried::Allowed(role),
-            Probed::Refused { policy, .. } => Tried::Refused { role, policy },
-            Probed::SessionExpired => Tried::NoAnswer("its session was over at once".to_owned()),
-            Probed::NoAnswer(why) => Tried::NoAnswer(why),
-        };
+        for ask in asks {
+            match canaries.probe(&session, ask).await {
+                Probed::Allowed => {}
+                Probed::Refused { policy, .. } => {
+                    let asked = ask.to_string();
+                    return Tried::Refused {
+                        role,
+                        policy,
+                        asked,
+                    };
+                }
+                Probed::SessionExpired => {
+                    return Tried::NoAnswer("its session was over at once".to_owned());
+                }
+                Probed::NoAnswer(why) => return Tried::NoAnswer(why),
+            }
+        }
+        return Tried::Allowed(role);
     }
     Tried::NotLetIn(refusals.join("; "))
 }
@@ -496,6 +518,13 @@ async fn trails(read: &impl Inspect, witness: &Witness) -> Known<Vec<Trail>> {
             .0
             .borrow_mut()
             .insert("cloudtrail:GetTrailStatus", Evidence::Shown);
+    }
+    let mut listed = trails.known().into_iter().flatten();
+    if listed.any(|trail| trail.records.known().is_some()) {
+        witness
+            .0
+            .borrow_mut()
+            .insert("cloudtrail:GetEventSelectors", Evidence::Shown);
     }
     trails
 }

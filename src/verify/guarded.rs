@@ -10,7 +10,7 @@ use std::convert::Infallible;
 
 use jiff::Timestamp;
 
-use crate::cloud::{AskGuarded, Canaries, Clock, MintError, Probed};
+use crate::cloud::{Ask, AskGuarded, Canaries, Clock, MintError, Probed};
 use crate::ids::*;
 use crate::verify::rounds::{Told, prove};
 use crate::verify::{Aim, Proof, Question};
@@ -51,6 +51,9 @@ impl Guarded<'_> {
             accounts,
             beside: BTreeSet::new(),
             roles: self.verify.canary_roles.clone(),
+            // Only the control asks it, and one thing that no guardrail refuses is enough.
+            probes: BTreeSet::new(),
+            regions: BTreeSet::new(),
             timeout: self.verify.timeout,
             every: self.verify.every,
             in_a_row: self.verify.in_a_row,
@@ -86,12 +89,17 @@ enum Session<S> {
 impl<C: AskGuarded> Canaries for Asking<'_, C> {
     type Session = Session<C::Session>;
 
+    fn region(&self) -> Option<Region> {
+        self.canaries.region()
+    }
+
     async fn mint(
         &self,
         account: &AccountId,
         role: &RoleName,
         session: &SessionName,
         source_identity: Option<&SessionName>,
+        asks: &[Ask],
     ) -> Result<Self::Session, MintError> {
         let name = &SessionName::of_survey();
         if source_identity.is_some() {
@@ -100,16 +108,17 @@ impl<C: AskGuarded> Canaries for Asking<'_, C> {
             ));
         }
         Ok(if *session == self.control {
-            Session::Control(self.canaries.mint(account, role, name, None).await?)
+            let minted = self.canaries.mint(account, role, name, None, asks);
+            Session::Control(minted.await?)
         } else {
             let minted = self.canaries.mint_guarded(account, role, name, self.user);
             Session::Suspect(minted.await?)
         })
     }
 
-    async fn probe(&self, session: &Self::Session) -> Probed {
+    async fn probe(&self, session: &Self::Session, ask: &Ask) -> Probed {
         match session {
-            Session::Control(session) => self.canaries.probe(session).await,
+            Session::Control(session) => self.canaries.probe(session, ask).await,
             Session::Suspect(session) => self.canaries.probe_guarded(session, self.user).await,
         }
     }

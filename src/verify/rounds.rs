@@ -10,7 +10,7 @@ use futures_util::future::{Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::cloud::{Canaries, Clock};
+use crate::cloud::{Ask, Canaries, Clock};
 use crate::ids::AccountId;
 use crate::verify::{AccountProof, Proof, Question, Verdict, Watch, overall};
 
@@ -76,13 +76,15 @@ pub async fn prove<C: Canaries, E>(
         proofs: BTreeMap::new(),
         settled: 0,
     };
+    let asks = Ask::all(&question.probes, &question.regions, canaries.region());
+    let each = asks.as_slice();
     let (mut asked, mut told) = (FuturesUnordered::new(), began);
     loop {
         while asked.len() < AT_ONCE
             && let Some(mut watch) = rounds.due(clock.now())
         {
             asked.push(async move {
-                watch.round(canaries, clock, question).await;
+                watch.round(canaries, clock, question, each).await;
                 watch
             });
         }
@@ -124,6 +126,7 @@ pub async fn prove<C: Canaries, E>(
     Ok(Proof {
         overall: overall(question, &accounts),
         accounts,
+        asked: asks,
         began,
         ended: clock.now(),
     })
@@ -231,18 +234,23 @@ mod tests {
     impl Canaries for OneIsDead<'_> {
         type Session = (AccountId, bool);
 
+        fn region(&self) -> Option<Region> {
+            None
+        }
+
         async fn mint(
             &self,
             account: &AccountId,
             _: &RoleName,
             session: &SessionName,
             _: Option<&SessionName>,
+            _: &[Ask],
         ) -> Result<Self::Session, MintError> {
             let is_control = session.as_str().starts_with("quell-control");
             Ok((account.clone(), is_control))
         }
 
-        async fn probe(&self, (account, is_control): &Self::Session) -> Probed {
+        async fn probe(&self, (account, is_control): &Self::Session, _: &Ask) -> Probed {
             if *account == self.0 {
                 // Longer than all the others take to settle.
                 for _ in 0..1_000 {
@@ -268,18 +276,23 @@ mod tests {
         /// Whether it is the control.
         type Session = bool;
 
+        fn region(&self) -> Option<Region> {
+            None
+        }
+
         async fn mint(
             &self,
             _: &AccountId,
             _: &RoleName,
             session: &SessionName,
             _: Option<&SessionName>,
+            _: &[Ask],
         ) -> Result<bool, MintError> {
             self.0.sleep(SignedDuration::from_secs(1)).await;
             Ok(session.as_str().starts_with("quell-control"))
         }
 
-        async fn probe(&self, is_control: &bool) -> Probed {
+        async fn probe(&self, is_control: &bool, _: &Ask) -> Probed {
             match is_control {
                 true => Probed::Allowed,
                 false => Probed::Refused {
@@ -330,6 +343,8 @@ mod tests {
             accounts: accounts.collect(),
             beside: [].into(),
             roles: vec![RoleName::parse("quell-canary").unwrap()],
+            probes: [].into(),
+            regions: [].into(),
             timeout: SignedDuration::from_mins(15),
             every: SignedDuration::from_secs(2),
             in_a_row: 3,

@@ -186,6 +186,14 @@ async fn what_should_watch_and_does_not_is_found() {
         "multi-Region trail",
     )
     .await;
+    let none = "logs no management events";
+    let take = "Management events";
+    is_found(&[Fault::TrailOfDataAlone], "red", "trail", none, take).await;
+    let writes = "only those that write";
+    is_found(&[Fault::TrailOfWritesAlone], "amber", "trail", writes, take).await;
+    let bucket = "cannot put its files into its bucket (AccessDenied)";
+    let allow = "s3:PutObject";
+    is_found(&[Fault::TrailUndelivered], "red", "trail", bucket, allow).await;
     let create = "aws guardduty create-detector --enable --region us-east-1";
     is_found(
         &[Fault::NoDetector],
@@ -261,6 +269,66 @@ async fn names_that_will_be_trouble_are_found() {
         "quell contain <user id>",
     )
     .await;
+}
+
+#[tokio::test]
+async fn of_a_directory_that_was_not_read_to_its_end_no_name_is_called_unique() {
+    let practice = with(&[Fault::Crowd]);
+    let ran = practice
+        .quell("prepare check --output json")
+        .await
+        .expect(Exit::Done);
+    let found = found(&ran);
+    let common = found.iter().find(|(_, item, ..)| item == "names_in_common");
+    let (how_bad, _, seen, _) = common.unwrap();
+    assert_eq!(how_bad, "amber", "{seen}");
+    assert!(seen.contains("the directory has more than"), "{seen}");
+}
+
+#[tokio::test]
+async fn an_armed_policy_that_does_not_say_what_its_tags_say_is_found() {
+    let practice = with(&[]);
+    practice.quell("prepare arm --yes").await.expect(Exit::Done);
+    let ready = practice.quell("prepare check").await.expect(Exit::Done);
+    let said = ready.out.replace("\n         ", " ");
+    assert!(said.contains("one call, with room for "), "{said}");
+    practice
+        .quell("contain test-user --yes")
+        .await
+        .expect(Exit::Done);
+    let unwritten = quell::incident::armed::unwritten();
+    practice.range.with(|state| {
+        let mut policies = state.policies.values_mut();
+        let armed = policies.find(|it| it.name == ARMED_POLICY).unwrap();
+        armed.content = unwritten.minified();
+        armed.document = std::sync::Arc::new(unwritten);
+        state.policies_changed();
+    });
+    let ran = practice
+        .quell("prepare check --output json")
+        .await
+        .expect(Exit::Refused);
+    let found = found(&ran);
+    assert_eq!(found[0].1, "armed", "{found:?}");
+    assert!(found[0].2.contains("NOT what its tags say"), "{found:?}");
+    assert!(found[0].3.contains("quell status"), "{found:?}");
+}
+
+#[tokio::test]
+async fn a_dead_network_is_one_finding() {
+    use quell::range::state::Wrong;
+    let practice = with(&[]);
+    practice.goes_wrong("sts:GetCallerIdentity", 100, Wrong::LoseRequest);
+    let ran = practice
+        .quell("prepare check --output json")
+        .await
+        .expect(Exit::Refused);
+    let found = found(&ran);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((&*found[0].0, &*found[0].1), ("red", "credentials"));
+    assert!(found[0].2.contains("nothing else was asked"), "{found:?}");
+    assert!(found[0].3.contains("the network"), "{found:?}");
+    assert_eq!(ran.json()["findings"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -549,6 +617,9 @@ async fn the_canary_role_may_do_what_canaries_do_and_no_more() {
         statement["Action"],
         serde_json::json!([
             "iam:ListAccountAliases",
+            "guardduty:ListDetectors",
+            "cloudtrail:DescribeTrails",
+            "dynamodb:ListTables",
             "iam:GetRole",
             "cloudtrail:LookupEvents"
         ])

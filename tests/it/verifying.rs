@@ -1,5 +1,7 @@
 //! Proof, and what is not one.
 
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
@@ -10,6 +12,7 @@ use quell::aws::{Aws, wire};
 use quell::cli::exit::Exit;
 use quell::cloud::{Cloud as _, Read as _};
 use quell::ids::*;
+use quell::playbook::shelf;
 use quell::policy::document::Document;
 use quell::range::build::{OPERATOR_KEY, SECRET};
 use quell::range::state::Policy;
@@ -397,6 +400,153 @@ async fn everywhere_is_under_the_target_and_who_is_allowed_elsewhere_is_no_failu
             .iter()
             .all(|(_, verdict)| *verdict == "refused_by_us")
     );
+}
+
+const TWO_BY_TWO: &str =
+    "--probe guardduty:ListDetectors --probe dynamodb:ListTables --regions us-east-1,eu-west-1";
+
+/// In how many accounts canaries asked this.
+fn asked(practice: &Practice, action: &str) -> usize {
+    let calls = practice.calls();
+    let keys = calls.iter().filter(|it| it.action == action);
+    practice.range.with(|state| {
+        let sessions = keys.filter_map(|call| state.sessions.get(&call.key));
+        let canaries = sessions.filter(|session| session.policy.is_some());
+        let accounts: BTreeSet<&AccountId> = canaries.map(|it| &it.account).collect();
+        accounts.len()
+    })
+}
+
+#[tokio::test]
+async fn two_services_in_two_regions_are_each_asked_and_each_refused() {
+    let practice = Practice::new();
+    practice
+        .quell(&format!("contain test-user --yes {TWO_BY_TWO}"))
+        .await
+        .expect(Exit::Done)
+        .says("asked in each: guardduty:ListDetectors in eu-west-1, us-east-1; dynamodb:ListTables in");
+    for action in ["guardduty:ListDetectors", "dynamodb:ListTables"] {
+        assert_eq!(asked(&practice, action), 12, "{action}");
+    }
+    let incident = practice.incident().await;
+    let report = practice
+        .quell(&format!("verify {incident} {TWO_BY_TWO} --output json"))
+        .await
+        .expect(Exit::Done)
+        .json();
+    let asked: Vec<_> = report["asked"].as_array().unwrap().iter().collect();
+    assert_eq!(asked.len(), 4, "{report}");
+    assert_eq!(asked[0]["action"], "guardduty:ListDetectors");
+    assert_eq!(asked[0]["region"], "eu-west-1");
+    let accounts = report["accounts"].as_array().unwrap();
+    assert!(accounts.iter().all(|it| it["verdict"] == "refused_by_us"));
+    // A session may ask what it is to ask, and nothing else.
+    practice.range.with(|state| {
+        let mut minted = state.sessions.values().filter_map(|it| it.policy.as_ref());
+        let one = minted.next().unwrap().minified();
+        assert!(one.contains("guardduty:ListDetectors") && one.contains("dynamodb:ListTables"));
+        assert!(
+            !one.contains("iam:") && !one.contains("cloudtrail:"),
+            "{one}"
+        );
+    });
+}
+
+#[tokio::test]
+async fn a_probe_that_another_policy_refuses_everybody_is_named_and_nothing_is_shown() {
+    let practice = Practice::new();
+    attach(
+        &practice,
+        r#"{"Version":"2012-10-17","Statement":{"Effect":"Deny","Action":"guardduty:*","Resource":"*"}}"#,
+    );
+    let two = "--probe guardduty:ListDetectors --probe iam:ListAccountAliases";
+    let report = practice
+        .quell(&format!(
+            "contain test-user --yes --verify-timeout 1m {two} --output json"
+        ))
+        .await
+        .expect(Exit::NotProven)
+        .json();
+    let account = &report["accounts"][0];
+    assert_eq!(account["verdict"], "control_refused", "{account}");
+    let detail = account["detail"].as_str().unwrap();
+    assert!(
+        detail.starts_with("guardduty:ListDetectors in us-east-1: inconclusive")
+            && detail.contains("p-somebodyelse")
+            && !detail.contains("iam:"),
+        "{detail}"
+    );
+    // The other alone shows it.
+    let incident = practice.incident().await;
+    practice
+        .quell(&format!("verify {incident} --probe iam:ListAccountAliases"))
+        .await
+        .expect(Exit::Done);
+}
+
+#[tokio::test]
+async fn a_deny_that_does_not_hold_in_one_region_is_not_called_proven() {
+    let practice = Practice::new();
+    practice
+        .quell("contain test-user --yes")
+        .await
+        .expect(Exit::Done);
+    practice.range.with(|state| {
+        let ours = state.policies.values_mut();
+        for policy in ours.filter(|policy| policy.name.starts_with("quell-")) {
+            let mut document: serde_json::Value = serde_json::from_str(&policy.content).unwrap();
+            for statement in document["Statement"].as_array_mut().unwrap() {
+                statement["Condition"]["StringNotEquals"] =
+                    serde_json::json!({"aws:RequestedRegion": "eu-west-1"});
+            }
+            policy.content = document.to_string();
+            policy.document = Arc::new(Document::parse(&policy.content).unwrap());
+        }
+        state.settle();
+    });
+    practice.range.advance(SignedDuration::from_mins(1));
+    let incident = practice.incident().await;
+    let verify =
+        |more: &str| format!("verify {incident} --verify-timeout 30s --output json {more}");
+    // IAM alone does not see it.
+    practice.quell(&verify("")).await.expect(Exit::Done);
+    let report = practice
+        .quell(&verify(TWO_BY_TWO))
+        .await
+        .expect(Exit::GettingThrough)
+        .json();
+    let account = &report["accounts"][0];
+    assert_eq!(account["verdict"], "allowed", "{account}");
+    let detail = account["detail"].as_str().unwrap();
+    assert_eq!(
+        detail,
+        "guardduty:ListDetectors in eu-west-1: allowed; dynamodb:ListTables in eu-west-1: allowed"
+    );
+}
+
+#[tokio::test]
+async fn what_is_asked_can_stand_in_the_playbook_and_regions_for_nothing_are_refused() {
+    let practice = Practice::new();
+    let text = shelf::text_of("identity-center-user").unwrap();
+    let asking =
+        "in_a_row = 3\nprobes = [\"cloudtrail:DescribeTrails\"]\nregions = [\"eu-west-1\"]";
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("probes.toml");
+    std::fs::write(&file, text.replacen("in_a_row = 3", asking, 1)).unwrap();
+    let file = file.display();
+    practice
+        .quell(&format!("contain test-user --yes --playbook {file}"))
+        .await
+        .expect(Exit::Done)
+        .says("asked in each: cloudtrail:DescribeTrails in eu-west-1");
+    assert_eq!(asked(&practice, "iam:ListAccountAliases"), 0);
+    practice
+        .quell("contain test-user --yes --regions eu-west-1")
+        .await
+        .expect(Exit::Usage);
+    practice
+        .quell("contain test-user --yes --probe sts:GetCallerIdentity")
+        .await
+        .expect(Exit::Usage);
 }
 
 /// Its host says nothing of the service behind a custom endpoint; the signature does.

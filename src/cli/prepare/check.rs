@@ -54,15 +54,17 @@ pub(super) async fn check<O: Outside>(
     outside: &O,
     ui: &Ui<'_>,
 ) -> Result<Exit, Failure> {
-    let playbook = contain::playbook(args.playbook.as_ref())?;
+    let verify = contain::playbook(args.playbook.as_ref())?.verify;
     let roles = match &args.canary_role {
         Some(role) => vec![role.clone()],
-        None => playbook.verify.canary_roles,
+        None => verify.canary_roles,
     };
     let world = common.connect(outside).await?;
     let scope = Scope {
         roles: &roles,
         sample: (!args.all_accounts).then_some(usize::from(args.sample)),
+        probes: &verify.probes,
+        regions: &verify.regions,
     };
     ui.say("Looking round. This reads and sends canaries, and changes nothing.");
     // Without its type, which is too deep for the compiler.

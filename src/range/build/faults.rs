@@ -8,6 +8,7 @@ use jiff::SignedDuration;
 use crate::ids::*;
 use crate::policy::document::Document;
 use crate::range::build::{Blueprint, HERO, OPERATOR_KEY};
+use crate::range::guards::Trail;
 use crate::range::state::{Assignment, Inline, Policy, State, User};
 use crate::range::users::IamUser;
 use crate::range::wire::uuid;
@@ -37,6 +38,12 @@ pub enum Fault {
     NoTrail,
     /// The trail is of one account and Region.
     TrailOfOneAccount,
+    /// The organization's trail takes no management events.
+    TrailOfDataAlone,
+    /// It takes only those that write.
+    TrailOfWritesAlone,
+    /// Its bucket does not take its files.
+    TrailUndelivered,
     /// GuardDuty has no detector.
     NoDetector,
     /// GuardDuty's detector is suspended.
@@ -53,6 +60,8 @@ pub enum Fault {
     Colliding,
     /// [`FAULTY_ACCOUNT`] is suspended.
     Suspended,
+    /// The directory has more users than are looked at.
+    Crowd,
 }
 
 /// Plants it.
@@ -80,15 +89,15 @@ pub(super) fn plant(state: &mut State, blueprint: &Blueprint, fault: Fault) -> R
             }
         }
         Fault::ProbeRefused => attach(state, "no-reading-of-aliases", denying("iam:List*"))?,
-        Fault::TrailOff => state
-            .trails
-            .iter_mut()
-            .for_each(|trail| trail.logging = false),
+        Fault::TrailOff => each_trail(state, |trail| trail.logging = false),
         Fault::NoTrail => state.trails.clear(),
-        Fault::TrailOfOneAccount => {
-            for trail in &mut state.trails {
-                (trail.organization, trail.every_region) = (false, false);
-            }
+        Fault::TrailOfOneAccount => each_trail(state, |trail| {
+            (trail.organization, trail.every_region) = (false, false);
+        }),
+        Fault::TrailOfDataAlone => each_trail(state, |trail| trail.takes = (false, false)),
+        Fault::TrailOfWritesAlone => each_trail(state, |trail| trail.takes = (false, true)),
+        Fault::TrailUndelivered => {
+            each_trail(state, |trail| trail.undelivered = Some("AccessDenied"));
         }
         Fault::NoDetector => state.detectors.clear(),
         Fault::DetectorOff => state.detectors_off = true,
@@ -109,6 +118,11 @@ pub(super) fn plant(state: &mut State, blueprint: &Blueprint, fault: Fault) -> R
         Fault::Suspended => {
             state.suspended.insert(faulty);
         }
+        Fault::Crowd => {
+            for number in 0..5_100 {
+                add_user(state, &format!("user-{number}"))?;
+            }
+        }
     }
     Ok(())
 }
@@ -122,6 +136,10 @@ pub(super) fn make_sound(state: &mut State) {
             .filter(|c| c.is_ascii_alphanumeric() || *c == '.')
             .collect();
     }
+}
+
+fn each_trail(state: &mut State, change: impl FnMut(&mut Trail)) {
+    state.trails.iter_mut().for_each(change);
 }
 
 fn denying(action: &str) -> Document {
