@@ -1,7 +1,8 @@
 //! An incident about somebody who is no person of the directory, graded like the other.
 
 use super::{
-    DrillError, Script, Split, WATCHED, blueprint, drain, grade, operator, release, sightings,
+    DrillError, Script, Split, WATCHED, blueprint, drain, follow, grade, operator, release,
+    sightings,
 };
 use jiff::SignedDuration;
 
@@ -107,6 +108,11 @@ pub(super) async fn run(
         proven: (proof.overall == Overall::Shown).then_some(proof.ended),
         chained: None,
     };
+    if kind == Kind::JumpUser && split.proven.is_some() {
+        let policy = &accepted.policy;
+        let asked = (script, playbook);
+        split.chained = follow(&mut response, &world, &mut incident, policy, asked, tell).await?;
+    }
     let faults = match split.proven {
         Some(_) => {
             close(
