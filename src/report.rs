@@ -13,6 +13,8 @@ pub mod guardrail;
 
 pub mod human;
 
+pub mod switching;
+
 pub mod trails;
 
 use std::collections::BTreeSet;

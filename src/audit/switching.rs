@@ -196,12 +196,11 @@ impl Switcher {
                 (Vec::new(), Some(why.clone()))
             }
         };
-        let mfa = match (&with, &without) {
-            (_, Answer::Yes(_)) => Sure::No,
-            (Answer::Yes(_), Answer::No) => Sure::Yes,
-            (Answer::Yes(_) | Answer::No | Answer::Unknown(_), Answer::No | Answer::Unknown(_)) => {
-                Sure::Unknown
-            }
+        let mfa = match without {
+            Answer::Yes(_) => Sure::No,
+            // Then it is with one that they may, or might.
+            Answer::No => Sure::Yes,
+            Answer::Unknown(_) => Sure::Unknown,
         };
         let any_name = match ask(&names.others, &[None, Some(false), Some(true)]) {
             Answer::Yes(_) => Sure::Yes,

@@ -11,6 +11,8 @@ pub mod check;
 
 pub mod guardrail;
 
+pub mod switching;
+
 pub mod trails;
 
 use std::collections::BTreeMap;
@@ -270,12 +272,14 @@ pub fn contain(report: &ContainReport) -> String {
     let _ = match report.release_not_before {
         Some(until) => writeln!(
             text,
-            "  quell status {id}\n  quell trace {id}      # in a quarter of an hour: whom they became under other names\n  quell release {id}    # not before {}",
+            "  quell status {id}\n{}  quell release {id}    # not before {}",
+            trails::to_trace(id, Some(&report.principal)),
             second(until)
         ),
         None => writeln!(
             text,
-            "  quell evict {id}      # close the ways to new sessions; the wait for the release begins then\n  quell trace {id}      # in a quarter of an hour: whom they became under other names"
+            "  quell evict {id}      # close the ways to new sessions; the wait for the release begins then\n{}",
+            trails::to_trace(id, Some(&report.principal)).trim_end()
         ),
     };
     text

@@ -60,6 +60,8 @@ mod signals;
 
 mod stories;
 
+mod switching;
+
 mod trailing;
 
 mod verifying;

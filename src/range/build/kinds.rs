@@ -40,7 +40,7 @@ pub const JUMP_ACCOUNT: &str = "555566667777";
 pub const JUMP_USER: &str = "carol";
 
 /// The role that the user switches into in two other accounts.
-const DEPLOY: &str = "deploy";
+pub const DEPLOY: &str = "deploy";
 
 /// The name under which the attacker switched with the key.
 pub const INNOCENT: &str = "inventory-sync";
@@ -346,7 +346,11 @@ impl Stage<'_> {
         self.add_role(&account, name, None)?;
         let lets_in = principal.split(':').nth(4).unwrap_or_default();
         let lets_in = AccountId::parse(lets_in)?;
-        let roles = self.state.accounts.get_mut(&account).map(|it| &mut it.roles);
+        let roles = self
+            .state
+            .accounts
+            .get_mut(&account)
+            .map(|it| &mut it.roles);
         if let Some(role) = roles.and_then(|roles| roles.get_mut(name)) {
             role.trusts.insert(lets_in);
         }
@@ -356,6 +360,8 @@ impl Stage<'_> {
         );
         let estate = self.state.estates.entry(account).or_default();
         estate.trusts.insert(name.to_owned(), trust);
+        let longest = 4 * 3_600;
+        estate.longest.insert(name.to_owned(), longest);
         Ok(())
     }
 
