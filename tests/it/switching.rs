@@ -249,15 +249,25 @@ fn switches(policy: &str, home: &str, trust: &str) -> Option<Switch> {
     switcher.roles(&there, &of_role).pop()
 }
 
+/// A statement's conditions, if it has any.
+fn on(condition: &str) -> String {
+    match condition {
+        "" => String::new(),
+        condition => format!(r#","Condition":{{{condition}}}"#),
+    }
+}
+
 fn allows(resource: &str, condition: &str) -> String {
+    let condition = on(condition);
     format!(
-        r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":"sts:AssumeRole","Resource":"{resource}","Condition":{{{condition}}}}}]}}"#
+        r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":"sts:AssumeRole","Resource":"{resource}"{condition}}}]}}"#
     )
 }
 
 fn trusts(principal: &str, condition: &str) -> String {
+    let condition = on(condition);
     format!(
-        r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Principal":{{"AWS":"{principal}"}},"Action":"sts:AssumeRole","Condition":{{{condition}}}}}]}}"#
+        r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Principal":{{"AWS":"{principal}"}},"Action":"sts:AssumeRole"{condition}}}]}}"#
     )
 }
 
