@@ -16,6 +16,8 @@ mod policies;
 
 mod rule;
 
+pub mod switching;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;

@@ -110,7 +110,7 @@ impl Script {
             Some(PrincipalKind::IdentityCenterUser) | None => None,
             Some(PrincipalKind::RoleSession) => Some(Kind::RoleSession),
             Some(PrincipalKind::Role) => Some(Kind::Role),
-            Some(PrincipalKind::IamUser) => Some(Kind::IamUser),
+            Some(PrincipalKind::IamUser) => Some(Kind::JumpUser),
             Some(PrincipalKind::Root) => Some(Kind::Root),
             Some(PrincipalKind::FederatedUser) => Some(Kind::FederatedUser),
         };

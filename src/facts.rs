@@ -433,6 +433,8 @@ pub struct Role {
     pub id: RoleId,
     /// The services and identity providers that its trust policy lets assume it: `ec2.amazonaws.com`, and ARNs.
     pub trusts: BTreeSet<String>,
+    /// Its `MaxSessionDuration`: how long a session of it can live that is not made with a role's session.
+    pub longest: Option<SignedDuration>,
 }
 
 /// A last look before an approval counts: what of the survey a plan hangs on.

@@ -15,6 +15,8 @@ pub mod human;
 
 pub mod next;
 
+pub mod switching;
+
 pub mod trails;
 
 use std::collections::BTreeSet;

@@ -7,6 +7,8 @@
 //! AWS takes two requests a second of each account in each Region, so accounts and Regions are asked side by side and what
 //! is asked of one goes one after the other.
 
+pub mod switching;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;

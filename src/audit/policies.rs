@@ -13,8 +13,9 @@ use crate::policy::evaluate::{Decision, Level, Request, evaluate};
 /// The policies of one identity, read; those that cannot be are counted and judge nothing.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Policies {
-    documents: Vec<Document>,
-    boundary: Option<Document>,
+    /// By name.
+    documents: Vec<(String, Document)>,
+    boundary: Option<(String, Document)>,
     /// How many could not be read.
     pub(super) unread: usize,
 }
@@ -28,17 +29,20 @@ impl Policies {
     ) -> Self {
         let mut policies = Self::default();
         for grants in grants {
-            let attached = grants.attached.iter().map(|arn| details.managed.get(arn));
-            for text in grants.inline.values().map(Some).chain(attached) {
+            let attached = grants.attached.iter();
+            let attached = attached.map(|arn| (arn, details.managed.get(arn)));
+            let inline = grants.inline.iter().map(|(name, text)| (name, Some(text)));
+            for (name, text) in inline.chain(attached) {
                 match text.map(|text| Document::parse(text)) {
-                    Some(Ok(document)) => policies.documents.push(document),
+                    Some(Ok(document)) => policies.documents.push((name.clone(), document)),
                     Some(Err(_)) | None => policies.unread += 1,
                 }
             }
         }
         if let Some(arn) = boundary {
             let text = details.managed.get(arn);
-            policies.boundary = text.and_then(|text| Document::parse(text).ok());
+            let document = text.and_then(|text| Document::parse(text).ok());
+            policies.boundary = document.map(|document| (arn.clone(), document));
             policies.unread += usize::from(policies.boundary.is_none());
         }
         policies
@@ -46,22 +50,37 @@ impl Policies {
 
     /// Whether they let this request pass.
     pub(super) fn decide(&self, request: &Request) -> Decision {
-        // Each level must allow, as a boundary must beside what it bounds.
-        let levels: Vec<Level<'_>> = [self.documents.as_slice(), self.boundary.as_slice()]
-            .into_iter()
-            .enumerate()
-            .filter(|(number, documents)| *number == 0 || !documents.is_empty())
-            .map(|(number, documents)| Level {
-                name: number.to_string(),
-                policies: documents.iter().map(|document| ("", document)).collect(),
-            })
-            .collect();
-        evaluate(request, &levels).decision
+        evaluate(request, &self.levels()).decision
+    }
+
+    /// Each level must allow, as a boundary must beside what it bounds.
+    pub(super) fn levels(&self) -> Vec<Level<'_>> {
+        [
+            ("policies", self.documents.as_slice()),
+            (BOUNDARY, self.boundary.as_slice()),
+        ]
+        .into_iter()
+        .filter(|(name, documents)| *name != BOUNDARY || !documents.is_empty())
+        .map(|(name, documents)| Level {
+            name: name.to_owned(),
+            policies: documents
+                .iter()
+                .map(|(name, document)| (name.as_str(), document))
+                .collect(),
+        })
+        .collect()
+    }
+
+    /// All of their statements.
+    pub(super) fn statements(&self) -> impl Iterator<Item = &Statement> {
+        let documents = self.documents.iter().chain(self.boundary.as_slice());
+        documents.flat_map(|(_, document)| &document.statements)
     }
 
     /// Their statements that refuse whoever has no MFA.
     pub(super) fn demands_mfa(&self) -> impl Iterator<Item = &Statement> {
-        let statements = self.documents.iter().flat_map(|it| &it.statements);
+        let statements = self.documents.iter();
+        let statements = statements.flat_map(|(_, document)| &document.statements);
         statements.filter(|statement| {
             let mfa = |key: &str| key.eq_ignore_ascii_case(MFA);
             statement.effect == Effect::Deny && statement.conditions.iter().any(|one| mfa(&one.key))
@@ -70,27 +89,35 @@ impl Policies {
 
     /// Whether anything in them could be about assuming roles: what is not, need not be kept.
     pub(super) fn may_assume(&self) -> bool {
-        let allows = self.documents.iter().flat_map(|it| &it.statements);
-        allows
-            .filter(|statement| statement.effect == Effect::Allow)
-            .any(|statement| {
-                let about = |action: &String| {
-                    let action = action.to_ascii_lowercase();
-                    action.starts_with("sts:") || action.starts_with(['*', '?'])
-                };
-                statement.actions.negated || statement.actions.patterns.iter().any(about)
-            })
+        self.of_assuming().next().is_some()
+    }
+
+    /// The statements that could let somebody assume roles.
+    pub(super) fn of_assuming(&self) -> impl Iterator<Item = &Statement> {
+        let allows = self.documents.iter();
+        let allows = allows.flat_map(|(_, document)| &document.statements);
+        allows.filter(|statement| {
+            let about = |action: &String| {
+                let action = action.to_ascii_lowercase();
+                action.starts_with("sts:") || action.starts_with(['*', '?'])
+            };
+            statement.effect == Effect::Allow
+                && (statement.actions.negated || statement.actions.patterns.iter().any(about))
+        })
     }
 }
+
+/// The name of the level that grants nothing.
+pub(super) const BOUNDARY: &str = "boundary";
 
 /// Whether somebody has shown an MFA device.
 pub(super) const MFA: &str = "aws:MultiFactorAuthPresent";
 
 /// Of which a trust policy can say that a session must be named after whoever assumes it.
-const SESSION_NAME: &str = "sts:RoleSessionName";
+pub(super) const SESSION_NAME: &str = "sts:RoleSessionName";
 
 /// What can be required, and cannot be changed afterwards.
-const SOURCE_IDENTITY: &str = "sts:SourceIdentity";
+pub(super) const SOURCE_IDENTITY: &str = "sts:SourceIdentity";
 
 /// A role's trust policy.
 #[derive(Debug, Clone)]
@@ -119,8 +146,17 @@ pub(super) struct Asks<'a> {
 impl Trust {
     /// Reads one; `None` where it is none that we know, or lets no account and no user in.
     pub(super) fn parse(text: &str) -> Option<Self> {
+        Self::read(text).filter(|it| it.statements.iter().any(|(who, _)| !who.is_empty()))
+    }
+
+    /// Reads one; `None` where it is none that we know.
+    pub(super) fn read(text: &str) -> Option<Self> {
         let value = json::read(text).ok()?;
-        let version = value.get("Version").and_then(Value::as_str);
+        let version = match value.get("Version") {
+            // As AWS takes a document that does not say.
+            None => "2008-10-17",
+            Some(version) => version.as_str()?,
+        };
         let statement = value.get("Statement")?;
         let one = std::slice::from_ref(statement);
         let all = statement.as_array().map_or(one, Vec::as_slice).to_vec();
@@ -129,16 +165,38 @@ impl Trust {
             let object = one.as_object_mut()?;
             // A trust policy is about the role that has it.
             object.insert("Resource".to_owned(), Value::from("*"));
-            let principals = object.remove("Principal").map(|it| aws(&it));
-            let whole: Value = serde_json::json!({ "Version": version?, "Statement": [one] });
+            let principals = match object.contains_key("NotPrincipal") {
+                // Everybody but some; the element stays, and nobody can judge the statement.
+                true => Some(vec!["*".to_owned()]),
+                false => object.remove("Principal").map(|it| aws(&it)),
+            };
+            let whole: Value = serde_json::json!({ "Version": version, "Statement": [one] });
             let statement = Document::of(&whole).ok()?.statements.pop()?;
             statements.push((principals.unwrap_or_default(), statement));
         }
-        let people = |(principals, _): &(Vec<String>, Statement)| !principals.is_empty();
-        statements.iter().any(people).then(|| Self {
-            version: version.map(str::to_owned),
+        Some(Self {
+            version: Some(version.to_owned()),
             statements,
         })
+    }
+
+    /// Its statements about a user: those that name them, or also those that name their account.
+    pub(super) fn about(&self, user: &str, account: &AccountId, account_too: bool) -> Document {
+        let about = self.statements.iter().filter(|(principals, _)| {
+            principals.iter().any(|principal| {
+                principal == user
+                    || account_too
+                        && (principal == "*"
+                            || principal == account.as_str()
+                            || is_root_of(principal, account))
+            })
+        });
+        Document {
+            version: self.version.clone(),
+            id: None,
+            statements: about.map(|(_, statement)| statement.clone()).collect(),
+            unknown: Vec::new(),
+        }
     }
 
     /// Whether the role lets them in as far as it is for it to say, and whether it names them and not their account alone,
@@ -154,21 +212,7 @@ impl Trust {
         keys.extend(asks.source.map(|it| (SOURCE_IDENTITY, it.to_owned())));
         let request = Request::new("sts:AssumeRole", "*", keys);
         let named = |account_too: bool| {
-            let about = self.statements.iter().filter(|(principals, _)| {
-                principals.iter().any(|principal| {
-                    principal == asks.user
-                        || account_too
-                            && (principal == "*"
-                                || principal == asks.account.as_str()
-                                || is_root_of(principal, asks.account))
-                })
-            });
-            let document = Document {
-                version: self.version.clone(),
-                id: None,
-                statements: about.map(|(_, statement)| statement.clone()).collect(),
-                unknown: Vec::new(),
-            };
+            let document = self.about(asks.user, asks.account, account_too);
             let levels = [Level {
                 name: "trust".to_owned(),
                 policies: vec![("", &document)],

@@ -136,6 +136,7 @@ fn group(group: &GroupDetail) -> (String, Grants) {
 
 fn role(role: &RoleDetail) -> (String, audit::RoleDetail) {
     let detail = audit::RoleDetail {
+        id: role.role_id().unwrap_or_default().to_owned(),
         arn: role.arn().unwrap_or_default().to_owned(),
         trust: decoded(role.assume_role_policy_document().unwrap_or_default()),
         grants: grants(role.role_policy_list(), role.attached_managed_policies()),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use aws_config::SdkConfig;
 use aws_sdk_iam::operation::get_role::GetRoleError;
+use jiff::SignedDuration;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -56,7 +57,9 @@ impl Roles {
         let role = answer
             .role()
             .ok_or_else(|| trouble::unreadable(GET_ROLE, "the answer has no Role"))?;
+        let longest = role.max_session_duration().map(i64::from);
         Ok(Some(Role {
+            longest: longest.map(SignedDuration::from_secs),
             id: trouble::field(GET_ROLE, "RoleId", Some(role.role_id()), RoleId::parse)?,
             trusts: trusted(&decoded(
                 role.assume_role_policy_document().unwrap_or_default(),

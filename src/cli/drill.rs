@@ -98,7 +98,7 @@ pub async fn drill<O: Outside>(
         (Some(_), None) => Script::of(&playbook, args.seed),
         (Some(_), Some(_)) | (None, _) => Script {
             seed: args.seed,
-            chains: args.chains,
+            chains: args.chains || args.of == Some(Kind::JumpUser),
             of: args.of,
             ..Script::default()
         },

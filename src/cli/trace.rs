@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::Args;
+use futures_util::FutureExt as _;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::cli::contain::{entering_by, playbook};
@@ -15,7 +16,7 @@ use crate::cli::word::Word;
 use crate::cli::{Common, Outside, do_or_say, given, open_journal};
 use crate::cloud::{Clock as _, Cloud, Read as _};
 use crate::facts::{Caller, Organization, PolicySummary};
-use crate::ids::{IncidentId, RoleName, SessionUserId};
+use crate::ids::{AccountId, IamUserName, IncidentId, RoleName, SessionUserId};
 use crate::incident::Incident;
 use crate::incident::armed::Ledger;
 use crate::journal::{Event, Purpose};
@@ -23,10 +24,12 @@ use crate::plan::chaining::{Chaining, Choice};
 use crate::playbook::Playbook;
 use crate::principal::{LONGEST_OF_IAM_USER, LONGEST_SESSION};
 use crate::report::human;
+use crate::report::switching::{Beside, SwitchingReport};
 use crate::report::trails::{ReadReport, Stands, TraceReport};
 use crate::respond::Response;
 use crate::respond::memory::Entered;
 use crate::survey;
+use crate::trace::switching::{self, About, Found};
 use crate::trace::{self, Places};
 
 /// So long before the incident was opened the records are read at least, if nobody says otherwise. Whoever had a longer
@@ -59,6 +62,12 @@ pub struct TraceArgs {
     /// session that they can have had, and at least a day, before the incident)
     #[arg(long, value_name = "TIME", value_parser = since)]
     since: Option<Since>,
+    /// Of an IAM user: say also which roles they may assume, in their account and in those that their policies name
+    #[arg(long)]
+    may_assume: bool,
+    /// Look for such roles in every account of the organization
+    #[arg(long, requires = "may_assume")]
+    all_accounts: bool,
     #[command(flatten)]
     trail: TrailArgs,
     /// Use this playbook's roles instead of those that come with quell
@@ -82,6 +91,7 @@ pub async fn trace<O: Outside>(
     let organization = survey::organization(world.read()).await?;
     let known = given::incident(&world, &args.incident).await?;
     has_a_name(&known.incident)?;
+    let user = iam_user(args, &known.incident)?;
     let attached = known.attached_to(world.read()).await?;
     let in_force = known.is_in_force(&attached);
     let (mut incident, policy) = (known.incident, known.policy);
@@ -93,6 +103,7 @@ pub async fn trace<O: Outside>(
         incident: &incident,
         policy: &policy,
         in_force,
+        user: user.as_ref(),
     };
     let mut report = traced.walk(args, &world, ui).await?;
     if args.deny_chained && !in_force {
@@ -142,6 +153,27 @@ pub(super) fn has_a_name(incident: &Incident) -> Result<(), Failure> {
     .hint("Look into a trail's own records (Athena, CloudTrail Lake), by `userIdentity.sessionContext.sessionIssuer.arn`."))
 }
 
+/// The account and the name of the IAM user whose roles are asked for, if they are.
+///
+/// # Errors
+/// [`Exit::Refused`], when the incident is about nobody of whom that can be asked.
+fn iam_user(
+    args: &TraceArgs,
+    incident: &Incident,
+) -> Result<Option<(AccountId, IamUserName)>, Failure> {
+    if !args.may_assume {
+        return Ok(None);
+    }
+    let user = incident.iam_account.clone().zip(incident.iam_name());
+    user.map(Some).ok_or_else(|| {
+        Failure::new(
+            Exit::Refused,
+            format!("--may-assume is about IAM users, and {} denies somebody else, or an IAM user of no known account", incident.id),
+        )
+        .hint(format!("Whom they became is found without it: `quell trace {}`.", incident.id))
+    })
+}
+
 /// An incident whose principal is followed.
 struct Traced<'a> {
     playbook: &'a Playbook,
@@ -151,6 +183,8 @@ struct Traced<'a> {
     policy: &'a PolicySummary,
     /// Whether the policy is attached where it belongs.
     in_force: bool,
+    /// The IAM user whose roles are asked for, if they are.
+    user: Option<&'a (AccountId, IamUserName)>,
 }
 
 impl Traced<'_> {
@@ -185,12 +219,18 @@ impl Traced<'_> {
             from: since,
         };
         let management = &self.organization.management;
+        let found = self.may_assume(args, world, ui).await?;
+        let mut incident = self.incident.clone();
+        // Sessions that are named after the user are looked up where they can be.
+        incident
+            .accounts
+            .extend(found.iter().flat_map(SwitchingReport::accounts));
         ui.say(&format!(
             "reading CloudTrail in {} accounts and {} Regions…",
-            self.incident.accounts.len() + 1,
+            incident.accounts.len() + 1,
             places.regions.len()
         ));
-        let (walk, gathered) = trace::walk(read, &places, self.incident, management).await?;
+        let (walk, gathered) = trace::walk(read, &places, &incident, management).await?;
         let under = match &self.incident.target {
             _ if !self.in_force => Some(BTreeSet::new()),
             Some(target) => survey::under(read, target).await?,
@@ -213,7 +253,45 @@ impl Traced<'_> {
             told,
             world.practice(),
         );
-        Ok(TraceReport { portal, ..report })
+        let may_assume = found.zip(self.user).map(|(found, (account, user))| {
+            let beside = Beside {
+                account,
+                user,
+                management,
+                stands: &stands,
+                read: &report.read,
+                sessions: &report.sessions,
+            };
+            SwitchingReport::of(found, &beside)
+        });
+        Ok(TraceReport {
+            portal,
+            may_assume,
+            ..report
+        })
+    }
+
+    /// The roles that the IAM user may assume, if they are asked for.
+    async fn may_assume<C: Cloud>(
+        &self,
+        args: &TraceArgs,
+        world: &C,
+        ui: &Ui<'_>,
+    ) -> Result<Option<Found>, Failure> {
+        let Some((account, name)) = self.user else {
+            return Ok(None);
+        };
+        ui.say("looking for the roles that the user may assume…");
+        let about = About {
+            incident: self.incident,
+            account,
+            name,
+            everywhere: args.all_accounts,
+        };
+        let roles = &self.playbook.verify.canary_roles;
+        let found = switching::find(world, self.operator, self.organization, &about, roles);
+        // Without its type, which is too deep for the compiler.
+        Ok(Some(found.boxed_local().await?))
     }
 
     /// Whom to deny: those who fit, and nobody whom we must spare.

@@ -61,6 +61,8 @@ pub struct UserDetail {
 /// A role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoleDetail {
+    /// `AROA…`, with which the `aws:userid` of each of its sessions begins.
+    pub id: String,
     /// With its path.
     pub arn: String,
     /// Its trust policy.

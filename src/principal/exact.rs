@@ -310,6 +310,7 @@ mod tests {
         Role {
             id: RoleId::parse("AROA0123456789ABCDEFG").unwrap(),
             trusts: trusts.iter().map(|who| (*who).to_owned()).collect(),
+            longest: None,
         }
     }
 

@@ -24,6 +24,8 @@ pub struct Estate {
     pub managed: BTreeMap<String, String>,
     /// What roles are attached, by name.
     pub attached: BTreeMap<String, BTreeSet<String>>,
+    /// How long sessions of roles live, in seconds, where it is not AWS's default of an hour, by name.
+    pub longest: BTreeMap<String, u32>,
     /// Trust policies of roles that are not AWS's usual, by name.
     pub trusts: BTreeMap<String, String>,
     /// The password policy, if it is not a sound one: AWS's default, or this.

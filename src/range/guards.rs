@@ -138,8 +138,10 @@ pub(super) fn iam(state: &State, session: &Session, asked: &Asked) -> Result<Str
             let trust = json!({"Version": "2012-10-17", "Statement": statements}).to_string();
             // IAM gives documents percent-encoded, spaces too; there is none in this one.
             let trust: String = form_urlencoded::byte_serialize(trust.as_bytes()).collect();
+            let estate = state.estates.get(&session.account);
+            let longest = estate.and_then(|it| it.longest.get(name)).unwrap_or(&3_600);
             Ok(format!(
-                "<Role><Path>{path}</Path><RoleName>{name}</RoleName><RoleId>{}</RoleId><Arn>arn:aws:iam::{}:role{path}{name}</Arn><CreateDate>2026-01-01T00:00:00Z</CreateDate><AssumeRolePolicyDocument>{trust}</AssumeRolePolicyDocument></Role>",
+                "<Role><Path>{path}</Path><RoleName>{name}</RoleName><RoleId>{}</RoleId><Arn>arn:aws:iam::{}:role{path}{name}</Arn><CreateDate>2026-01-01T00:00:00Z</CreateDate><AssumeRolePolicyDocument>{trust}</AssumeRolePolicyDocument><MaxSessionDuration>{longest}</MaxSessionDuration></Role>",
                 role.id,
                 session.account,
                 path = escape(&role.path),

@@ -11,6 +11,8 @@ pub mod check;
 
 pub mod guardrail;
 
+pub mod switching;
+
 pub mod trails;
 
 use std::collections::BTreeMap;

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::ids::PlaybookName;
+use crate::ids::{IncidentId, PlaybookName};
 use crate::incident::Incident;
 use crate::playbook::shelf::Chosen;
 use crate::playbook::{Guardrail, Playbook, Save, Step, Stop, Tell};
@@ -106,11 +106,10 @@ pub fn steps(playbook: &Playbook, incident: &Incident, proven: bool) -> Vec<Next
                     why.to_owned(),
                 );
             }
-            Step::Trace => next(
-                vec![Step::Trace],
-                format!("quell trace {id}"),
-                "in a quarter of an hour: whom they became under other names".to_owned(),
-            ),
+            Step::Trace => {
+                let (command, why) = tracing(id, incident.is_of_iam_user());
+                next(vec![Step::Trace], command, why.to_owned());
+            }
             Step::Release => next(
                 vec![Step::Wait, Step::Release],
                 format!("quell release {id}"),
@@ -128,6 +127,20 @@ pub fn steps(playbook: &Playbook, incident: &Incident, proven: bool) -> Vec<Next
         }
     }
     all
+}
+
+/// How it is found out whom somebody became; an IAM user with the roles that they may assume.
+pub fn tracing(id: &IncidentId, is_iam_user: bool) -> (String, &'static str) {
+    match is_iam_user {
+        true => (
+            format!("quell trace {id} --may-assume"),
+            "in a quarter of an hour: which roles they may assume, and whom they became",
+        ),
+        false => (
+            format!("quell trace {id}"),
+            "in a quarter of an hour: whom they became under other names",
+        ),
+    }
 }
 
 /// How the guardrail is attached for an incident.

@@ -12,6 +12,7 @@ use crate::plan::chaining::Choice;
 use crate::policy::document::Document;
 use crate::policy::{self, NothingToDeny};
 use crate::report::human;
+use crate::report::switching::SwitchingReport;
 use crate::trace::{Gathered, Places};
 use crate::trail::chain::{Session, Walk};
 use crate::trail::left::{self, Kind};
@@ -351,6 +352,8 @@ pub struct TraceReport {
     pub release_not_before: Option<Timestamp>,
     /// What they did at the portal.
     pub portal: PortalReport,
+    /// The roles that an IAM user may assume, of `--may-assume`.
+    pub may_assume: Option<SwitchingReport>,
     /// What may have been left behind, by account, worst first.
     pub left_behind: Vec<LeftReport>,
 }
@@ -367,7 +370,8 @@ pub struct Stands {
 }
 
 impl Stands {
-    fn binds_in(&self, account: &AccountId) -> bool {
+    /// Whether it binds in an account, if that is not the management account.
+    pub fn binds_in(&self, account: &AccountId) -> bool {
         self.under
             .as_ref()
             .is_none_or(|under| under.contains(account))
@@ -452,6 +456,7 @@ impl TraceReport {
             chained_at: incident.chained_at,
             release_not_before: incident.release_not_before(),
             portal: PortalReport::default(),
+            may_assume: None,
             left_behind,
             read,
         }
@@ -481,6 +486,9 @@ impl TraceReport {
             if is_denied && session.fate == Fate::NotDenied {
                 session.fate = Fate::Denied;
             }
+        }
+        if let Some(may_assume) = &mut self.may_assume {
+            may_assume.with_denied(&denied);
         }
         self.offered.retain(|it| !denied.contains(it));
         self.unfinished.clear();
@@ -516,6 +524,10 @@ impl TraceReport {
             && self.unfinished.is_empty()
             && self.too_early_until.is_none()
             && self.portal.unread.is_none()
+            && self
+                .may_assume
+                .as_ref()
+                .is_none_or(SwitchingReport::is_whole)
             && !self.names.is_empty()
             && !self.is_getting_through()
             && self.sessions.iter().all(is_settled)

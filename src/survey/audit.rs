@@ -13,7 +13,7 @@ use jiff::SignedDuration;
 use tokio::sync::mpsc;
 
 use crate::cloud::{Audit, Clock, Cloud, Door, Trouble, TroubleKind};
-use crate::facts::audit::{Audited, People, credential_report};
+use crate::facts::audit::{Audited, Details, People, credential_report};
 use crate::facts::{Caller, Known, Organization};
 use crate::ids::*;
 use crate::survey::{self, checkup};
@@ -46,9 +46,39 @@ pub async fn accounts<C: Cloud>(
     caller: &Caller,
     which: Which,
     roles: &[RoleName],
-    mut each: impl FnMut(AccountId, Result<Audited, Trouble>),
+    each: impl FnMut(AccountId, Result<Audited, Trouble>),
 ) -> Result<(), Trouble> {
     let (read, clock) = (cloud.read(), cloud.clock());
+    let ask = async |account: &AccountId| account_of(read, clock, caller, account, roles).await;
+    each_of(read, which, ask, each).await
+}
+
+/// The same of who is in each account and of their policies alone: one question of each.
+///
+/// # Errors
+/// [`Trouble`], when they could not all be listed.
+pub async fn details<C: Cloud>(
+    cloud: &C,
+    caller: &Caller,
+    which: Which,
+    roles: &[RoleName],
+    each: impl FnMut(AccountId, Result<Details, Trouble>),
+) -> Result<(), Trouble> {
+    let read = cloud.read();
+    let ask = async |account: &AccountId| {
+        let inside = enter(read, caller, account, roles).await?;
+        read.authorization_details(&inside).await
+    };
+    each_of(read, which, ask, each).await
+}
+
+async fn each_of<R: Audit, T>(
+    read: &R,
+    which: Which,
+    ask: impl AsyncFn(&AccountId) -> Result<T, Trouble>,
+    mut each: impl FnMut(AccountId, Result<T, Trouble>),
+) -> Result<(), Trouble> {
+    let ask = &ask;
     let (known, mut listed) = mpsc::unbounded_channel();
     // Nobody listens any more only when this is over.
     let list = async move {
@@ -62,18 +92,18 @@ pub async fn accounts<C: Cloud>(
             }
         }
     };
-    let ask = async {
+    let answers = async {
         let mut asked = stream::poll_fn(|context| listed.poll_recv(context))
             .map(|account| async move {
-                let audited = account_of(read, clock, caller, &account, roles).await;
-                (account, audited)
+                let answer = ask(&account).await;
+                (account, answer)
             })
             .buffer_unordered(AT_ONCE);
-        while let Some((account, audited)) = asked.next().await {
-            each(account, audited);
+        while let Some((account, answer)) = asked.next().await {
+            each(account, answer);
         }
     };
-    let (listed, ()) = join!(list, ask);
+    let (listed, ()) = join!(list, answers);
     listed
 }
 

@@ -62,6 +62,8 @@ mod signals;
 
 mod stories;
 
+mod switching;
+
 mod trailing;
 
 mod verifying;

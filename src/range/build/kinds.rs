@@ -8,9 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::SignedDuration;
 use serde_json::json;
 
+use crate::facts::audit::Grants;
 use crate::ids::*;
 use crate::policy::document::Document;
 use crate::range::build::{extras, open};
+use crate::range::clock::Chain;
 use crate::range::directory::roles::new_role_id;
 use crate::range::state::{Actor, Calls, Role, Session, State};
 use crate::range::users::{self, IamUser};
@@ -31,6 +33,21 @@ const EVERY: SignedDuration = SignedDuration::from_mins(1);
 /// the moment is twenty later.
 const LATER: SignedDuration = SignedDuration::from_mins(30);
 
+/// The account whose users switch into the others.
+pub const JUMP_ACCOUNT: &str = "555566667777";
+
+/// The jump account's user whose key was stolen.
+pub const JUMP_USER: &str = "carol";
+
+/// The role that the user switches into in two other accounts.
+pub const DEPLOY: &str = "deploy";
+
+/// The name under which the attacker switched with the key.
+pub const INNOCENT: &str = "inventory-sync";
+
+/// A condition that whoever has shown an MFA device fulfils.
+const SHOWS_MFA: &str = r#""Bool":{"aws:MultiFactorAuthPresent":"true"}"#;
+
 /// Who is the attacker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -48,11 +65,13 @@ pub enum Kind {
     Root,
     /// Somebody whom an IAM user has vouched for.
     FederatedUser,
+    /// An IAM user of a jump account, who switches into roles.
+    JumpUser,
 }
 
 impl Kind {
     /// Every kind, with the word for it.
-    pub const ALL: [(&'static str, Kind); 7] = [
+    pub const ALL: [(&'static str, Kind); 8] = [
         ("role-session", Kind::RoleSession),
         ("role", Kind::Role),
         ("instance", Kind::Instance),
@@ -60,6 +79,7 @@ impl Kind {
         ("iam-user", Kind::IamUser),
         ("root", Kind::Root),
         ("federated-user", Kind::FederatedUser),
+        ("jump-user", Kind::JumpUser),
     ];
 
     /// The playbook that is for them.
@@ -67,7 +87,7 @@ impl Kind {
         match self {
             Kind::RoleSession | Kind::Role | Kind::FederatedUser => "assumed-role",
             Kind::Instance | Kind::Function => "workload-role",
-            Kind::IamUser => "iam-user-jump-account",
+            Kind::IamUser | Kind::JumpUser => "iam-user-jump-account",
             Kind::Root => "root-user",
         }
     }
@@ -93,6 +113,9 @@ impl Kind {
             Kind::Root => "Somebody has the root user of an account, and has made a key.",
             Kind::FederatedUser => {
                 "Somebody has stolen the session that an IAM user got for a federated one."
+            }
+            Kind::JumpUser => {
+                "Somebody has stolen the key and the password of an IAM user in a jump account, and has switched into roles of two other accounts: in the console, and with the key under a name that says nothing."
             }
         }
     }
@@ -125,14 +148,22 @@ pub fn play(state: &mut State, kind: Kind, chains: bool) -> Result<Accusation, N
         Kind::IamUser => stage.iam_user(),
         Kind::Root => stage.root(),
         Kind::FederatedUser => stage.federated_user(),
+        Kind::JumpUser => stage.jump_user(),
     }?;
     let key = state.actors.iter().find(|actor| actor.attacker);
+    // Whoever switches roles has become others already.
+    let chains = chains && kind != Kind::JumpUser;
     let key = key.map(|actor| actor.key.clone()).filter(|_| chains);
     let session = key.and_then(|key| Some((state.sessions.get(&key)?.account.clone(), key)));
     if let Some((account, key)) = session {
         extras::chains(state, &account, &key)?;
     }
     Ok(accusation)
+}
+
+/// An account, as trust policies name it.
+fn root_of(account: &str) -> String {
+    format!("arn:aws:iam::{account}:root")
 }
 
 /// What people do by hand meanwhile: a root user whom somebody has taken over gets another password, and their keys go.
@@ -268,6 +299,89 @@ impl Stage<'_> {
         vouched(false, "contractor2")?;
         self.session(false, &here, "report", "contractor")?;
         Ok(self.finding("FederatedUser", &format!("{here}:contractor"), "contractor"))
+    }
+
+    /// An IAM user of a jump account, who is in a group that lets them switch. The attacker has their key, a session of
+    /// [`DEPLOY`] as the console names it, and one in another account that the key made under another name. Beside them a
+    /// user of almost the name, and colleagues in the very roles.
+    fn jump_user(&mut self) -> Result<Accusation, NotAnId> {
+        self.here = AccountId::parse(JUMP_ACCOUNT)?;
+        let here = self.here.clone();
+        let key = self.user(&here, JUMP_USER)?;
+        if let Some(actor) = self.state.actors.last_mut() {
+            actor.attacker = true;
+        }
+        self.user(&here, &format!("{JUMP_USER}2"))?;
+        self.groups();
+        let user = format!("arn:aws:iam::{here}:user/{JUMP_USER}");
+        let (root, only_mfa) = (root_of(JUMP_ACCOUNT), Some(SHOWS_MFA));
+        self.switch_role(JUMP_ACCOUNT, "admin", &root, only_mfa)?;
+        self.switch_role(ACCOUNT, DEPLOY, &user, None)?;
+        self.switch_role(ELSEWHERE, DEPLOY, &root, None)?;
+        // Both let others in: another account, and another user.
+        self.switch_role(ACCOUNT, "billing", &root_of(ELSEWHERE), None)?;
+        self.switch_role(ELSEWHERE, "audit", &format!("{user}2"), None)?;
+        let (there, elsewhere) = (AccountId::parse(ACCOUNT)?, AccountId::parse(ELSEWHERE)?);
+        self.session(true, &there, DEPLOY, JUMP_USER)?;
+        self.session(false, &there, DEPLOY, "colleague")?;
+        self.session(false, &elsewhere, DEPLOY, "colleague")?;
+        self.calls(true, INNOCENT, key);
+        if let Some(actor) = self.state.actors.last_mut() {
+            let role = format!("arn:aws:iam::{ELSEWHERE}:role/{DEPLOY}");
+            let hops = vec![(role, INNOCENT.to_owned())];
+            actor.chain = Some(Chain { hops, done: 0 });
+        }
+        let users = self.state.accounts.get(&here).map(|it| &it.users);
+        let user = users.and_then(|users| users.get(JUMP_USER));
+        let id = user.map_or(String::new(), |user| user.id.to_string());
+        Ok(self.finding("IAMUser", &id, JUMP_USER))
+    }
+
+    /// The jump account's group and whoever is in it.
+    fn groups(&mut self) {
+        let estate = self.state.estates.entry(self.here.clone()).or_default();
+        let switches = format!(
+            r#"{{"Version":"2012-10-17","Statement":[{{"Sid":"AdminWithMfa","Effect":"Allow","Action":"sts:AssumeRole","Resource":"arn:aws:iam::{JUMP_ACCOUNT}:role/admin","Condition":{{{SHOWS_MFA}}}}},{{"Sid":"Deploys","Effect":"Allow","Action":"sts:AssumeRole","Resource":["arn:aws:iam::{ACCOUNT}:role/{DEPLOY}","arn:aws:iam::{ELSEWHERE}:role/*"]}}]}}"#
+        );
+        let grants = Grants {
+            inline: BTreeMap::from([("switch-roles".to_owned(), switches)]),
+            attached: BTreeSet::new(),
+        };
+        estate.groups.insert("operators".to_owned(), grants);
+        let group = BTreeSet::from(["operators".to_owned()]);
+        estate.members.insert(JUMP_USER.to_owned(), group);
+        estate.mfa.insert(JUMP_USER.to_owned());
+    }
+
+    /// A role that lets one principal in, on a condition or none.
+    fn switch_role(
+        &mut self,
+        account: &str,
+        name: &str,
+        principal: &str,
+        condition: Option<&str>,
+    ) -> Result<(), NotAnId> {
+        let account = AccountId::parse(account)?;
+        self.add_role(&account, name, None)?;
+        let lets_in = principal.split(':').nth(4).unwrap_or_default();
+        let lets_in = AccountId::parse(lets_in)?;
+        let roles = self
+            .state
+            .accounts
+            .get_mut(&account)
+            .map(|it| &mut it.roles);
+        if let Some(role) = roles.and_then(|roles| roles.get_mut(name)) {
+            role.trusts.insert(lets_in);
+        }
+        let condition = condition.map_or(String::new(), |it| format!(r#","Condition":{{{it}}}"#));
+        let trust = format!(
+            r#"{{"Version":"2012-10-17","Statement":[{{"Sid":"LetsIn","Effect":"Allow","Principal":{{"AWS":"{principal}"}},"Action":"sts:AssumeRole"{condition}}}]}}"#
+        );
+        let estate = self.state.estates.entry(account).or_default();
+        estate.trusts.insert(name.to_owned(), trust);
+        let longest = 4 * 3_600;
+        estate.longest.insert(name.to_owned(), longest);
+        Ok(())
     }
 
     fn add_role(

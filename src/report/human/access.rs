@@ -6,7 +6,7 @@ use crate::facts::{TeamEligibility, Way};
 use crate::ids::*;
 use crate::plan::eviction::NO_WAY_LEFT;
 use crate::report::access::*;
-use crate::report::human::{accounts, clean, practice, second, section, wrapped};
+use crate::report::human::{accounts, clean, practice, second, section, trails, wrapped};
 
 /// What an eviction is about to do.
 pub fn eviction(report: &EvictionReport) -> String {
@@ -156,10 +156,7 @@ pub fn evict(report: &EvictReport) -> String {
             "  quell evict {id}      # again, until nothing is left; the wait for the release begins then"
         );
     }
-    let _ = writeln!(
-        text,
-        "  quell trace {id}      # in a quarter of an hour: whom they became under other names"
-    );
+    text.push_str(&trails::to_trace(id, report.principal.as_ref()));
     let _ = match (report.proven, report.release_not_before) {
         (None, _) => writeln!(
             text,

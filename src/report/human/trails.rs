@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::ids::IncidentId;
-use crate::report::human::{clean, practice, second, wrapped};
+use crate::ids::{IncidentId, Username};
+use crate::report::human::{clean, practice, second, switching, wrapped};
+use crate::report::next::tracing;
 use crate::report::trails::*;
 
 /// Calls that are shown; the rest is counted, and in the JSON.
@@ -182,6 +183,15 @@ pub fn calls(calls: &[CallReport], indent: &str) -> String {
     text
 }
 
+/// The line that says to trace somebody; an IAM user with the roles that they may assume.
+pub(super) fn to_trace(id: &IncidentId, principal: Option<&Username>) -> String {
+    // What people call an IAM user is an ARN.
+    let is_user = |it: &Username| it.as_str().starts_with("arn:") && it.as_str().contains(":user/");
+    let is_iam_user = principal.is_some_and(is_user);
+    let (command, why) = tracing(id, is_iam_user);
+    format!("  {command:<23} # {why}\n")
+}
+
 /// Whom the principal became, and what they left behind.
 pub fn trace(report: &TraceReport) -> String {
     let mut text = practice(report.practice.as_ref());
@@ -254,6 +264,7 @@ pub fn trace(report: &TraceReport) -> String {
         );
         let _ = writeln!(text, "  {}", wrapped(&told, "    "));
     }
+    text.extend(report.may_assume.iter().map(switching::switching));
     text.push_str(&left_behind(&report.left_behind));
     if !report.denied_now.is_empty() {
         let _ = writeln!(
@@ -315,6 +326,7 @@ fn next(report: &TraceReport) -> String {
             ));
         }
     }
+    steps.extend(report.may_assume.iter().flat_map(switching::next));
     let in_management = |it: &SessionReport| it.fate == Fate::InManagement;
     if report.sessions.iter().any(in_management) {
         steps.push(format!(
