@@ -79,7 +79,7 @@ fn measured() -> ExitCode {
     let verify = Shelf::embedded().unwrap().base().verify.clone();
     let pauses = f64::from(verify.in_a_row) * verify.every.as_secs_f64();
     let (listed, asked) = bounds(&traffic.calls, AT_ONCE);
-    let bound = listed + asked + pauses;
+    let bound = listed.iter().sum::<f64>() + asked + pauses;
     let (peak, ratio) = (memory("VmHWM"), took / bound);
     println!("{} accounts proven by", proven.count());
     for (row, (_, calls)) in &traffic.calls {

@@ -23,10 +23,10 @@ use quell::range::{Range, Time};
 use quell::rates::{self, Rate};
 use serde_json::Value;
 
-/// The seconds that these calls take at least, with AWS's rates taken whole and so many calls under way at once: of what is
-/// read of the organization, one page after the other; and of what is asked in its accounts, where either the rate of the
-/// sessions binds, or how many calls may be under way.
-pub(crate) fn bounds(calls: &Calls, at_once: usize) -> (f64, f64) {
+/// The seconds that these calls take at least, with AWS's rates taken whole and so many calls under way at once: each row of
+/// what is read of the organization, one page after the other; and what is asked in its accounts, where either the rate of
+/// the sessions binds, or how many calls may be under way.
+pub(crate) fn bounds(calls: &Calls, at_once: usize) -> (Vec<f64>, f64) {
     let round_trip = ROUND_TRIP.as_secs_f64();
     let at_once = f64::from(u32::try_from(at_once).unwrap()) / round_trip;
     let asks = |row: &str| ["sts", UNPUBLISHED].contains(&row);
@@ -41,7 +41,7 @@ pub(crate) fn bounds(calls: &Calls, at_once: usize) -> (f64, f64) {
     let minted = asking.iter().filter(|(row, _)| **row == "sts");
     let minted = minted.map(|(_, (rate, calls))| seconds(*rate, *calls, at_once));
     let asked = minted.fold(seconds(None, all, at_once), f64::max);
-    (read.sum::<f64>(), asked)
+    (read.collect(), asked)
 }
 
 /// The row of what AWS publishes no rate of: the canaries' own calls, each in its account.
