@@ -199,6 +199,13 @@ impl Trust {
         }
     }
 
+    /// Whether it has a statement that names nobody, and so everybody.
+    pub(super) fn lets_everybody_in(&self) -> bool {
+        self.statements.iter().any(|(principals, statement)| {
+            statement.effect == Effect::Allow && principals.iter().any(|it| it == "*")
+        })
+    }
+
     /// Whether the role lets them in as far as it is for it to say, and whether it names them and not their account alone,
     /// which in one account is enough (aws-facts §12; IAM's page on cross-account evaluation).
     pub(super) fn lets_in(&self, asks: &Asks<'_>) -> Option<Named> {

@@ -277,6 +277,9 @@ impl Switcher {
                 None if here && let_in(false).decision == Decision::Unknown => {
                     Answer::Unknown(theirs.because)
                 }
+                None if here && trust.lets_everybody_in() => Answer::Unknown(
+                    "its trust policy lets everybody in, and whether a user of the same account needs a policy of their own then is not known".to_owned(),
+                ),
                 None => Answer::No,
             },
             (Decision::Unknown, _) => Answer::Unknown(theirs.because),

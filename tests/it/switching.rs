@@ -103,8 +103,8 @@ async fn each_role_that_the_user_may_assume_is_found_with_the_sessions_there_and
             (
                 &json!("yes"),
                 &json!("denied"),
-                &json!(14_400),
-                &json!(role["account"] != JUMP_ACCOUNT || role["longest_is_known"] == true),
+                &json!(43_200),
+                &json!(true),
                 &json!(true),
                 &Value::Null,
                 &Value::Null
@@ -134,7 +134,7 @@ async fn each_role_that_the_user_may_assume_is_found_with_the_sessions_there_and
         .await
         .says("the user can assume none of them")
         .says("by statement LetsIn of its trust and statement AdminWithMfa of switch-roles")
-        .says("only with MFA; for 4h 0m at the longest");
+        .says("only with MFA; for 12h 0m at the longest");
 }
 
 #[tokio::test]
@@ -377,8 +377,15 @@ fn what_is_demanded_of_whoever_switches_is_told_and_what_nobody_can_judge_is_unk
         switches(&any, NAMES_THE_USER, &trusts(ROOT, other_org)),
         None
     );
-    let unread = switches(&any, NAMES_THE_USER, "none").unwrap();
-    assert!(unread.unknown.is_some(), "{unread:?}");
+    let everybody = trusts("*", "");
+    for (policy, home, trust) in [
+        (any.as_str(), NAMES_THE_USER, "none"),
+        (NOTHING, JUMP_ACCOUNT, &everybody),
+    ] {
+        let found = switches(policy, home, trust).unwrap();
+        assert!(found.unknown.is_some(), "{found:?}");
+    }
+    assert_eq!(switches(NOTHING, NAMES_THE_USER, &everybody), None);
 }
 
 #[test]
