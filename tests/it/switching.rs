@@ -197,6 +197,20 @@ async fn a_policy_about_roles_anywhere_is_looked_for_everywhere() {
 }
 
 #[tokio::test]
+async fn the_roles_in_the_readme_are_the_roles() {
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    let recorded = readme.split("sed -n '/^Which roles/,$p'\n").nth(1).unwrap();
+    let recorded = recorded.split("\n```").next().unwrap();
+    let practice = attacked();
+    let id = contained(&practice).await;
+    let ran = practice.quell(&format!("trace {id} --may-assume")).await;
+    let (_, told) = ran.out.split_once("\nWhich roles").unwrap();
+    let told = format!("Which roles{}", told.trim_end());
+    assert_eq!(told, recorded, "record it again");
+}
+
+#[tokio::test]
 async fn of_nobody_else_is_it_asked() {
     let practice = Practice::new();
     practice.few_accounts();
