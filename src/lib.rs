@@ -24,7 +24,7 @@
 //! neutral control, until each is refused by our policy several times in a row: then it is *proven*, and the clock of
 //! [`release`] starts. What the suspect's own calls got since is in CloudTrail: [`trace`] asks it account by account, [`trail`]
 //! reads its records, judges them, and follows whoever the suspect became by assuming roles under other names; those that
-//! are alive are added to the deny. When no session can be alive any more, the same driver takes the deny away and asks the canaries
+//! are alive are added to the deny. Which roles an IAM user may assume at all [`audit::switching`] says. When no session can be alive any more, the same driver takes the deny away and asks the canaries
 //! whether everybody is let through again. [`report`] says what happened.
 //!
 //! The world is behind the ports of [`cloud`]. [`aws`] implements them with the AWS SDK, no faster than [`rates`] says that

@@ -161,7 +161,7 @@ impl Task {
             }
             Task::Check => "`prepare check`; names of groups in `evict`",
             Task::Audit => {
-                "`audit`: in your own account; in the others the canary role needs them (`prepare canary-template --with-audit`)"
+                "`audit`, and GetAccountAuthorizationDetails for `trace --may-assume`: in your own account; in the others the canary role needs them (`prepare canary-template --with-audit`)"
             }
             Task::Contain => {
                 "`contain`, `guardrail attach`, `prepare arm`; to write the proof and the eviction on the policy"

@@ -89,19 +89,19 @@ impl Policies {
 
     /// Whether anything in them could be about assuming roles: what is not, need not be kept.
     pub(super) fn may_assume(&self) -> bool {
-        self.of_assuming().next().is_some()
+        self.of_assuming(Effect::Allow).next().is_some()
     }
 
-    /// The statements that could let somebody assume roles.
-    pub(super) fn of_assuming(&self) -> impl Iterator<Item = &Statement> {
-        let allows = self.documents.iter();
-        let allows = allows.flat_map(|(_, document)| &document.statements);
-        allows.filter(|statement| {
+    /// The statements of this effect that could be about assuming roles.
+    pub(super) fn of_assuming(&self, effect: Effect) -> impl Iterator<Item = &Statement> {
+        let all = self.documents.iter();
+        let all = all.flat_map(|(_, document)| &document.statements);
+        all.filter(move |statement| {
             let about = |action: &String| {
                 let action = action.to_ascii_lowercase();
                 action.starts_with("sts:") || action.starts_with(['*', '?'])
             };
-            statement.effect == Effect::Allow
+            statement.effect == effect
                 && (statement.actions.negated || statement.actions.patterns.iter().any(about))
         })
     }
@@ -197,6 +197,13 @@ impl Trust {
             statements: about.map(|(_, statement)| statement.clone()).collect(),
             unknown: Vec::new(),
         }
+    }
+
+    /// Whether it has a statement that names nobody, and so everybody.
+    pub(super) fn lets_everybody_in(&self) -> bool {
+        self.statements.iter().any(|(principals, statement)| {
+            statement.effect == Effect::Allow && principals.iter().any(|it| it == "*")
+        })
     }
 
     /// Whether the role lets them in as far as it is for it to say, and whether it names them and not their account alone,

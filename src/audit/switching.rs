@@ -145,7 +145,7 @@ impl Switcher {
     /// The accounts with roles that their policies can mean.
     pub fn accounts(&self) -> Where {
         let mut accounts = BTreeSet::from([self.account.clone()]);
-        for statement in self.policies.of_assuming() {
+        for statement in self.policies.of_assuming(Effect::Allow) {
             for pattern in &statement.resources.patterns {
                 let account = pattern.split(':').nth(4).map(AccountId::parse);
                 match account {
@@ -265,7 +265,10 @@ impl Switcher {
             (Decision::ExplicitDeny | Decision::ImplicitDeny, _) | (_, Decision::ExplicitDeny) => {
                 Answer::No
             }
-            (Decision::Allow, Decision::Allow) => Answer::Yes([theirs.by, own.by].concat()),
+            (Decision::Allow, Decision::Allow) => match self.odd(Effect::Deny) {
+                Some(why) => Answer::Unknown(why),
+                None => Answer::Yes([theirs.by, own.by].concat()),
+            },
             (Decision::Allow, Decision::ImplicitDeny)
                 if here && let_in(false).decision == Decision::Allow =>
             {
@@ -277,6 +280,9 @@ impl Switcher {
                 None if here && let_in(false).decision == Decision::Unknown => {
                     Answer::Unknown(theirs.because)
                 }
+                None if here && trust.lets_everybody_in() => Answer::Unknown(
+                    "its trust policy lets everybody in, and whether a user of the same account needs a policy of their own then is not known".to_owned(),
+                ),
                 None => Answer::No,
             },
             (Decision::Unknown, _) => Answer::Unknown(theirs.because),
@@ -284,7 +290,7 @@ impl Switcher {
         }
     }
 
-    /// What of their own policies cannot be judged at all.
+    /// What of their own policies cannot be judged, and might let them in.
     fn unjudged(&self) -> Option<String> {
         if self.policies.unread > 0 {
             return Some(format!(
@@ -292,12 +298,17 @@ impl Switcher {
                 self.policies.unread
             ));
         }
+        self.odd(Effect::Allow)
+    }
+
+    /// A resource of a statement of this effect with a variable that nobody told us: the evaluator finds that nothing is
+    /// like it.
+    fn odd(&self, effect: Effect) -> Option<String> {
         let mut patterns = self
             .policies
-            .of_assuming()
+            .of_assuming(effect)
             .flat_map(|it| &it.resources.patterns);
-        let told = |pattern: &&String| pattern.replace(USERNAME, "").contains("${");
-        let odd = patterns.find(told)?;
+        let odd = patterns.find(|pattern| pattern.replace(USERNAME, "").contains("${"))?;
         Some(format!("nobody told us what {odd} stands for"))
     }
 

@@ -103,8 +103,8 @@ async fn each_role_that_the_user_may_assume_is_found_with_the_sessions_there_and
             (
                 &json!("yes"),
                 &json!("denied"),
-                &json!(14_400),
-                &json!(role["account"] != JUMP_ACCOUNT || role["longest_is_known"] == true),
+                &json!(43_200),
+                &json!(true),
                 &json!(true),
                 &Value::Null,
                 &Value::Null
@@ -134,7 +134,7 @@ async fn each_role_that_the_user_may_assume_is_found_with_the_sessions_there_and
         .await
         .says("the user can assume none of them")
         .says("by statement LetsIn of its trust and statement AdminWithMfa of switch-roles")
-        .says("only with MFA; for 4h 0m at the longest");
+        .says("only with MFA; for 12h 0m at the longest");
 }
 
 #[tokio::test]
@@ -197,6 +197,20 @@ async fn a_policy_about_roles_anywhere_is_looked_for_everywhere() {
 }
 
 #[tokio::test]
+async fn the_roles_in_the_readme_are_the_roles() {
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    let recorded = readme.split("sed -n '/^Which roles/,$p'\n").nth(1).unwrap();
+    let recorded = recorded.split("\n```").next().unwrap();
+    let practice = attacked();
+    let id = contained(&practice).await;
+    let ran = practice.quell(&format!("trace {id} --may-assume")).await;
+    let (_, told) = ran.out.split_once("\nWhich roles").unwrap();
+    let told = format!("Which roles{}", told.trim_end());
+    assert_eq!(told, recorded, "record it again");
+}
+
+#[tokio::test]
 async fn of_nobody_else_is_it_asked() {
     let practice = Practice::new();
     practice.few_accounts();
@@ -213,21 +227,46 @@ async fn of_nobody_else_is_it_asked() {
         .says(&format!("quell trace {id}"));
 }
 
-/// A user with one policy, and the roles that they may assume in an account that has one role.
-fn switches(policy: &str, home: &str, trust: &str) -> Option<Switch> {
-    let (jump, there) = (account(JUMP_ACCOUNT), account(home));
-    let arn = format!("arn:aws:iam::{jump}:user/{JUMP_USER}");
+/// A user of the jump account with one policy.
+fn user_with(policy: &str, boundary: Option<&str>) -> Details {
     let grants = Grants {
         inline: BTreeMap::from([("own".to_owned(), policy.to_owned())]),
         attached: BTreeSet::new(),
     };
+    let bounds = "arn:aws:iam::555566667777:policy/bounds".to_owned();
     let user = UserDetail {
         id: "AIDA0123456789ABCDEF".to_owned(),
-        arn,
+        arn: USER.to_owned(),
         grants,
         groups: BTreeSet::new(),
-        boundary: None,
+        boundary: boundary.map(|_| bounds.clone()),
     };
+    Details {
+        users: BTreeMap::from([(JUMP_USER.to_owned(), user)]),
+        managed: boundary
+            .map(|text| (bounds, text.to_owned()))
+            .into_iter()
+            .collect(),
+        ..Details::default()
+    }
+}
+
+fn switcher(of_user: &Details) -> Switcher {
+    let name = IamUserName::parse(JUMP_USER).unwrap();
+    let organization = OrganizationId::parse("o-practice00").unwrap();
+    Switcher::of(
+        of_user,
+        &account(JUMP_ACCOUNT),
+        &name,
+        &organization,
+        "quell-q-1",
+    )
+    .unwrap()
+}
+
+/// What is said of the one role of an account.
+fn into_the_role(of_user: &Details, home: &str, trust: &str) -> Option<Switch> {
+    let there = account(home);
     let role = RoleDetail {
         id: "AROA0123456789ABCDEF".to_owned(),
         arn: format!("arn:aws:iam::{there}:role/elevated"),
@@ -235,18 +274,15 @@ fn switches(policy: &str, home: &str, trust: &str) -> Option<Switch> {
         grants: Grants::default(),
         boundary: None,
     };
-    let of_user = Details {
-        users: BTreeMap::from([(JUMP_USER.to_owned(), user)]),
-        ..Details::default()
-    };
     let of_role = Details {
         roles: BTreeMap::from([("elevated".to_owned(), role)]),
         ..Details::default()
     };
-    let name = IamUserName::parse(JUMP_USER).unwrap();
-    let organization = OrganizationId::parse("o-practice00").unwrap();
-    let switcher = Switcher::of(&of_user, &jump, &name, &organization, "quell-q-1").unwrap();
-    switcher.roles(&there, &of_role).pop()
+    switcher(of_user).roles(&there, &of_role).pop()
+}
+
+fn switches(policy: &str, home: &str, trust: &str) -> Option<Switch> {
+    into_the_role(&user_with(policy, None), home, trust)
 }
 
 /// A statement's conditions, if it has any.
@@ -377,39 +413,57 @@ fn what_is_demanded_of_whoever_switches_is_told_and_what_nobody_can_judge_is_unk
         switches(&any, NAMES_THE_USER, &trusts(ROOT, other_org)),
         None
     );
-    let unread = switches(&any, NAMES_THE_USER, "none").unwrap();
-    assert!(unread.unknown.is_some(), "{unread:?}");
+    let everybody = trusts("*", "");
+    for (policy, home, trust) in [
+        (any.as_str(), NAMES_THE_USER, "none"),
+        (NOTHING, JUMP_ACCOUNT, &everybody),
+    ] {
+        let found = switches(policy, home, trust).unwrap();
+        assert!(found.unknown.is_some(), "{found:?}");
+    }
+    assert_eq!(switches(NOTHING, NAMES_THE_USER, &everybody), None);
+}
+
+#[test]
+fn a_boundary_bounds_what_the_account_grants_and_a_policy_that_cannot_be_read_is_no_answer() {
+    let any = allows("*", "");
+    let bounded = user_with(&any, Some(NOTHING));
+    assert_eq!(
+        into_the_role(&bounded, JUMP_ACCOUNT, &trusts(ROOT, "")),
+        None
+    );
+    // What a resource's own policy gives the user by name, a boundary takes only where it denies.
+    let named = into_the_role(&bounded, JUMP_ACCOUNT, &trusts(USER, "")).unwrap();
+    assert_eq!(named.by, ["statement 1 of its trust"]);
+    for of_user in [
+        user_with("none", None),
+        user_with(
+            &any.replace(
+                r#""Statement":["#,
+                r#""Statement":[{"Effect":"Deny","Action":"sts:*","Resource":"arn:aws:iam::*:role/${aws:PrincipalTag/team}"},"#,
+            ),
+            None,
+        ),
+    ] {
+        let found = into_the_role(&of_user, NAMES_THE_USER, &trusts(ROOT, "")).unwrap();
+        assert!(found.unknown.is_some() && found.by.is_empty(), "{found:?}");
+    }
 }
 
 #[test]
 fn where_roles_can_be_is_read_from_the_users_policies() {
-    let name = IamUserName::parse(JUMP_USER).unwrap();
-    let organization = OrganizationId::parse("o-practice00").unwrap();
-    let jump = account(JUMP_ACCOUNT);
     for (resource, expected) in [
         (
             "arn:aws:iam::444455556666:role/*",
-            Where::These(BTreeSet::from([account(NAMES_THE_USER), jump.clone()])),
+            Where::These(BTreeSet::from([
+                account(NAMES_THE_USER),
+                account(JUMP_ACCOUNT),
+            ])),
         ),
         ("arn:aws:iam::*:role/deploy", Where::Everywhere),
         ("*", Where::Everywhere),
     ] {
-        let grants = Grants {
-            inline: BTreeMap::from([("own".to_owned(), allows(resource, ""))]),
-            attached: BTreeSet::new(),
-        };
-        let user = UserDetail {
-            id: String::new(),
-            arn: USER.to_owned(),
-            grants,
-            groups: BTreeSet::new(),
-            boundary: None,
-        };
-        let details = Details {
-            users: BTreeMap::from([(JUMP_USER.to_owned(), user)]),
-            ..Details::default()
-        };
-        let switcher = Switcher::of(&details, &jump, &name, &organization, "quell-q-1").unwrap();
-        assert_eq!(switcher.accounts(), expected, "{resource}");
+        let of_user = user_with(&allows(resource, ""), None);
+        assert_eq!(switcher(&of_user).accounts(), expected, "{resource}");
     }
 }

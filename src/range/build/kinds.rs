@@ -331,9 +331,12 @@ impl Stage<'_> {
             let hops = vec![(role, INNOCENT.to_owned())];
             actor.chain = Some(Chain { hops, done: 0 });
         }
-        let users = self.state.accounts.get(&here).map(|it| &it.users);
-        let user = users.and_then(|users| users.get(JUMP_USER));
-        let id = user.map_or(String::new(), |user| user.id.to_string());
+        let users = self.state.accounts.get_mut(&here).map(|it| &mut it.users);
+        let user = users.and_then(|users| users.get_mut(JUMP_USER));
+        let id = user.map_or(String::new(), |user| {
+            user.login_profile = true;
+            user.id.to_string()
+        });
         Ok(self.finding("IAMUser", &id, JUMP_USER))
     }
 
@@ -379,7 +382,7 @@ impl Stage<'_> {
         );
         let estate = self.state.estates.entry(account).or_default();
         estate.trusts.insert(name.to_owned(), trust);
-        let longest = 4 * 3_600;
+        let longest = u32::try_from(LIVES.as_secs()).unwrap_or(u32::MAX);
         estate.longest.insert(name.to_owned(), longest);
         Ok(())
     }
