@@ -27,6 +27,7 @@ use crate::ids::*;
 use crate::incident::armed::{Ledger, Standing};
 use crate::incident::{Home, Incident};
 use crate::journal::Past;
+use crate::plan::opinion::Opinion;
 use crate::plan::{Plan, approval, preflight};
 use crate::playbook::{ByHand, Playbook};
 use crate::policy::document::Document;
@@ -83,6 +84,8 @@ pub struct PlanReport {
     pub warnings: Vec<String>,
     /// Full sentences.
     pub not_covered: Vec<String>,
+    /// What IAM's policy simulator says of the deny; `null` where it was not asked.
+    pub second_opinion: Option<Opinion>,
 }
 
 /// The plans of several users. Of `quell plan` with more than one.
@@ -703,6 +706,7 @@ impl PlanReport {
             refusals: preflight.refusals.iter().map(ToString::to_string).collect(),
             warnings: preflight.warnings.clone(),
             not_covered: preflight.not_covered.clone(),
+            second_opinion: None,
         }
     }
 }

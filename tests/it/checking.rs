@@ -495,7 +495,7 @@ async fn every_call_that_quell_makes_needs_a_right_of_the_list() {
     let run = async |line: &str| practice.quell(line).await;
     run("prepare check").await.expect(Exit::Done);
     run(&format!("plan --finding {finding}")).await;
-    run("plan test-user --target ou-quel-sandboxs").await;
+    run("plan test-user --target ou-quel-sandboxs --second-opinion").await;
     run("prepare arm --yes").await.expect(Exit::Done);
     run("contain test-user --yes --evict --management --revoke-team").await;
     let armed = practice.incident().await;
