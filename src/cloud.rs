@@ -353,6 +353,8 @@ pub trait Inspect {
         keys: &[(&'static str, String)],
         action: &'static str,
     ) -> impl Future<Output = Result<Simulated, Trouble>>;
+    /// What Access Analyzer finds in a service control policy, each in its words: kind, code and details.
+    fn validated(&self, document: &str) -> impl Future<Output = Result<Vec<String>, Trouble>>;
 }
 
 /// Reading whole accounts, which an audit needs and no incident does.

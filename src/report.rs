@@ -27,7 +27,7 @@ use crate::ids::*;
 use crate::incident::armed::{Ledger, Standing};
 use crate::incident::{Home, Incident};
 use crate::journal::Past;
-use crate::plan::opinion::Opinion;
+use crate::plan::opinion::SecondOpinion;
 use crate::plan::{Plan, approval, preflight};
 use crate::playbook::{ByHand, Playbook};
 use crate::policy::document::Document;
@@ -84,8 +84,8 @@ pub struct PlanReport {
     pub warnings: Vec<String>,
     /// Full sentences.
     pub not_covered: Vec<String>,
-    /// What IAM's policy simulator says of the deny; `null` where it was not asked.
-    pub second_opinion: Option<Opinion>,
+    /// What IAM's policy simulator and Access Analyzer say of the deny; `null` where they were not asked.
+    pub second_opinion: Option<SecondOpinion>,
 }
 
 /// The plans of several users. Of `quell plan` with more than one.

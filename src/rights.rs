@@ -340,6 +340,11 @@ pub const RIGHTS: &[Right] = &[
     right("guardduty:GetFindings", On::Everything, Task::Findings),
     right("guardduty:ListFindings", On::Everything, Task::Findings),
     right("iam:SimulateCustomPolicy", On::Everything, Task::Opinion),
+    right(
+        "access-analyzer:ValidatePolicy",
+        On::Everything,
+        Task::Opinion,
+    ),
     right("sts:GetAccessKeyInfo", On::Everything, Task::Keys),
     right("dynamodb:ListTables", On::Everything, Task::Team),
     right("dynamodb:Query", On::TeamTables, Task::Team),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use aws_sdk_accessanalyzer::types::PolicyType;
 use aws_sdk_cloudtrail::types::{AdvancedEventSelector, EventSelector, ReadWriteType};
 use aws_sdk_guardduty::types::DetectorStatus;
 use aws_sdk_iam::types::{
@@ -262,6 +263,23 @@ impl Inspect for Reader {
             "allowed" => Simulated::Allowed,
             other => Simulated::Denied(other.to_owned()),
         })
+    }
+
+    async fn validated(&self, document: &str) -> Result<Vec<String>, Trouble> {
+        const CALL: &str = "access-analyzer:ValidatePolicy";
+        let asked = self
+            .analyzer
+            .validate_policy()
+            .policy_document(document)
+            .policy_type(PolicyType::ServiceControlPolicy);
+        let mut pages = asked.into_paginator().items().send();
+        let mut found = Vec::new();
+        while let Some(finding) = pages.next().await {
+            let finding = finding.map_err(|error| trouble::of(CALL, &error))?;
+            let (kind, code) = (finding.finding_type().as_str(), finding.issue_code());
+            found.push(format!("{kind} {code}: {}", finding.finding_details()));
+        }
+        Ok(found)
     }
 }
 

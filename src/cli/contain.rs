@@ -59,7 +59,7 @@ pub struct PlanArgs {
     /// Let it end by itself on the organization's root, too
     #[arg(long, requires = "lapses_after")]
     lapses_on_root: bool,
-    /// Ask IAM's policy simulator about the deny, too. For plans alone: nothing slow stands before a containment
+    /// Ask IAM's policy simulator and Access Analyzer about the deny, too. For plans alone: nothing slow stands before a containment
     #[arg(long)]
     second_opinion: bool,
     /// Use this playbook instead of the one that comes with quell

@@ -26,13 +26,22 @@ pub struct Case {
     pub refused: bool,
 }
 
-/// What the other judge says.
+/// What two other judges say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SecondOpinion {
+    /// IAM's policy simulator, of whom the deny refuses.
+    pub simulator: Opinion,
+    /// Access Analyzer, of how it is written.
+    pub analyzer: Opinion,
+}
+
+/// What another judge says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "verdict", rename_all = "snake_case")]
 pub enum Opinion {
     /// The same as ours.
     Agrees {
-        /// Of so many cases.
+        /// Of so many cases; of a policy's text there is one.
         cases: usize,
     },
     /// Something else.

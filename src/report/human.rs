@@ -22,7 +22,7 @@ use crate::cloud::{Ask, Probe};
 use crate::facts::{Known, Way};
 use crate::journal::{Deed, Event};
 use crate::plan::StepName;
-use crate::plan::opinion::Opinion;
+use crate::plan::opinion::{Opinion, SecondOpinion};
 use crate::playbook::ByHand;
 use crate::release::Closed;
 use crate::report::*;
@@ -157,7 +157,26 @@ pub fn plan(report: &PlanReport) -> String {
     text
 }
 
-fn second_opinion(opinion: &Opinion) -> Vec<String> {
+fn second_opinion(opinion: &SecondOpinion) -> Vec<String> {
+    let analyzer = match &opinion.analyzer {
+        Opinion::Agrees { .. } => {
+            vec!["Access Analyzer finds nothing wrong with the policy.".to_owned()]
+        }
+        Opinion::Differs { of } => of
+            .iter()
+            .map(|it| format!("Access Analyzer: {it}"))
+            .collect(),
+        Opinion::Unavailable { because } => vec![format!(
+            "Access Analyzer could not be asked, which changes nothing: {because}."
+        )],
+    };
+    simulator(&opinion.simulator)
+        .into_iter()
+        .chain(analyzer)
+        .collect()
+}
+
+fn simulator(opinion: &Opinion) -> Vec<String> {
     match opinion {
         Opinion::Agrees { cases } => vec![format!(
             "IAM's policy simulator agrees in all {cases} cases: the suspect is refused; you and the canaries' control are not."

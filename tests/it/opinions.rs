@@ -14,10 +14,11 @@ async fn iams_simulator_says_the_same_of_the_suspect_and_of_the_operator() {
         .quell(PLAN)
         .await
         .expect(Exit::Done)
-        .says("IAM's policy simulator agrees in all 5 cases");
+        .says("IAM's policy simulator agrees in all 5 cases")
+        .says("Access Analyzer finds nothing wrong");
     let dry = "contain test-user --dry-run --second-opinion --output json";
     let report = practice.quell(dry).await.expect(Exit::Done).json();
-    assert_eq!(report["second_opinion"]["verdict"], "agrees");
+    assert_eq!(report["second_opinion"]["simulator"]["verdict"], "agrees");
     practice.nothing_happened();
     // Each case is a question of its own.
     let calls = practice.calls();
@@ -48,7 +49,11 @@ async fn one_that_cannot_be_had_is_said_in_a_line_and_changes_nothing() {
         .await
         .expect(Exit::Done)
         .json();
-    assert_eq!(report["second_opinion"]["verdict"], "unavailable");
+    assert_eq!(
+        report["second_opinion"]["simulator"]["verdict"],
+        "unavailable"
+    );
+    assert_eq!(report["second_opinion"]["analyzer"]["verdict"], "agrees");
     assert_eq!(report["characters"], without["characters"]);
     assert_eq!(report["warnings"], without["warnings"]);
 }
