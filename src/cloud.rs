@@ -344,6 +344,17 @@ pub trait Inspect {
         actions: &[&'static str],
         resource: &str,
     ) -> impl Future<Output = Result<BTreeMap<&'static str, Simulated>, Trouble>>;
+    /// Whether a request with these condition keys and no others is let through by these service control policies, level
+    /// by level from the root down, as IAM's simulator says; everything else about it is taken to allow it. Never
+    /// [`Simulated::DependsOn`]: that a key is missing is part of the question.
+    fn simulated_under(
+        &self,
+        levels: &[Vec<String>],
+        keys: &[(&'static str, String)],
+        action: &'static str,
+    ) -> impl Future<Output = Result<Simulated, Trouble>>;
+    /// What Access Analyzer finds in a service control policy, each in its words: kind, code and details.
+    fn validated(&self, document: &str) -> impl Future<Output = Result<Vec<String>, Trouble>>;
 }
 
 /// Reading whole accounts, which an audit needs and no incident does.

@@ -11,6 +11,8 @@ pub mod collision;
 
 pub mod preflight;
 
+pub mod opinion;
+
 pub mod approval;
 
 pub mod arming;

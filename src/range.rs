@@ -46,6 +46,8 @@ mod waiting;
 
 mod dynamo;
 
+mod analyzer;
+
 pub mod guards;
 
 mod guardduty;
@@ -110,6 +112,7 @@ impl Call {
             "Query",
             "Scan",
             "Simulate",
+            "Validate",
             "GenerateCredentialReport",
         ];
         !asks.iter().any(|prefix| operation.starts_with(prefix))

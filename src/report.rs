@@ -31,6 +31,7 @@ use crate::ids::*;
 use crate::incident::armed::{Ledger, Standing};
 use crate::incident::{Home, Incident};
 use crate::journal::Past;
+use crate::plan::opinion::SecondOpinion;
 use crate::plan::{Plan, approval, preflight};
 use crate::playbook::ByHand;
 use crate::policy::document::Document;
@@ -91,6 +92,8 @@ pub struct PlanReport {
     pub warnings: Vec<String>,
     /// Full sentences.
     pub not_covered: Vec<String>,
+    /// What IAM's policy simulator and Access Analyzer say of the deny; `null` where they were not asked.
+    pub second_opinion: Option<SecondOpinion>,
 }
 
 /// The plans of several users. Of `quell plan` with more than one.
@@ -721,6 +724,7 @@ impl PlanReport {
             refusals: preflight.refusals.iter().map(ToString::to_string).collect(),
             warnings: preflight.warnings.clone(),
             not_covered: preflight.not_covered.clone(),
+            second_opinion: None,
         }
     }
 }

@@ -10,6 +10,8 @@ pub mod chaining;
 
 pub mod memory;
 
+pub mod opinion;
+
 pub mod evicting;
 
 pub mod guarding;

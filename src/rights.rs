@@ -27,6 +27,8 @@ pub enum Task {
     Units,
     /// `--finding`, and what is recent.
     Findings,
+    /// `plan --second-opinion`.
+    Opinion,
     /// Access key ids.
     Keys,
     /// TEAM's requests.
@@ -61,12 +63,13 @@ pub enum Task {
 
 impl Task {
     /// Every task, in the order of an incident.
-    pub const ALL: [Task; 20] = [
+    pub const ALL: [Task; 21] = [
         Task::Plan,
         Task::Names,
         Task::AccessManager,
         Task::Units,
         Task::Findings,
+        Task::Opinion,
         Task::Keys,
         Task::Team,
         Task::Verify,
@@ -92,6 +95,7 @@ impl Task {
             | Task::AccessManager
             | Task::Units
             | Task::Findings
+            | Task::Opinion
             | Task::Keys
             | Task::Team
             | Task::Verify
@@ -119,6 +123,7 @@ impl Task {
             | Task::AccessManager
             | Task::Units
             | Task::Findings
+            | Task::Opinion
             | Task::Keys
             | Task::Team
             | Task::Everywhere
@@ -148,6 +153,7 @@ impl Task {
             Task::Findings => {
                 "`--finding`; `contain` without an argument, which lists what is recent"
             }
+            Task::Opinion => "`plan --second-opinion`; without it, that is said",
             Task::Keys => {
                 "access key ids: whose account they are of, beside `cloudtrail:LookupEvents` below"
             }
@@ -333,6 +339,12 @@ pub const RIGHTS: &[Right] = &[
     right("guardduty:ListDetectors", On::Everything, Task::Findings),
     right("guardduty:GetFindings", On::Everything, Task::Findings),
     right("guardduty:ListFindings", On::Everything, Task::Findings),
+    right("iam:SimulateCustomPolicy", On::Everything, Task::Opinion),
+    right(
+        "access-analyzer:ValidatePolicy",
+        On::Everything,
+        Task::Opinion,
+    ),
     right("sts:GetAccessKeyInfo", On::Everything, Task::Keys),
     right("dynamodb:ListTables", On::Everything, Task::Team),
     right("dynamodb:Query", On::TeamTables, Task::Team),

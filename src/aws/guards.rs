@@ -2,9 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use aws_sdk_accessanalyzer::types::PolicyType;
 use aws_sdk_cloudtrail::types::{AdvancedEventSelector, EventSelector, ReadWriteType};
 use aws_sdk_guardduty::types::DetectorStatus;
-use aws_sdk_iam::types::EvaluationResult;
+use aws_sdk_iam::types::{
+    ContextEntry, ContextKeyTypeEnum, EvaluationResult, OrderedOrganizationPolicyType,
+};
 use futures_util::join;
 
 use super::{Reader, trouble};
@@ -12,6 +15,8 @@ use crate::cloud::{Inspect, Trouble};
 use crate::facts::checkup::{ManagementEvents, MemberAccount, Simulated, Trail};
 use crate::facts::{Caller, Instance, Known};
 use crate::ids::*;
+use crate::policy::document::Document;
+use crate::policy::{CURRENT_TIME, TOKEN_ISSUE_TIME};
 
 const SIMULATE: &str = "iam:SimulatePrincipalPolicy";
 
@@ -218,6 +223,63 @@ impl Inspect for Reader {
             all.extend(action.map(|action| (*action, simulated(&result))));
         }
         Ok(all)
+    }
+
+    async fn simulated_under(
+        &self,
+        levels: &[Vec<String>],
+        keys: &[(&'static str, String)],
+        action: &'static str,
+    ) -> Result<Simulated, Trouble> {
+        const CALL: &str = "iam:SimulateCustomPolicy";
+        let mut asked = self
+            .iam
+            .simulate_custom_policy()
+            .policy_input_list(Document::allow_all().minified())
+            .action_names(action);
+        for level in levels {
+            let policies = Some(level.clone());
+            let level = OrderedOrganizationPolicyType::builder()
+                .set_service_control_policy_input_list(policies);
+            asked = asked.ordered_organization_policy_input_list(level.build());
+        }
+        for (key, value) in keys {
+            let is_moment = [CURRENT_TIME, TOKEN_ISSUE_TIME].contains(key);
+            let kind = match is_moment {
+                true => ContextKeyTypeEnum::Date,
+                false => ContextKeyTypeEnum::String,
+            };
+            let entry = ContextEntry::builder()
+                .context_key_name(*key)
+                .context_key_values(value)
+                .context_key_type(kind);
+            asked = asked.context_entries(entry.build());
+        }
+        let answer = asked.send().await;
+        let answer = answer.map_err(|error| trouble::of(CALL, &error))?;
+        let result = answer.evaluation_results().first();
+        let result = result.ok_or_else(|| trouble::unreadable(CALL, "it says nothing"))?;
+        Ok(match result.eval_decision().as_str() {
+            "allowed" => Simulated::Allowed,
+            other => Simulated::Denied(other.to_owned()),
+        })
+    }
+
+    async fn validated(&self, document: &str) -> Result<Vec<String>, Trouble> {
+        const CALL: &str = "access-analyzer:ValidatePolicy";
+        let asked = self
+            .analyzer
+            .validate_policy()
+            .policy_document(document)
+            .policy_type(PolicyType::ServiceControlPolicy);
+        let mut pages = asked.into_paginator().items().send();
+        let mut found = Vec::new();
+        while let Some(finding) = pages.next().await {
+            let finding = finding.map_err(|error| trouble::of(CALL, &error))?;
+            let (kind, code) = (finding.finding_type().as_str(), finding.issue_code());
+            found.push(format!("{kind} {code}: {}", finding.finding_details()));
+        }
+        Ok(found)
     }
 }
 

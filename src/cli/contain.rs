@@ -30,7 +30,7 @@ use crate::principal::Principal;
 use crate::report::{
     ContainReport, ContainsReport, NotContainedReport, PlanReport, PlansReport, Stage, human,
 };
-use crate::respond::Prepared;
+use crate::respond::{Prepared, opinion};
 
 use contained::Contained;
 use prepared::prepare;
@@ -61,6 +61,9 @@ pub struct PlanArgs {
     /// Let it end by itself on the organization's root, too
     #[arg(long, requires = "lapses_after")]
     lapses_on_root: bool,
+    /// Ask IAM's policy simulator and Access Analyzer about the deny, too. For plans alone: nothing slow stands before a containment
+    #[arg(long)]
+    second_opinion: bool,
     /// Use this playbook instead of the one that comes with quell
     #[arg(long, value_name = "NAME|FILE")]
     playbook: Option<PathBuf>,
@@ -208,6 +211,13 @@ pub async fn plan<O: Outside>(
         .iter()
         .map(|prepared| PlanReport::of(prepared, world.practice()))
         .collect();
+    if args.second_opinion {
+        for (report, one) in plans.iter_mut().zip(&prepared) {
+            let operator = &one.facts.caller.user_id;
+            let opinion = opinion::second(world.read(), &one.plan, operator).await;
+            report.second_opinion = Some(opinion);
+        }
+    }
     match plans.pop() {
         Some(plan) if plans.is_empty() => ui.result(&plan, human::plan),
         last => {
@@ -247,6 +257,12 @@ pub async fn contain<O: Outside>(
 ) -> Result<Exit, Failure> {
     if args.dry_run {
         return plan(&args.plan, common, outside, ui).await;
+    }
+    if args.plan.second_opinion {
+        return Err(Failure::usage(
+            "--second-opinion is for plans: nothing slow stands before a containment",
+        )
+        .hint("Ask beforehand: `quell plan … --second-opinion`."));
     }
     if !args.evict && args.what.goes_further() {
         return Err(

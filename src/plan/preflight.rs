@@ -15,7 +15,7 @@ use crate::plan::{Plan, Step};
 use crate::playbook::Playbook;
 use crate::policy::document::Document;
 use crate::policy::evaluate::{Decision, Level, Request, Verdict, evaluate};
-use crate::policy::{self, CURRENT_TIME, MOST_CHARACTERS, TOKEN_ISSUE_TIME, USERID};
+use crate::policy::{self, CURRENT_TIME, MOST_CHARACTERS, SessionKeys, TOKEN_ISSUE_TIME, USERID};
 use crate::principal::exact::Exact;
 use crate::principal::{IamPrincipal, Identity};
 
@@ -214,14 +214,7 @@ impl Theorem<'_> {
             .collect();
         let mut must_spare = |who: Bystander, userid: String| {
             // By this deny: whom another incident of the armed policy denies is not this one's doing.
-            // In a session of now, which every bound of the deny is about.
-            let now = self.at.to_string();
-            let keys = vec![
-                (USERID, userid.clone()),
-                (CURRENT_TIME, now.clone()),
-                (TOKEN_ISSUE_TIME, now),
-            ];
-            let verdict = self.ask(self.own, keys);
+            let verdict = self.ask(self.own, spared(userid.clone(), self.at));
             if verdict.decision != Decision::Allow {
                 refusals.push(Refusal::HitsSomebodyElse {
                     who,
@@ -248,6 +241,15 @@ impl Theorem<'_> {
         }];
         evaluate(&Request::new("iam:ListAccountAliases", "*", keys), &levels)
     }
+}
+
+/// The keys of a session of now, which every bound of a deny is about, of whoever is to be spared.
+pub fn spared(userid: String, now: Timestamp) -> SessionKeys {
+    vec![
+        (USERID, userid),
+        (CURRENT_TIME, now.to_string()),
+        (TOKEN_ISSUE_TIME, now.to_string()),
+    ]
 }
 
 fn warnings(facts: &Facts, plan: &Plan) -> Vec<String> {

@@ -111,7 +111,7 @@ pub(super) fn cloudtrail(
 }
 
 /// The operations of IAM's that are answered here.
-pub(super) const OF_IAM: [&str; 2] = ["GetRole", "SimulatePrincipalPolicy"];
+pub(super) const OF_IAM: [&str; 3] = ["GetRole", "SimulatePrincipalPolicy", "SimulateCustomPolicy"];
 
 /// Answers one of them, in the account of whoever asks.
 pub(super) fn iam(state: &State, session: &Session, asked: &Asked) -> Result<String, Refusal> {
@@ -149,6 +149,7 @@ pub(super) fn iam(state: &State, session: &Session, asked: &Asked) -> Result<Str
             ))
         }
         "SimulatePrincipalPolicy" => simulate(state, session, asked),
+        "SimulateCustomPolicy" => simulate_given(asked),
         _ => Err(unsupported(asked)),
     }
 }
@@ -174,21 +175,71 @@ fn simulate(state: &State, session: &Session, asked: &Asked) -> Result<String, R
                 policies: of_its_own.chain([("everything", &everything)]).collect(),
             };
             let request = Request::new(action, resource, []);
-            let decision = match evaluate(&request, &[level]).decision {
-                Decision::Allow => "allowed",
-                Decision::ExplicitDeny => "explicitDeny",
-                Decision::ImplicitDeny | Decision::Unknown => "implicitDeny",
-            };
-            results.push_str(&format!(
-                "<member><EvalActionName>{}</EvalActionName><EvalResourceName>{}</EvalResourceName><EvalDecision>{decision}</EvalDecision><MissingContextValues/></member>",
-                escape(action),
-                escape(resource)
-            ));
+            results.push_str(&result(action, resource, &request, &[level]));
         }
     }
-    Ok(format!(
-        "<IsTruncated>false</IsTruncated><EvaluationResults>{results}</EvaluationResults>"
-    ))
+    Ok(evaluated(&results))
+}
+
+/// By the policies that are given, those of the organization among them, with the keys that are given (aws-facts §6).
+fn simulate_given(asked: &Asked) -> Result<String, Refusal> {
+    let own = parsed(listed(asked, "PolicyInputList"))?;
+    let mut levels = vec![("identity".to_owned(), own)];
+    let of_level = |number: usize| {
+        let list = "ServiceControlPolicyInputList";
+        let name = format!("OrderedOrganizationPolicyInputList.member.{number}.{list}");
+        let given = listed(asked, &name);
+        (!given.is_empty()).then_some((format!("level {number}"), given))
+    };
+    for (name, given) in (1..).map_while(of_level) {
+        levels.push((name, parsed(given)?));
+    }
+    let levels: Vec<Level<'_>> = levels
+        .iter()
+        .map(|(name, documents)| Level {
+            name: name.clone(),
+            policies: documents.iter().map(|it| ("policy", it)).collect(),
+        })
+        .collect();
+    let key = |number: usize| {
+        let entry = format!("ContextEntries.member.{number}");
+        let values = listed(asked, &format!("{entry}.ContextKeyValues"));
+        match asked.text(&format!("{entry}.ContextKeyName")) {
+            "" => None,
+            name => Some((name, values.concat())),
+        }
+    };
+    let keys: Vec<(&str, String)> = (1..).map_while(key).collect();
+    let mut results = String::new();
+    for action in listed(asked, "ActionNames") {
+        let request = Request::new(action, "*", keys.clone());
+        results.push_str(&result(action, "*", &request, &levels));
+    }
+    Ok(evaluated(&results))
+}
+
+fn parsed(given: Vec<&str>) -> Result<Vec<Document>, Refusal> {
+    let parsed = given.into_iter().map(Document::parse);
+    let parsed: Result<Vec<Document>, _> = parsed.collect();
+    parsed.map_err(|error| Refusal::new(400, "InvalidInput", &error.to_string()))
+}
+
+/// What the simulator says of one action on one resource.
+fn result(action: &str, resource: &str, request: &Request, levels: &[Level<'_>]) -> String {
+    let decision = match evaluate(request, levels).decision {
+        Decision::Allow => "allowed",
+        Decision::ExplicitDeny => "explicitDeny",
+        Decision::ImplicitDeny | Decision::Unknown => "implicitDeny",
+    };
+    format!(
+        "<member><EvalActionName>{}</EvalActionName><EvalResourceName>{}</EvalResourceName><EvalDecision>{decision}</EvalDecision><MissingContextValues/></member>",
+        escape(action),
+        escape(resource)
+    )
+}
+
+fn evaluated(results: &str) -> String {
+    format!("<IsTruncated>false</IsTruncated><EvaluationResults>{results}</EvaluationResults>")
 }
 
 fn inline_of<'a>(state: &'a State, account: &AccountId, source: &str) -> Vec<&'a Inline> {

@@ -2,7 +2,7 @@
 //!
 //! JSON names the operation in `x-amz-target` (Organizations, sso-admin, the identity store; DynamoDB in its own
 //! version), the query protocol in the form field `Action` (STS, IAM, EC2), REST in method and path (GuardDuty, account
-//! access manager, S3). The service is the one that the signature's credential scope names, as is the access key. The
+//! access manager, Access Analyzer, S3). The service is the one that the signature's credential scope names, as is the access key. The
 //! access portal alone is asked without a signature: its bearer token says who asks.
 
 mod pages;
@@ -17,8 +17,8 @@ use serde_json::{Map, Value, json};
 
 use crate::range::state::{Session, State, Wrong};
 use crate::range::{
-    Call, access, directory, dynamo, gate, guardduty, guards, identity, organizations, portal,
-    scim, trails,
+    Call, access, analyzer, directory, dynamo, gate, guardduty, guards, identity, organizations,
+    portal, scim, trails,
 };
 use crate::rates;
 
@@ -229,6 +229,7 @@ fn understand(request: &http::Request<Bytes>, scope: &Scope<'_>) -> Asked {
         (None, service) => {
             let (operation, in_path) = match service {
                 "guardduty" => guardduty::route(method, path),
+                "access-analyzer" => analyzer::route(method, path),
                 "account-access" => access::route(method, path),
                 _ => (format!("{method} {path}"), Map::new()),
             };
@@ -322,6 +323,7 @@ fn perform(state: &mut State, session: &Session, asked: &Asked) -> Result<Answer
         "sso" => directory::sso(state, session, asked).map(Answer::Json),
         "identitystore" => directory::store(state, session, asked).map(Answer::Json),
         "guardduty" => guardduty::perform(state, asked).map(Answer::Json),
+        "access-analyzer" => analyzer::perform(asked).map(Answer::Json),
         "cloudtrail" if asked.operation == "LookupEvents" => {
             trails::perform(state, session, asked).map(Answer::Json)
         }

@@ -24,6 +24,7 @@ use crate::cloud::{Ask, Probe};
 use crate::facts::{Known, Way};
 use crate::journal::{Deed, Event};
 use crate::plan::StepName;
+use crate::plan::opinion::{Opinion, SecondOpinion};
 use crate::playbook::ByHand;
 use crate::release::Closed;
 use crate::report::next::PeopleReport;
@@ -155,8 +156,45 @@ pub fn plan(report: &PlanReport) -> String {
     );
     section(&mut text, "Warning", &report.warnings);
     section(&mut text, "Not covered", &report.not_covered);
+    if let Some(opinion) = &report.second_opinion {
+        section(&mut text, "Second opinion", &second_opinion(opinion));
+    }
     section(&mut text, "REFUSED", &report.refusals);
     text
+}
+
+fn second_opinion(opinion: &SecondOpinion) -> Vec<String> {
+    let analyzer = match &opinion.analyzer {
+        Opinion::Agrees { .. } => {
+            vec!["Access Analyzer finds nothing wrong with the policy.".to_owned()]
+        }
+        Opinion::Differs { of } => of
+            .iter()
+            .map(|it| format!("Access Analyzer: {it}"))
+            .collect(),
+        Opinion::Unavailable { because } => vec![format!(
+            "Access Analyzer could not be asked, which changes nothing: {because}."
+        )],
+    };
+    simulator(&opinion.simulator)
+        .into_iter()
+        .chain(analyzer)
+        .collect()
+}
+
+fn simulator(opinion: &Opinion) -> Vec<String> {
+    match opinion {
+        Opinion::Agrees { cases } => vec![format!(
+            "IAM's policy simulator agrees in all {cases} cases: the suspect is refused; you and the canaries' control are not."
+        )],
+        Opinion::Differs { of } => {
+            let last = "Believe neither before somebody has read the deny: `quell policy explain`.";
+            of.iter().cloned().chain([last.to_owned()]).collect()
+        }
+        Opinion::Unavailable { because } => vec![format!(
+            "IAM's policy simulator could not be asked, which changes nothing: {because}."
+        )],
+    }
 }
 
 /// Several plans, one after the other.

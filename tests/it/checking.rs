@@ -186,14 +186,6 @@ async fn what_should_watch_and_does_not_is_found() {
         "multi-Region trail",
     )
     .await;
-    let none = "logs no management events";
-    let take = "Management events";
-    is_found(&[Fault::TrailOfDataAlone], "red", "trail", none, take).await;
-    let writes = "only those that write";
-    is_found(&[Fault::TrailOfWritesAlone], "amber", "trail", writes, take).await;
-    let bucket = "cannot put its files into its bucket (AccessDenied)";
-    let allow = "s3:PutObject";
-    is_found(&[Fault::TrailUndelivered], "red", "trail", bucket, allow).await;
     let create = "aws guardduty create-detector --enable --region us-east-1";
     is_found(
         &[Fault::NoDetector],
@@ -212,6 +204,27 @@ async fn what_should_watch_and_does_not_is_found() {
         on,
     )
     .await;
+}
+
+#[tokio::test]
+async fn a_trail_that_records_no_management_events_is_found() {
+    let none = "logs no management events";
+    let take = "Management events";
+    is_found(&[Fault::TrailOfDataAlone], "red", "trail", none, take).await;
+}
+
+#[tokio::test]
+async fn a_trail_that_records_writes_alone_is_found() {
+    let writes = "only those that write";
+    let take = "aws cloudtrail get-event-selectors --trail-name organization-trail";
+    is_found(&[Fault::TrailOfWritesAlone], "amber", "trail", writes, take).await;
+}
+
+#[tokio::test]
+async fn a_trail_whose_bucket_does_not_take_its_files_is_found() {
+    let bucket = "cannot put its files into its bucket (AccessDenied)";
+    let allow = "s3:PutObject";
+    is_found(&[Fault::TrailUndelivered], "red", "trail", bucket, allow).await;
 }
 
 #[tokio::test]
@@ -495,7 +508,7 @@ async fn every_call_that_quell_makes_needs_a_right_of_the_list() {
     let run = async |line: &str| practice.quell(line).await;
     run("prepare check").await.expect(Exit::Done);
     run(&format!("plan --finding {finding}")).await;
-    run("plan test-user --target ou-quel-sandboxs").await;
+    run("plan test-user --target ou-quel-sandboxs --second-opinion").await;
     run("prepare arm --yes").await.expect(Exit::Done);
     run("contain test-user --yes --evict --management --revoke-team").await;
     let armed = practice.incident().await;

@@ -44,6 +44,8 @@ mod layers;
 mod lapsing;
 mod mishaps;
 
+mod opinions;
+
 mod playbooks;
 
 mod principals;
