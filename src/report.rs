@@ -471,6 +471,8 @@ pub struct IncidentReport {
     pub iam_account: Option<AccountId>,
     /// Whether the ways to new sessions have to be closed before a release. Not of a role: its later sessions are let in.
     pub needs_eviction: bool,
+    /// The playbook that it is run by.
+    pub playbook: Option<PlaybookName>,
     /// Who contained.
     pub operator: Option<String>,
     /// When it began.
@@ -850,6 +852,7 @@ impl IncidentReport {
             due: wait.is_some_and(|wait| wait.is_zero()),
             wait: wait.map(human::duration),
             needs_eviction: incident.needs_eviction(),
+            playbook: incident.playbook,
             incident: incident.id,
             principal: incident.principal,
             iam_user: incident.iam_user,

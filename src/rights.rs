@@ -685,6 +685,7 @@ fn sid_of(service: &str) -> &'static str {
         "dynamodb" => "DynamoDB",
         "sts" => "Sts",
         "iam" => "Iam",
+        "access-analyzer" => "AccessAnalyzer",
         _ => "Other",
     }
 }
@@ -785,6 +786,7 @@ mod tests {
                 "Get",
                 "Query",
                 "Simulate",
+                "Validate",
                 "AssumeRole",
                 "SetSource",
                 "Lookup",

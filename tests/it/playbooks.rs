@@ -291,3 +291,36 @@ async fn whoever_is_in_no_directory_has_a_checklist_of_their_own() {
         .collect();
     assert_eq!(items, [("credentials", false), ("trust", true)]);
 }
+
+#[tokio::test]
+async fn whoever_knows_that_team_elevates_them_names_its_playbook() {
+    let practice = Practice::with(|blueprint| blueprint.extras.team = true);
+    let contained = practice
+        .quell("contain test-user --yes --playbook team-elevated-access --output json")
+        .await
+        .expect(Exit::Done)
+        .json();
+    let id = contained["incident"].as_str().unwrap();
+    let next = contained["next"][0].clone();
+    assert_eq!(next["command"], format!("quell evict {id} --revoke-team"));
+    assert_eq!(next["steps"], serde_json::json!(["revoke-team", "evict"]));
+    let typed = next["command"].as_str().unwrap();
+    let evicted = practice
+        .quell(&format!(
+            "{} --yes --output json",
+            typed.replace("quell ", "")
+        ))
+        .await;
+    let evicted = evicted.expect(Exit::Done).json();
+    assert_eq!(evicted["team_requests"], serde_json::json!([]));
+    let items = evicted["by_hand"].as_array().unwrap();
+    assert!(items.iter().any(|item| item["item"] == "team-eligibility"));
+    let status = practice
+        .on_another_machine()
+        .quell("status --output json")
+        .await;
+    assert_eq!(
+        status.json()["incidents"][0]["playbook"],
+        "team-elevated-access"
+    );
+}
