@@ -254,7 +254,7 @@ async fn play(
         world.read(),
         world.clock(),
         std::slice::from_ref(suspect),
-        &Shelf::of(playbook.clone()),
+        &Shelf::of(playbook.clone(), playbook.name.as_str()),
         &Asked::default(),
     )
     .await?;

@@ -253,6 +253,19 @@ pub enum Unfit {
     /// A policy has its name, and is somebody else's.
     #[error("the policy {0} is named {POLICY}, and quell did not make it")]
     Foreign(PolicyId),
+    /// It stands somewhere else for good: what an incident attached beside it, nobody could tell from that again.
+    #[error(
+        "the guardrail {policy} stands already, attached to {}, and does not cover {target}",
+        .targets.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    )]
+    StandsElsewhere {
+        /// Its policy.
+        policy: PolicyId,
+        /// Where it is attached.
+        targets: Vec<TargetId>,
+        /// Where an incident wanted it.
+        target: TargetId,
+    },
     /// An account that is given out as a jump account, and is none of the organization's.
     #[error("jump account {0} is not an active account of the organization")]
     NoSuchAccount(AccountId),
@@ -321,12 +334,26 @@ impl Raising {
         incident: &IncidentId,
     ) -> Result<Self, Unfit> {
         let there = there.map(ours).transpose()?;
-        let attached = there.filter(|there| there.targets.contains(&ground.target));
-        let stands = attached.and_then(|there| Terms::of(&Document::parse(&there.content).ok()?));
-        let terms = stands.as_ref().unwrap_or(terms);
+        let attached = there.filter(|there| !there.targets.is_empty());
+        let said = attached.and_then(|there| Terms::of(&Document::parse(&there.content).ok()?));
+        let terms = said.as_ref().unwrap_or(terms);
         let mut raising = Self::of(ground, there, accounts, terms)?;
         let wanted = BTreeMap::from([(tag_for(incident), WANTED.to_owned())]);
         let is_the_incidents = attached.is_none_or(|there| !wanted_by(there).is_empty());
+        if let Some(there) = attached.filter(|_| !is_the_incidents) {
+            let covers = |target: &TargetId| *target == ground.target || *target == ground.root.id;
+            if !there.targets.iter().any(covers) {
+                return Err(Unfit::StandsElsewhere {
+                    policy: there.summary.id.clone(),
+                    targets: there.targets.clone(),
+                    target: ground.target.clone(),
+                });
+            }
+            // Of what stands for good, an incident changes nothing but a document that was altered.
+            raising.steps.retain(|step| {
+                matches!(step, Step::CreatePolicy { .. } | Step::UpdatePolicy { .. })
+            });
+        }
         for step in &mut raising.steps {
             if let Step::CreatePolicy { policy, .. } = step {
                 policy.tags.extend(wanted.clone());

@@ -656,6 +656,9 @@ pub struct AttackerReport {
     pub sessions: usize,
     /// Answered before the deny was proven.
     pub allowed_before: usize,
+    /// Answered after it was proven, in sessions that another step was against, until that step: under other names, in the
+    /// management account.
+    pub allowed_in_between: usize,
     /// Answered after it was proven, also after it was taken away. Must be 0.
     pub allowed_after_proven: usize,
     /// Refused by policy.
@@ -764,7 +767,7 @@ impl ContainReport {
             outside_target: preflight::outside(&prepared.facts, &prepared.plan),
             not_covered: prepared.preflight.not_covered.clone(),
             by_hand: playbook.by_hand.clone(),
-            next: next::steps(playbook, incident, proven),
+            next: next::steps(&prepared.playbook, incident, proven),
             people: PeopleReport::of(playbook),
             playbook: PlaybookReport::of(&prepared.playbook),
             release_not_before: incident.release_not_before(),

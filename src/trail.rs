@@ -20,6 +20,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::cloud::Probe;
 use crate::ids::*;
 use crate::policy::document::Document;
 use crate::policy::evaluate::{Decision, Level, Request, evaluate};
@@ -322,11 +323,14 @@ pub fn refuser(message: &str) -> (Option<PolicyArn>, bool) {
     (policy, by_scp)
 }
 
-/// Whether a call is one of our canaries': by a role that they enter with, and the one thing that their session policy
+/// Whether a call is one of our canaries': by a role that they enter with, and one of the things that their session policy
 /// allows. Whoever has the principal's name in such a role and asks for anything else is not ours.
 pub fn is_canarys(call: &Call, roles: &[RoleName]) -> bool {
-    call.name == "ListAccountAliases"
-        && roles.iter().any(|role| role.as_str() == call.caller.issuer)
+    let is_probe = |probe: &Probe| {
+        let (service, operation) = probe.action().split_once(':').unwrap_or_default();
+        call.name == operation && call.source.starts_with(service)
+    };
+    Probe::ALL.iter().any(is_probe) && roles.iter().any(|role| role.as_str() == call.caller.issuer)
 }
 
 /// How a call ended, where these policies are the deny.

@@ -175,7 +175,7 @@ pub fn entering_by(mut playbook: Playbook, role: Option<&RoleName>) -> Playbook 
 pub fn shelf(named: Option<&PathBuf>) -> Result<Shelf, Failure> {
     match named {
         None => Ok(Shelf::embedded()?),
-        Some(named) => Ok(Shelf::of(playbook_of(named)?)),
+        Some(named) => Ok(Shelf::of(playbook_of(named)?, &named.to_string_lossy())),
     }
 }
 
@@ -183,6 +183,15 @@ pub fn shelf(named: Option<&PathBuf>) -> Result<Shelf, Failure> {
 pub fn playbook_of(named: &Path) -> Result<Playbook, Failure> {
     if let Some(text) = named.to_str().and_then(shelf::text_of) {
         return Ok(Playbook::parse(text)?);
+    }
+    // A bare word that is no file was meant for a name.
+    if named.components().count() == 1 && named.extension().is_none() && !named.exists() {
+        let names: Vec<&str> = shelf::names().collect();
+        return Err(Failure::usage(format!(
+            "no playbook `{}` comes with quell, and there is no such file",
+            human::clean(&named.to_string_lossy())
+        ))
+        .hint(format!("It is one of {}, or a file.", names.join(", "))));
     }
     Playbook::parse(&crate::cli::given::text_of(named)?).map_err(|error| {
         let failure = Failure::from(error);

@@ -103,6 +103,11 @@ pub async fn drill<O: Outside>(
             ..Script::default()
         },
     };
+    if args.playbook.is_some() {
+        let steps: Vec<&str> = playbook.steps.iter().map(|step| step.word()).collect();
+        let (name, steps) = (&playbook.name, steps.join(", "));
+        ui.story(&format!("Playbook {name}: {steps}."));
+    }
     if args.untraced {
         playbook.steps.retain(|step| *step != Step::Trace);
     }
@@ -132,7 +137,7 @@ pub async fn drill<O: Outside>(
 
 /// The one suspect of a finding; whose a key is, no range can know.
 fn practised(path: &Path, playbook: &Playbook, ui: &Ui<'_>) -> Result<Suspect, Failure> {
-    let shelf = Shelf::of(playbook.clone());
+    let shelf = Shelf::of(playbook.clone(), playbook.name.as_str());
     let choice = given::Choice {
         ui,
         shelf: &shelf,

@@ -212,6 +212,14 @@ pub(super) async fn evict_one<O: Outside>(
     if !known.is_in_force(&known.attached_to(read).await?) {
         return Err(Failure::not_attached(id));
     }
+    if let (true, Some(name)) = (
+        asked.shelf.lacks(known.incident.playbook.as_ref()),
+        &known.incident.playbook,
+    ) {
+        ui.say(&format!(
+            "note: {id} was begun with the playbook {name}, which does not come with quell. The checklist is another's; for its own: `--playbook <file>`."
+        ));
+    }
     let now = world.clock().now();
     if let Some(until) = known
         .incident

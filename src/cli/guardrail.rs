@@ -366,6 +366,15 @@ impl LookArgs {
     }
 }
 
+/// Whether there is a guardrail that was attached for an incident.
+pub(super) async fn is_wanted_by<C: Cloud>(
+    incident: &IncidentId,
+    world: &C,
+) -> Result<bool, Failure> {
+    let there = survey::named(world.read(), POLICY).await?;
+    Ok(there.is_some_and(|there| guardrail::wanted_by(&there).contains(incident)))
+}
+
 /// What the release of an incident does with the guardrail that was attached for it; `None` where there is none. What goes wrong with it is complained of, and keeps nobody denied.
 pub(super) async fn given_up<O: Outside>(
     incident: &IncidentId,
@@ -552,6 +561,9 @@ impl From<Unfit> for Failure {
     fn from(error: Unfit) -> Self {
         match error {
             Unfit::Unready(unready) => unready.into(),
+            Unfit::StandsElsewhere { ref target, .. } => Self::new(Exit::Refused, &error).hint(format!(
+                "Let it stand there, too: `quell guardrail attach no-console-users --jump-account <account> --target {target}`."
+            )),
             Unfit::Foreign(ref policy) => Self::new(Exit::Refused, &error).hint(format!(
                 "Look at it: `aws organizations describe-policy --policy-id {policy}`. Rename it, or delete it, and run this again."
             )),

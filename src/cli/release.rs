@@ -115,6 +115,11 @@ pub async fn release<O: Outside>(
             // AWS has answered, and has no such incident.
             (Err(failure), None) => {
                 let noted = noted_gone(id, failure, &operator.arn, &world, common, ui).await;
+                // Whatever became of its deny, its guardrail is nobody's any more.
+                if guardrail::is_wanted_by(id, &world).await? {
+                    approve_by_id(args, id, "to take its guardrail away", &world, ui)?;
+                    guardrail::given_up(id, &operator.arn, &world, common, outside, ui).await?;
+                }
                 match noted {
                     Ok(id) => gone.push(id),
                     // Its deny was taken away, and what it had been evicted from was not given back, or not all of it.

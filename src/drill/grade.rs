@@ -114,6 +114,8 @@ pub(super) struct Split {
     pub(super) held: Option<Timestamp>,
     /// Where they ask for console passwords.
     pub(super) guarded: Option<Timestamp>,
+    /// In those that an IAM user has vouched for, who have ids of their own: the user's inline deny refuses them.
+    pub(super) vouched: Option<Timestamp>,
 }
 
 impl Split {
@@ -126,7 +128,7 @@ impl Split {
         } else if sighting.in_management {
             self.held
         } else {
-            None
+            self.vouched
         };
         own.or(self.proven)
     }
@@ -150,8 +152,10 @@ pub(super) fn sightings(range: &Range, split: Split) -> AttackerReport {
             };
             let from = split.of(sighting, actor);
             let after = from.is_some_and(|from| sighting.at > from);
+            let is_proven = split.proven.is_some_and(|proven| sighting.at > proven);
             match sighting.ended {
                 Ended::Allowed if after => report.allowed_after_proven += 1,
+                Ended::Allowed if is_proven => report.allowed_in_between += 1,
                 Ended::Allowed => report.allowed_before += 1,
                 Ended::Refused => report.refused += 1,
                 Ended::Expired => report.expired += 1,

@@ -16,6 +16,7 @@ use crate::plan::approval::Approved;
 use crate::plan::eviction::{Eviction, NO_WAY_LEFT, each};
 use crate::playbook::{Playbook, Step};
 use crate::range::Range;
+use crate::range::build::kinds::Kind;
 use crate::range::build::{extras, kinds};
 use crate::release;
 use crate::report::human;
@@ -99,10 +100,28 @@ impl Play<'_> {
         self.split.proven = Some(proof.ended);
         let slipped = sightings(self.range, Split::default()).allowed_before;
         self.tell(&format!(
-            "  Attached is not enforced: {} of the attacker's calls got through before the proof. None may from now on.",
-            slipped.saturating_sub(self.got_through)
+            "  Attached is not enforced: {} of the attacker's calls got through before the proof. None may from now on{}.",
+            slipped.saturating_sub(self.got_through),
+            if self.is_partial() {
+                ", in\n  the sessions that the deny is about; the steps that follow are against the others"
+            } else {
+                ""
+            }
         ));
         Ok(())
+    }
+
+    /// Whether the attacker has sessions that the proof is not about.
+    fn is_partial(&self) -> bool {
+        let Script {
+            chains,
+            management,
+            persists,
+            of,
+            ..
+        } = self.script;
+        let vouched = matches!(of, Some(Kind::IamUser | Kind::JumpUser));
+        chains || management || persists || vouched
     }
 
     /// Nobody gets a console password while the incident is open.
@@ -132,7 +151,7 @@ impl Play<'_> {
         let mut response = Response::new(self.world, &mut journal, &silent);
         response.guard(&raising, self.operator).await?;
         for line in raising.says() {
-            self.tell(&format!("  {line}"));
+            self.tell(&format!("  done: {line}"));
         }
         self.split.guarded = Some(self.settled().await);
         Ok(())
@@ -245,8 +264,7 @@ impl Play<'_> {
                 .evict_iam_user(&mut self.incident, &policy.id, user, &found, &open)
                 .await?;
         }
-        // Whom the user has vouched for has an id of their own: the inline deny is what refuses them.
-        self.split.proven = Some(self.world.clock().now());
+        self.split.vouched = Some(self.world.clock().now());
         Ok(())
     }
 

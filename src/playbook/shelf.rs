@@ -82,8 +82,8 @@ pub struct Shelf {
     /// Never empty.
     first: Playbook,
     others: Vec<Playbook>,
-    /// Whether somebody named the one that there is.
-    named: bool,
+    /// How somebody named the one that there is.
+    named: Option<String>,
 }
 
 /// A playbook, chosen.
@@ -93,6 +93,8 @@ pub struct Chosen {
     pub playbook: Playbook,
     /// Why, a fragment for people.
     pub because: String,
+    /// How somebody named it, if it is none that comes with quell: the incident remembers its name, and not its file.
+    pub file: Option<String>,
 }
 
 impl Shelf {
@@ -106,16 +108,16 @@ impl Shelf {
         Ok(Self {
             first: playbooks.next().unwrap_or_else(none)?,
             others: playbooks.collect::<Result<_, _>>()?,
-            named: false,
+            named: None,
         })
     }
 
-    /// The one that somebody named.
-    pub fn of(playbook: Playbook) -> Self {
+    /// The one that somebody named so.
+    pub fn of(playbook: Playbook, named: &str) -> Self {
         Self {
             first: playbook,
             others: Vec::new(),
-            named: true,
+            named: Some(named.to_owned()),
         }
     }
 
@@ -141,8 +143,8 @@ impl Shelf {
     /// For people: of a signal that none of them takes.
     pub fn unanswering(&self) -> String {
         match self.named {
-            true => format!("the playbook {} does not answer", self.first.name),
-            false => "no playbook answers".to_owned(),
+            Some(_) => format!("the playbook {} does not answer", self.first.name),
+            None => "no playbook answers".to_owned(),
         }
     }
 
@@ -158,10 +160,11 @@ impl Shelf {
 
     /// The one to go by. A situation that nobody has written one for is run as if its name had been typed.
     pub fn choose(&self, situation: &Situation<'_>) -> Chosen {
-        if self.named {
+        if let Some(named) = &self.named {
             return Chosen {
                 playbook: self.first.clone(),
                 because: "you named it".to_owned(),
+                file: text_of(named).is_none().then(|| named.clone()),
             };
         }
         let says = situation.says();
@@ -182,6 +185,7 @@ impl Shelf {
         Chosen {
             playbook: playbook.clone(),
             because,
+            file: None,
         }
     }
 
@@ -192,7 +196,13 @@ impl Shelf {
         its.map_or(chosen, |playbook| Chosen {
             playbook: playbook.clone(),
             because: "the incident was begun with it".to_owned(),
+            file: None,
         })
+    }
+
+    /// Whether an incident was begun with one that is not here.
+    pub fn lacks(&self, name: Option<&PlaybookName>) -> bool {
+        self.named.is_none() && name.is_some_and(|name| self.all().all(|it| it.name != *name))
     }
 
     /// The one that an incident was begun with, where it is here.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::facts::ArmedPolicy;
-use crate::guardrail::{Case, Terms};
+use crate::guardrail::{Case, Terms, wanted_by};
 use crate::ids::*;
 use crate::policy::document::Document;
 use crate::verify::{AccountProof, Overall, Proof};
@@ -25,6 +25,8 @@ pub struct GuardrailReport {
     pub policy_id: Option<PolicyId>,
     /// What that is attached to.
     pub targets: Vec<TargetId>,
+    /// The open incidents that it was attached for, and with the last of which it goes; none of one that stands for good.
+    pub wanted_by: BTreeSet<IncidentId>,
     /// Accounts in which everybody may; `null` where the document is not one that quell writes.
     pub jump_accounts: Option<BTreeSet<AccountId>>,
     /// Roles and users who may elsewhere.
@@ -110,6 +112,7 @@ impl GuardrailReport {
             state,
             policy_id: None,
             targets: Vec::new(),
+            wanted_by: BTreeSet::new(),
             jump_accounts: terms.map(|terms| terms.jump_accounts.clone()),
             except: terms.map(|terms| terms.except.clone()),
             access_keys: terms.map(|terms| terms.access_keys),
@@ -126,6 +129,7 @@ impl GuardrailReport {
     pub fn about(mut self, there: &ArmedPolicy) -> Self {
         self.policy_id = Some(there.summary.id.clone());
         self.targets.clone_from(&there.targets);
+        self.wanted_by = wanted_by(there);
         self.document = Document::parse(&there.content).ok();
         self
     }

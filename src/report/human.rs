@@ -316,7 +316,7 @@ pub fn contain(report: &ContainReport) -> String {
     if report.proof_not_recorded {
         let _ = writeln!(
             text,
-            "  quell verify {id}     # the proof could not be written on the policy; without it no release clock runs"
+            "  quell verify {id}   # the proof could not be written on the policy; without it no release clock runs"
         );
     }
     for next in &report.next {
@@ -369,7 +369,7 @@ pub fn verify(report: &VerifyReport) -> String {
     if let (Some(until), Stage::Proven) = (report.release_not_before, report.state) {
         let _ = writeln!(
             text,
-            "\nNext\n  quell trace {id}      # whom they became under other names, which no canary shows\n  quell release {id}    # not before {}",
+            "\nNext\n  quell trace {id}    # whom they became under other names, which no canary shows\n  quell release {id}  # not before {}",
             second(until)
         );
     }
@@ -626,12 +626,18 @@ pub fn release(report: &ReleaseReport) -> String {
 pub fn drill(report: &DrillReport) -> String {
     let attacker = report.attacker;
     let mut text = format!(
-        "\nGrade: {}\n\n  attacker, after the proof   {} calls allowed (must be 0)\n  everybody else              {} calls refused (must be 0), {} allowed\n  policies left behind        {} (must be 0)\n\n  The attacker's {} sessions: {} calls allowed before the proof, {} refused, {} made with sessions that were over.\n  On the clock of the range: accepted after {}, proven after {}, released {} later.\n",
+        "\nGrade: {}\n\n  attacker, after the proof   {} calls allowed (must be 0)\n  everybody else              {} calls refused (must be 0), {} allowed\n  policies left behind        {} (must be 0)\n{}\n  The attacker's {} sessions: {} calls allowed before the proof, {} refused, {} made with sessions that were over.\n  On the clock of the range: accepted after {}, proven after {}, released {} later.\n",
         report.verdict.to_uppercase(),
         attacker.allowed_after_proven,
         report.bystanders_refused,
         report.bystanders_allowed,
         report.policies_left,
+        match attacker.allowed_in_between {
+            0 => String::new(),
+            many => format!(
+                "  until the steps after it    {many} calls allowed, in sessions that only those steps are against\n"
+            ),
+        },
         attacker.sessions,
         attacker.allowed_before,
         attacker.refused,
@@ -1023,9 +1029,10 @@ pub fn checklist(items: &[ByHand]) -> String {
     for (i, item) in items.iter().enumerate() {
         let _ = writeln!(
             text,
-            "  {}. {}\n     {}",
+            "  {}. [{}] {}\n     {}",
             i + 1,
-            clean(&item.what),
+            item.item,
+            wrapped(&clean(&item.what), "     "),
             clean(&item.link)
         );
     }

@@ -60,13 +60,16 @@ pub struct NextReport {
 }
 
 /// What is left to do of a contained incident, in its playbook's order.
-pub fn steps(playbook: &Playbook, incident: &Incident, proven: bool) -> Vec<NextReport> {
+pub fn steps(chosen: &Chosen, incident: &Incident, proven: bool) -> Vec<NextReport> {
+    let playbook = &chosen.playbook;
+    let by = chosen.file.as_ref();
+    let by = by.map_or(String::new(), |file| format!(" --playbook {file}"));
     let mut all = Vec::new();
     let id = &incident.id;
     let mut next = |steps: Vec<Step>, command: String, why: String| {
         all.push(NextReport {
             steps,
-            command,
+            command: format!("{command}{by}"),
             why,
         });
     };

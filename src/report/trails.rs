@@ -143,6 +143,8 @@ pub struct CloudtrailReport {
     pub names: Vec<String>,
     /// When the deny was proven.
     pub proven: Option<Timestamp>,
+    /// Until then records of what was called before the proof may still come; `null` once it is over.
+    pub too_early_until: Option<Timestamp>,
     /// What they did at the portal.
     pub portal: PortalReport,
     /// Sessions under other names that are denied beside the principal's, by the tags; their calls are not among these.
@@ -178,6 +180,7 @@ impl CloudtrailReport {
     ) -> Result<Self, NothingToDeny> {
         let deny = incident.unbounded()?;
         let mut report = Self {
+            too_early_until: too_early(incident, read.asked_at),
             read,
             names,
             proven: incident.proven,
@@ -221,6 +224,7 @@ impl CloudtrailReport {
             && self.unclear.is_empty()
             && self.read.whole
             && !self.names.is_empty()
+            && self.too_early_until.is_none()
     }
 }
 

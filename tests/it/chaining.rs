@@ -370,7 +370,7 @@ async fn minutes_after_containing_it_is_too_early_to_say_whom_they_became() {
     let at = at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let told = told
         .expect(Exit::NotProven)
-        .says("too early to say whom they became")
+        .says("too early to say whom")
         .says(&at);
     assert!(!told.out.contains("nobody else"), "{}", told.out);
     let report = traced(&practice, &id, "", Exit::NotProven).await;

@@ -480,3 +480,61 @@ async fn a_guardrail_without_a_jump_account_is_for_an_incident_that_there_is() {
         .expect(Exit::Failed);
     practice.nothing_happened();
 }
+
+#[tokio::test]
+async fn a_guardrail_that_stands_on_another_unit_is_not_mixed_up_with_an_incidents() {
+    let practice = Practice::new();
+    let units: Vec<String> = practice.range.with(|state| {
+        state
+            .units
+            .keys()
+            .take(2)
+            .map(ToString::to_string)
+            .collect()
+    });
+    let [here, elsewhere] = units.as_slice() else {
+        panic!("there are units");
+    };
+    practice
+        .quell(&format!("{ATTACH} --target {here} --yes"))
+        .await
+        .expect(Exit::Done);
+    let incident = contained(&practice, "test-user").await;
+    let attach = format!(
+        "guardrail attach no-console-users --incident {incident} --target {elsewhere} --yes"
+    );
+    practice
+        .quell(&attach)
+        .await
+        .expect(Exit::Refused)
+        .says("stands already")
+        .says(&format!("--jump-account <account> --target {elsewhere}"));
+    assert_eq!(released(&practice, &incident).await, Value::Null);
+    practice.quell(CHECK).await.expect(Exit::Done).says(here);
+}
+
+#[tokio::test]
+async fn what_an_incident_left_that_somebody_deleted_by_hand_goes_with_its_release() {
+    let practice = Practice::new();
+    let incident = contained(&practice, "test-user").await;
+    guarded_for(&practice, &incident).await;
+    practice
+        .quell(CHECK)
+        .await
+        .expect(Exit::Done)
+        .says(&format!("It is there for {incident}"));
+    practice.range.with(|state| {
+        let mut all = state.policies.iter();
+        let own = all.find(|(_, policy)| policy.name == format!("quell-{incident}"));
+        let own = own.map(|(id, _)| id.clone()).unwrap();
+        state.policies.remove(&own);
+        for attached in state.attachments.values_mut() {
+            attached.retain(|id| *id != own);
+        }
+    });
+    practice
+        .quell(&format!("release {incident} --yes"))
+        .await
+        .expect(Exit::Done);
+    practice.quell(CHECK).await.expect(Exit::Refused);
+}

@@ -233,7 +233,21 @@ async fn a_playbook_of_ones_own_is_begun_from_another_and_used() {
         .await
         .expect(Exit::Done)
         .says("Next, by playbook payments (you named it)")
-        .says("--jump-account 222233334444");
+        .says(&format!("--jump-account 222233334444 --playbook {path}"));
+    // The incident remembers its name, and no machine has the file.
+    let status = practice.quell("status --output json").await.json();
+    let id = status["incidents"][0]["incident"].as_str().unwrap();
+    practice
+        .quell(&format!("evict {id} --yes"))
+        .await
+        .expect(Exit::Done)
+        .says("was begun with the playbook payments, which does not come with quell");
+    practice
+        .quell("plan test-user --playbook console-login")
+        .await
+        .expect(Exit::Usage)
+        .says("no playbook `console-login` comes with quell")
+        .says("console-login-persistence");
     practice
         .quell("playbook new Payments!")
         .await

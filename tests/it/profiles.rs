@@ -47,7 +47,7 @@ async fn responders_get_a_profile_for_each_account_and_permission_set_beside_the
     for secret in ["secret", "token", "password"] {
         assert!(!text.contains(secret), "{text}");
     }
-    // Again, and nothing changes; narrowed, and what is ours goes.
+    // Again, and nothing changes; narrowed, and what is ours goes; but not by a slip of the keyboard.
     practice
         .quell(&line)
         .await
@@ -57,10 +57,18 @@ async fn responders_get_a_profile_for_each_account_and_permission_set_beside_the
     practice
         .quell(&format!("{line} --permission-set NobodyHasThis"))
         .await
+        .expect(Exit::Refused)
+        .says("no profile would be left");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+    practice
+        .quell(&format!("{line} --permission-set ReadOnlyAccess"))
+        .await
         .expect(Exit::Done);
     let text = std::fs::read_to_string(&file).unwrap();
     assert!(
-        text.starts_with(THEIRS) && !text.contains("sso_role_name"),
+        text.starts_with(THEIRS)
+            && text.contains("sso_role_name = ReadOnlyAccess")
+            && !text.contains("sso_role_name = PowerUserAccess"),
         "{text}"
     );
     assert_eq!(practice.mutations(), Vec::<String>::new());

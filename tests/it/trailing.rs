@@ -599,3 +599,26 @@ async fn what_will_be_is_not_recorded() {
         .expect(Exit::Usage)
         .says("is not in the past");
 }
+
+#[tokio::test]
+async fn a_minute_after_the_proof_no_records_are_no_all_clear() {
+    let practice = Practice::new();
+    practice.few_accounts();
+    let report = practice
+        .quell("contain test-user --yes --output json")
+        .await
+        .expect(Exit::Done)
+        .json();
+    let id = report["incident"].as_str().unwrap();
+    practice.range.advance(SignedDuration::from_mins(1));
+    let line = format!("verify {id} --cloudtrail");
+    let early = practice.quell(&line).await;
+    let early = early.expect(Exit::NotProven).says("TOO EARLY");
+    assert!(!early.out.contains("none allowed"), "{}", early.out);
+    practice.range.advance(SignedDuration::from_mins(15));
+    practice
+        .quell(&line)
+        .await
+        .expect(Exit::Done)
+        .says("none allowed since the proof");
+}

@@ -67,7 +67,7 @@ pub(super) async fn drill<O: Outside>(
         after: args.lapses_after.unwrap_or(LAPSES_AFTER),
         on_root: args.lapses_on_root,
     };
-    let shelf = Shelf::of(playbook.clone());
+    let shelf = Shelf::of(playbook.clone(), playbook.name.as_str());
     let asked = Asked {
         target: args.target.as_ref(),
         lapses: Some(lapse),

@@ -102,6 +102,14 @@ pub(super) async fn profiles<O: Outside>(
     let instance = survey::instance(read, &organization).await?;
     let members = read.members(&root?.id).await?;
     let (wanted, unnameable) = wanted(read, &instance, members, args).await?;
+    if wanted.is_empty() && unnameable.is_empty() {
+        // Whoever mistypes a name must not lose the profiles that are there.
+        return Err(Failure::new(
+            Exit::Refused,
+            "nobody has such a permission set in such an account: no profile would be left in the file",
+        )
+        .hint("See all of them, and change nothing: `quell prepare profiles --print`."));
+    }
     // Where AWS does not say, it is the Region that was asked.
     let region = instance.primary_region.clone().or_else(|| read.region());
     let region = region.ok_or(ConnectError::NoRegion)?;

@@ -153,20 +153,18 @@ pub fn evict(report: &EvictReport) -> String {
     if report.not_recorded || open > 0 || !report.stuck.is_empty() {
         let _ = writeln!(
             text,
-            "  quell evict {id}      # again, until nothing is left; the wait for the release begins then"
+            "  quell evict {id}    # again, until nothing is left; the wait for the release begins then"
         );
     }
     text.push_str(&trails::to_trace(id, report.principal.as_ref()));
     let _ = match (report.proven, report.release_not_before) {
         (None, _) => writeln!(
             text,
-            "  quell verify {id}     # until it is proven; the wait for the release begins then"
+            "  quell verify {id}   # until it is proven; the wait for the release begins then"
         ),
-        (Some(_), Some(until)) => writeln!(
-            text,
-            "  quell release {id}    # not before {}",
-            second(until)
-        ),
+        (Some(_), Some(until)) => {
+            writeln!(text, "  quell release {id}  # not before {}", second(until))
+        }
         (Some(_), None) => Ok(()),
     };
     text
@@ -248,7 +246,11 @@ pub fn checklist(items: &[ItemReport], incident: &IncidentId) -> String {
     text.push_str("\nBy hand, in this order (AWS has no interface for it)\n");
     for (i, item) in items.iter().enumerate() {
         let done = if item.done { "DONE: " } else { "" };
-        let what = format!("{done}{}", clean(&item.by_hand.what));
+        let what = format!(
+            "[{}] {done}{}",
+            item.by_hand.item,
+            clean(&item.by_hand.what)
+        );
         let _ = writeln!(text, "  {}. {}", i + 1, wrapped(&what, "     "));
         let _ = writeln!(text, "     {}", clean(&item.by_hand.link));
         if let Some(evidence) = &item.evidence {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::guardrail::POLICY;
-use crate::ids::{PolicyId, TargetId};
+use crate::ids::{IncidentId, PolicyId, TargetId};
 use crate::report::guardrail::{GuardrailReport, Standing};
 use crate::report::human::{clean, clean_lines, practice, section, wrapped};
 use crate::verify::{AccountProof, Verdict};
@@ -31,6 +31,14 @@ pub fn guardrail(report: &GuardrailReport) -> String {
         Standing::Removed => format!("{policy} is gone: console users can be made again everywhere."),
     };
     let _ = writeln!(text, "{}", wrapped(&said, ""));
+    let wanted: Vec<&str> = report.wanted_by.iter().map(IncidentId::as_str).collect();
+    if !wanted.is_empty() {
+        let _ = writeln!(
+            text,
+            "It is there for {}, and goes with the release of the last of them.",
+            wanted.join(", ")
+        );
+    }
     section(&mut text, "Changes", &report.changes);
     let accounts: Vec<String> = report
         .refused

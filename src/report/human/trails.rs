@@ -21,7 +21,15 @@ pub fn cloudtrail(id: &IncidentId, report: &CloudtrailReport) -> String {
         "  {} refused by our policy, {} refused otherwise, {} that no policy is asked about; {} of our canaries",
         report.refused_by_us, report.refused_otherwise, report.not_asked, report.canaries
     );
+    if let Some(until) = report.too_early_until {
+        let _ = writeln!(
+            text,
+            "  TOO EARLY: records of what was called before the proof may still come. Ask again at {}.",
+            second(until)
+        );
+    }
     match (report.allowed.len(), report.proven) {
+        (0, Some(_)) if report.too_early_until.is_some() => {}
         (0, Some(proven)) => {
             let _ = writeln!(text, "  none allowed since the proof at {}", second(proven));
         }
@@ -205,9 +213,8 @@ pub fn trace(report: &TraceReport) -> String {
         .iter()
         .filter(|session| session.by.is_some())
         .count();
-    let others = match (chained, report.too_early_until) {
-        (0, Some(_)) => "it is too early to say whom they became",
-        (0, None) => "became nobody else, as far as the records tell",
+    let others = match chained {
+        0 => "became nobody else, as far as the records tell",
         _ => "became others",
     };
     let open = match (report.is_getting_through(), chained) {
@@ -215,7 +222,14 @@ pub fn trace(report: &TraceReport) -> String {
         (false, 0) => "",
         (false, _) => "; all of them have ended or are denied",
     };
-    let _ = writeln!(text, "Incident {id}: {} {others}{open}.", clean(whom));
+    let whom = clean(whom);
+    let _ = match (chained, report.too_early_until) {
+        (0, Some(_)) => writeln!(
+            text,
+            "Incident {id}: too early to say whom {whom} became{open}."
+        ),
+        _ => writeln!(text, "Incident {id}: {whom} {others}{open}."),
+    };
     if let Some(until) = report.too_early_until {
         let told = format!(
             "TOO EARLY: records of what was called before all of it was refused may still come. Ask again at {}: `quell trace {id}`.",
