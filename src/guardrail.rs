@@ -46,8 +46,15 @@ const FOR: &str = "quell:guardrail-for:";
 /// The value while the incident wants it.
 const WANTED: &str = "open";
 
-/// The value once the incident is released, or somebody wants the guardrail to stand for good.
+/// The value once the incident is released.
 const WANTED_NO_MORE: &str = "over";
+
+/// The tag of one that somebody wants to stand whether there is an incident or not. It is written, and not told from nobody's
+/// wanting it: two incidents that are released at once would leave that behind, too.
+const STANDS: &str = "quell:guardrail-stands";
+
+/// Its value.
+const FOR_GOOD: &str = "yes";
 
 /// For people who find the policy in the console.
 const DESCRIPTION: &str = "Made by quell. Outside the jump accounts nobody gets a console password. Take it away with `quell guardrail remove no-console-users`.";
@@ -266,6 +273,9 @@ pub enum Unfit {
         /// Where an incident wanted it.
         target: TargetId,
     },
+    /// It stands for good, and says what quell would not write: no incident puts that right.
+    #[error("the guardrail {0} stands already, and somebody has changed its document")]
+    Altered(PolicyId),
     /// An account that is given out as a jump account, and is none of the organization's.
     #[error("jump account {0} is not an active account of the organization")]
     NoSuchAccount(AccountId),
@@ -309,7 +319,13 @@ pub fn ours(there: &ArmedPolicy) -> Result<&ArmedPolicy, Unfit> {
     }
 }
 
-/// The open incidents that a guardrail was attached for. None: it stands whether there is an incident or not.
+/// Whether somebody wants it to stand for good: it says so, or was never any incident's.
+pub fn stands(there: &ArmedPolicy) -> bool {
+    let no_incidents = !there.tags.keys().any(|key| key.starts_with(FOR));
+    no_incidents || there.tags.get(STANDS).map(String::as_str) == Some(FOR_GOOD)
+}
+
+/// The open incidents that a guardrail was attached for.
 pub fn wanted_by(there: &ArmedPolicy) -> BTreeSet<IncidentId> {
     let wanted = there.tags.iter().filter(|(_, value)| *value == WANTED);
     let ids = wanted.filter_map(|(key, _)| key.strip_prefix(FOR));
@@ -339,8 +355,11 @@ impl Raising {
         let terms = said.as_ref().unwrap_or(terms);
         let mut raising = Self::of(ground, there, accounts, terms)?;
         let wanted = BTreeMap::from([(tag_for(incident), WANTED.to_owned())]);
-        let is_the_incidents = attached.is_none_or(|there| !wanted_by(there).is_empty());
+        let is_the_incidents = attached.is_none_or(|there| !stands(there));
         if let Some(there) = attached.filter(|_| !is_the_incidents) {
+            if said.is_none() {
+                return Err(Unfit::Altered(there.summary.id.clone()));
+            }
             let covers = |target: &TargetId| *target == ground.target || *target == ground.root.id;
             if !there.targets.iter().any(covers) {
                 return Err(Unfit::StandsElsewhere {
@@ -349,13 +368,14 @@ impl Raising {
                     target: ground.target.clone(),
                 });
             }
-            // Of what stands for good, an incident changes nothing but a document that was altered.
-            raising.steps.retain(|step| {
-                matches!(step, Step::CreatePolicy { .. } | Step::UpdatePolicy { .. })
-            });
+            // Of what stands for good, an incident changes nothing.
+            raising
+                .steps
+                .retain(|step| matches!(step, Step::CreatePolicy { .. }));
         }
         for step in &mut raising.steps {
             if let Step::CreatePolicy { policy, .. } = step {
+                policy.tags.remove(STANDS);
                 policy.tags.extend(wanted.clone());
             }
         }
@@ -403,7 +423,10 @@ impl Raising {
             name: POLICY.to_owned(),
             description: DESCRIPTION.to_owned(),
             content: document.minified(),
-            tags: BTreeMap::from([(TAG.to_owned(), NO_CONSOLE_USERS.to_owned())]),
+            tags: BTreeMap::from([
+                (TAG.to_owned(), NO_CONSOLE_USERS.to_owned()),
+                (STANDS.to_owned(), FOR_GOOD.to_owned()),
+            ]),
         });
         let update = there.map(|there| Step::UpdatePolicy {
             policy: there.summary.clone(),
@@ -420,14 +443,11 @@ impl Raising {
             target: ground.target.clone(),
             already: attached,
         };
-        let stays = there.filter(|there| !wanted_by(there).is_empty());
-        let stays = stays.map(|there| Step::TagPolicy {
+        let for_good = (STANDS.to_owned(), FOR_GOOD.to_owned());
+        let stays = there.map(|there| Step::TagPolicy {
             policy: there.summary.id.clone(),
-            tags: wanted_by(there)
-                .iter()
-                .map(|incident| (tag_for(incident), WANTED_NO_MORE.to_owned()))
-                .collect(),
-            already: false,
+            tags: BTreeMap::from([for_good.clone()]),
+            already: stands(there),
         });
         Ok(Self {
             target: ground.target.clone(),
@@ -473,39 +493,34 @@ impl Raising {
     }
 }
 
-/// What a release has to do with a guardrail that its incident has attached.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Giving {
-    /// Nobody else wants it: it is taken away.
-    Away(Lowering),
-    /// Other incidents want it: that this one does no more is noted on it.
-    Up {
-        /// The policy.
-        policy: PolicyId,
-        /// The note.
-        tags: BTreeMap<String, String>,
-    },
+/// What a release notes first on a guardrail that its incident has attached: that this one wants it no more. Only what is read
+/// after that says whether anybody does, and of two who are released at once one reads that nobody does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Giving {
+    /// The policy.
+    pub policy: PolicyId,
+    /// The note.
+    pub tags: BTreeMap<String, String>,
 }
 
 impl Giving {
-    /// `None` where the incident has attached none, or somebody wants it to stand since.
+    /// `None` where the incident has attached none.
     pub fn of(there: &ArmedPolicy, incident: &IncidentId) -> Option<Self> {
         let there = ours(there).ok()?;
-        let wanted = wanted_by(there);
-        if !wanted.contains(incident) {
-            return None;
-        }
-        Some(if wanted.len() == 1 {
-            Self::Away(Lowering {
-                policy: there.clone(),
-            })
-        } else {
-            Self::Up {
-                policy: there.summary.id.clone(),
-                tags: BTreeMap::from([(tag_for(incident), WANTED_NO_MORE.to_owned())]),
-            }
+        wanted_by(there).contains(incident).then(|| Self {
+            policy: there.summary.id.clone(),
+            tags: BTreeMap::from([(tag_for(incident), WANTED_NO_MORE.to_owned())]),
         })
     }
+}
+
+/// How it is taken away once nobody wants it any more; `None` while somebody does.
+pub fn unwanted(there: &ArmedPolicy) -> Option<Lowering> {
+    let there = ours(there).ok()?;
+    let nobody = !stands(there) && wanted_by(there).is_empty();
+    nobody.then(|| Lowering {
+        policy: there.clone(),
+    })
 }
 
 impl Lowering {
@@ -524,6 +539,7 @@ impl Lowering {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::facts::PolicySummary;
 
     fn terms(jump: &[&str], except: &[&str], access_keys: bool) -> Terms {
         let account = |id: &&str| AccountId::parse(*id).unwrap();
@@ -566,6 +582,41 @@ mod tests {
     fn the_policy_is_no_incidents() {
         assert_eq!(IncidentId::of_policy_name(POLICY), None);
         assert_ne!(POLICY, ARMED_POLICY);
+    }
+
+    #[test]
+    fn of_two_incidents_that_are_released_at_once_the_later_reader_finds_that_nobody_wants_it() {
+        let [one, other] = ["q-aaaaaa", "q-bbbbbb"].map(|id| IncidentId::parse(id).unwrap());
+        let there = |tags: &[(String, &str)]| {
+            ArmedPolicy {
+            summary: PolicySummary {
+                id: PolicyId::parse("p-12345678").unwrap(),
+                arn: PolicyArn::parse("arn:aws:organizations::111122223333:policy/o-example1/service_control_policy/p-12345678").unwrap(),
+                name: POLICY.to_owned(),
+                description: String::new(),
+            },
+            content: terms(&[], &[], false).document().minified(),
+            tags: tags
+                .iter()
+                .map(|(key, value)| (key.clone(), (*value).to_owned()))
+                .chain([(TAG.to_owned(), NO_CONSOLE_USERS.to_owned())])
+                .collect(),
+            targets: Vec::new(),
+        }
+        };
+        let both = there(&[(tag_for(&one), WANTED), (tag_for(&other), WANTED)]);
+        assert!(Giving::of(&both, &one).is_some() && Giving::of(&both, &other).is_some());
+        assert!(unwanted(&both).is_none());
+        // Each has noted that it wants it no more, before either has read again.
+        let over = [
+            (tag_for(&one), WANTED_NO_MORE),
+            (tag_for(&other), WANTED_NO_MORE),
+        ];
+        assert!(unwanted(&there(&over)).is_some());
+        let for_good = [over.to_vec(), vec![(STANDS.to_owned(), FOR_GOOD)]].concat();
+        assert!(unwanted(&there(&for_good)).is_none());
+        // One that was never any incident's is somebody's.
+        assert!(unwanted(&there(&[])).is_none());
     }
 
     #[test]

@@ -202,7 +202,7 @@ pub struct Release {
     pub margin: SignedDuration,
 }
 
-/// Whom the step `guardrail` spares. With nobody named, only root users get console passwords while the incident is open.
+/// Whom the step `guardrail` spares. With nobody named, only root users of member accounts may give console passwords while the incident is open.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Guardrail {

@@ -157,6 +157,9 @@ pub struct RemoveArgs {
     /// Do not ask, for scripts
     #[arg(long)]
     yes: bool,
+    /// Also while open incidents want it
+    #[arg(long)]
+    force: bool,
 }
 
 /// `quell guardrail`.
@@ -241,8 +244,13 @@ struct Planned {
 }
 
 /// Plans. It is handed the reading capability and cannot change anything (R6).
-async fn planned(read: &impl Read, args: &AttachArgs) -> Result<Planned, Failure> {
-    let ground = survey::ground(read, args.target.as_ref()).await?;
+async fn planned(
+    read: &impl Read,
+    args: &AttachArgs,
+    of_incident: Option<&TargetId>,
+) -> Result<Planned, Failure> {
+    let target = args.target.as_ref().or(of_incident);
+    let ground = survey::ground(read, target).await?;
     let partition = ground.caller.arn.split(':').nth(1).unwrap_or("aws");
     let partition = Partition::parse(partition).map_err(Failure::usage)?;
     let terms = args.terms.terms(partition, args.incident.is_some())?;
@@ -258,6 +266,8 @@ async fn planned(read: &impl Read, args: &AttachArgs) -> Result<Planned, Failure
         None => Raising::of(&ground, there_now, &accounts, &terms)?,
         Some(incident) => Raising::for_incident(&ground, there_now, &accounts, &terms, incident)?,
     };
+    // One that stands keeps its own terms.
+    let terms = Terms::of(&raising.document).unwrap_or(terms);
     let unchecked = match accounts {
         Known::Known(_) => None,
         Known::Unknown(why) => Some(format!(
@@ -281,17 +291,18 @@ async fn attach<O: Outside>(
 ) -> Result<GuardrailReport, Failure> {
     let verify = args.look.verify()?;
     let world = common.connect(outside).await?;
-    if let Some(incident) = &args.incident {
+    let of_incident = match &args.incident {
         // One that is not there would never be released, and the guardrail never taken away.
-        given::incident(&world, incident).await?;
-    }
+        Some(incident) => given::incident(&world, incident).await?.incident.target,
+        None => None,
+    };
     let Planned {
         ground,
         terms,
         raising,
         there,
         unchecked,
-    } = planned(world.read(), args).await?;
+    } = planned(world.read(), args, of_incident.as_ref()).await?;
     let mut plan = GuardrailReport::of(Standing::Planned, Some(&terms), world.practice());
     plan.policy_id = there.map(|there| there.summary.id);
     plan.targets = vec![raising.target.clone()];
@@ -407,15 +418,15 @@ async fn give_up<O: Outside>(
     };
     let mut journal = file::open_named(&common.state_directory()?, JOURNAL)?;
     let watch = |event: &Event| ui.event(event, None);
-    let again = "guardrail remove no-console-users";
-    do_or_say_of(outside, &mut journal, again, async |journal| {
+    let again = format!("release {incident}");
+    let gone = do_or_say_of(outside, &mut journal, &again, async |journal| {
         let mut response = Response::new(world, journal, &watch);
         response.give_up_guardrail(&giving, operator).await
     })
     .await?;
-    Ok(Some(match giving {
-        Giving::Away(_) => GuardrailEnd::TakenAway,
-        Giving::Up { .. } => GuardrailEnd::LeftToOthers,
+    Ok(Some(match gone {
+        true => GuardrailEnd::TakenAway,
+        false => GuardrailEnd::Left,
     }))
 }
 
@@ -511,6 +522,15 @@ async fn remove<O: Outside>(
     let world = common.connect(outside).await?;
     let caller = world.read().caller().await?;
     let there = survey::named(world.read(), POLICY).await?;
+    let wanted = there.as_ref().map(guardrail::wanted_by).unwrap_or_default();
+    if let (Some(first), false) = (wanted.first(), args.force) {
+        let all: Vec<&str> = wanted.iter().map(IncidentId::as_str).collect();
+        return Err(Failure::new(
+            Exit::Refused,
+            format!("open incidents want the guardrail: {}", all.join(", ")),
+        )
+        .hint(format!("It goes with the release of the last of them: `quell release {first}`. To take it away from them all the same: `--force`.")));
+    }
     let Some(lowering) = Lowering::of(there.as_ref())? else {
         return Ok(GuardrailReport::of(
             Standing::Removed,
@@ -561,6 +581,8 @@ impl From<Unfit> for Failure {
     fn from(error: Unfit) -> Self {
         match error {
             Unfit::Unready(unready) => unready.into(),
+            Unfit::Altered(_) => Self::new(Exit::Refused, &error)
+                .hint("Put it right first: `quell guardrail attach no-console-users --jump-account <account>`. What it says now: `quell guardrail check no-console-users`."),
             Unfit::StandsElsewhere { ref target, .. } => Self::new(Exit::Refused, &error).hint(format!(
                 "Let it stand there, too: `quell guardrail attach no-console-users --jump-account <account> --target {target}`."
             )),

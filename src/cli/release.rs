@@ -106,6 +106,7 @@ pub async fn release<O: Outside>(
     let operator = world.read().caller().await?;
     let now = world.clock().now();
     let (mut gone, mut put_back) = (Vec::new(), Vec::new());
+    let mut guardrail_gone = None;
     let (all, armed) = memory::recalled(world.read()).await?;
     let unread = given::unread(&armed);
     let chosen = match &args.which.incident {
@@ -117,11 +118,13 @@ pub async fn release<O: Outside>(
                 let noted = noted_gone(id, failure, &operator.arn, &world, common, ui).await;
                 // Whatever became of its deny, its guardrail is nobody's any more.
                 if guardrail::is_wanted_by(id, &world).await? {
-                    approve_by_id(args, id, "to take its guardrail away", &world, ui)?;
-                    guardrail::given_up(id, &operator.arn, &world, common, outside, ui).await?;
+                    approve_by_id(args, id, "to give its guardrail up", &world, ui)?;
+                    let given = guardrail::given_up(id, &operator.arn, &world, common, outside, ui);
+                    guardrail_gone = given.await?;
                 }
                 match noted {
                     Ok(id) => gone.push(id),
+                    Err(_) if guardrail_gone.is_some() => gone.push(id.clone()),
                     // Its deny was taken away, and what it had been evicted from was not given back, or not all of it.
                     Err(_) if args.gives_back() && has_backup(id, common, ui) => {}
                     Err(failure) => return Err(failure),
@@ -175,7 +178,8 @@ pub async fn release<O: Outside>(
         let guardrail = released.guardrail != Some(GuardrailEnd::NotTakenAway);
         released.allowed_again && restored && !held && guardrail
     };
-    let all_shown = all_restored && released.iter().all(is_shown);
+    let given_up = guardrail_gone != Some(GuardrailEnd::NotTakenAway);
+    let all_shown = all_restored && given_up && released.iter().all(is_shown);
     let practice = world.practice();
     ui.result(
         &ReleaseReport {
@@ -502,8 +506,6 @@ impl One<'_> {
             false => None,
             true => Some(backup_of(journal.state(), &incident.id)?),
         };
-        let id = &incident.id;
-        let guardrail = guardrail::given_up(id, operator, world, common, outside, ui).await?;
         let watch = |event: &Event| ui.event(event, None);
         let (proof, still_denied_by, still, restored) =
             do_or_say(outside, &mut journal, &incident.id, async |journal| {
@@ -532,6 +534,9 @@ impl One<'_> {
                 Ok((proof, others, still, restored))
             })
             .await?;
+        // What keeps the deny from being taken away leaves the guardrail, too.
+        let id = &incident.id;
+        let guardrail = guardrail::given_up(id, operator, world, common, outside, ui).await?;
         Ok(ReleasedReport {
             incident: incident.id,
             principal: incident.principal,

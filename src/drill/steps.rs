@@ -414,12 +414,12 @@ impl Play<'_> {
             return Ok(());
         }
         self.tell("\nThe gate is open. Release, from what the policy's tags say:");
-        self.give_up_guardrail(&incident).await?;
         let operator = self.operator;
         let released = self
             .response
             .release(&incident, &policy.id, operator, None, false);
         released.await?;
+        self.give_up_guardrail(&incident).await?;
         let question = respond::question(&incident, &policy.arn, self.playbook, Aim::Allowed);
         let proof = self.response.look(&question).await?;
         if proof.overall == Overall::Shown {
@@ -436,6 +436,9 @@ impl Play<'_> {
     }
 
     async fn give_up_guardrail(&mut self, incident: &Incident) -> Result<(), DrillError> {
+        if !self.playbook.steps.contains(&Step::Guardrail) {
+            return Ok(());
+        }
         let there = survey::named(self.world.read(), POLICY).await;
         let there = there.map_err(Stopped::Read)?;
         let Some(giving) = there.and_then(|there| Giving::of(&there, &incident.id)) else {
@@ -444,8 +447,9 @@ impl Play<'_> {
         let mut journal = Journal::after(&[], Vec::new())?;
         let silent = |_: &Event| {};
         let mut response = Response::new(self.world, &mut journal, &silent);
-        response.give_up_guardrail(&giving, self.operator).await?;
-        self.tell("  the guardrail goes with the incident that had attached it");
+        if response.give_up_guardrail(&giving, self.operator).await? {
+            self.tell("  the guardrail goes with the incident that had attached it");
+        }
         Ok(())
     }
 }

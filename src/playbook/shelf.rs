@@ -189,8 +189,15 @@ impl Shelf {
         }
     }
 
-    /// The one that an incident was begun with, where it is another than would be chosen now.
-    pub fn resumed(&self, chosen: Chosen, begun_with: Option<&PlaybookName>) -> Chosen {
+    /// The one that an incident was begun with, where it is another than would be chosen now. A finding that comes in later
+    /// says more than a name that is typed again.
+    pub fn resumed(
+        &self,
+        chosen: Chosen,
+        begun_with: Option<&PlaybookName>,
+        signals: &[String],
+    ) -> Chosen {
+        let begun_with = begun_with.filter(|_| signals.is_empty());
         let begun_with = begun_with.filter(|name| **name != chosen.playbook.name);
         let its = begun_with.and_then(|name| self.all().find(|it| it.name == *name));
         its.map_or(chosen, |playbook| Chosen {

@@ -53,9 +53,9 @@ pub struct GuardrailReport {
 pub enum GuardrailEnd {
     /// Detached and deleted.
     TakenAway,
-    /// Other incidents want it.
-    LeftToOthers,
-    /// It is still there, and nobody wants it.
+    /// Other incidents want it, or somebody wants it to stand.
+    Left,
+    /// What became of it is not known, or it is still there.
     NotTakenAway,
 }
 
@@ -64,11 +64,11 @@ impl GuardrailEnd {
     pub fn says(self) -> &'static str {
         match self {
             Self::TakenAway => "The guardrail that it had attached is taken away.",
-            Self::LeftToOthers => {
-                "The guardrail that it had attached stays: other incidents want it."
+            Self::Left => {
+                "The guardrail that it had attached stays: `quell guardrail check no-console-users` says for whom."
             }
             Self::NotTakenAway => {
-                "The guardrail that it had attached is STILL THERE: `quell guardrail remove no-console-users`."
+                "The guardrail that it had attached could NOT be given up: type the release again."
             }
         }
     }

@@ -63,7 +63,9 @@ pub struct NextReport {
 pub fn steps(chosen: &Chosen, incident: &Incident, proven: bool) -> Vec<NextReport> {
     let playbook = &chosen.playbook;
     let by = chosen.file.as_ref();
-    let by = by.map_or(String::new(), |file| format!(" --playbook {file}"));
+    let by = by.map_or(String::new(), |file| {
+        format!(" --playbook {}", quoted(file))
+    });
     let mut all = Vec::new();
     let id = &incident.id;
     let mut next = |steps: Vec<Step>, command: String, why: String| {
@@ -75,7 +77,8 @@ pub fn steps(chosen: &Chosen, incident: &Incident, proven: bool) -> Vec<NextRepo
     };
     // One command closes all that it is told to close, at once; the flags belong to steps of their own.
     let closing = [Step::Hold, Step::RevokeTeam, Step::Evict];
-    let mut closed = incident.evicted.is_some() || !incident.needs_eviction();
+    let free_there = incident.is_free_in_management() && playbook.steps.contains(&Step::Hold);
+    let mut closed = (incident.evicted.is_some() && !free_there) || !incident.needs_eviction();
     for step in &playbook.steps {
         match step {
             Step::Verify if !proven => next(
@@ -94,7 +97,7 @@ pub fn steps(chosen: &Chosen, incident: &Incident, proven: bool) -> Vec<NextRepo
                 let steps: Vec<Step> = steps.copied().collect();
                 let holds = steps.contains(&Step::Hold) && incident.is_free_in_management();
                 let holds = if holds { " --management" } else { "" };
-                let revokes = if steps.contains(&Step::RevokeTeam) {
+                let revokes = if steps.contains(&Step::RevokeTeam) && incident.is_of_person() {
                     " --revoke-team"
                 } else {
                     ""
@@ -130,6 +133,15 @@ pub fn steps(chosen: &Chosen, incident: &Incident, proven: bool) -> Vec<NextRepo
         }
     }
     all
+}
+
+/// As a shell takes it as one word.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@:".contains(c);
+    match word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
 }
 
 /// How it is found out whom somebody became; an IAM user with the roles that they may assume.

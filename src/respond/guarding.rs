@@ -5,10 +5,11 @@
 use crate::cloud::Cloud;
 use crate::contain;
 use crate::facts::PolicySummary;
-use crate::guardrail::{Giving, Lowering, Raising};
+use crate::guardrail::{self, Giving, Lowering, POLICY, Raising};
 use crate::journal::{Event, Preparation, Store};
 use crate::plan::StepName;
 use crate::respond::{Response, Stopped};
+use crate::survey;
 
 impl<C: Cloud, S: Store> Response<'_, C, S> {
     /// Creates or updates the guardrail's policy, and attaches it.
@@ -29,7 +30,8 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
         self.make(&raising.steps).await
     }
 
-    /// What the release of an incident does with the guardrail that it has attached.
+    /// What the release of an incident does with the guardrail that it has attached: notes that it wants it no more, looks
+    /// who does, and takes it away if nobody does; whether it was.
     ///
     /// # Errors
     /// [`Stopped`]; doing it again goes on.
@@ -37,23 +39,26 @@ impl<C: Cloud, S: Store> Response<'_, C, S> {
         &mut self,
         giving: &Giving,
         operator: &str,
-    ) -> Result<(), Stopped> {
-        match giving {
-            Giving::Away(lowering) => self.unguard(lowering, operator).await,
-            Giving::Up { policy, tags } => {
-                let (read, change, clock) =
-                    (self.cloud.read(), self.cloud.change(), self.cloud.clock());
-                self.record(Event::Prepared {
-                    purpose: Preparation::Guard,
-                    target: None,
-                    operator: operator.to_owned(),
-                    practice: self.cloud.practice(),
-                })?;
-                let step = StepName::TagPolicy;
-                self.record(Event::Started { step })?;
-                let outcome = contain::tag(read, change, clock, policy, tags).await;
-                self.settled(step, outcome, policy)
-            }
+    ) -> Result<bool, Stopped> {
+        let (read, change, clock) = (self.cloud.read(), self.cloud.change(), self.cloud.clock());
+        let Giving { policy, tags } = giving;
+        self.record(Event::Prepared {
+            purpose: Preparation::Guard,
+            target: None,
+            operator: operator.to_owned(),
+            practice: self.cloud.practice(),
+        })?;
+        let step = StepName::TagPolicy;
+        self.record(Event::Started { step })?;
+        let outcome = contain::tag(read, change, clock, policy, tags).await;
+        self.settled(step, outcome, policy)?;
+        let there = survey::named(read, POLICY).await.map_err(Stopped::Read)?;
+        let Some(there) = there else {
+            return Ok(true);
+        };
+        match guardrail::unwanted(&there) {
+            Some(lowering) => self.unguard(&lowering, operator).await.map(|()| true),
+            None => Ok(false),
         }
     }
 

@@ -125,7 +125,7 @@ pub async fn prepare(
         let plan = Plan::containment(&facts, principal, &playbook.playbook, &wish)?;
         unaltered(read, &plan).await?;
         let preflight = preflight::check(&facts, &plan, &playbook.playbook, &before);
-        let playbook = shelf.resumed(playbook, plan.incident.playbook.as_ref());
+        let playbook = shelf.resumed(playbook, plan.incident.playbook.as_ref(), asked.signals);
         all.push(Prepared {
             facts,
             plan,

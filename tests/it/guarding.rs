@@ -1,5 +1,6 @@
 //! The guardrail: nobody gets a console password outside the jump account, and that is shown.
 
+use jiff::SignedDuration;
 use quell::cli::exit::Exit;
 use quell::guardrail::POLICY;
 use quell::ids::*;
@@ -409,6 +410,7 @@ async fn a_guardrail_of_an_incident_goes_with_it() {
         (200, 403)
     );
     assert_eq!(released(&practice, &incident).await, "taken_away");
+    practice.range.advance(SignedDuration::from_mins(5));
     assert_eq!(
         asks(
             &practice,
@@ -430,7 +432,15 @@ async fn two_incidents_share_a_guardrail_and_the_last_of_them_takes_it_away() {
     guarded_for(&practice, &second).await;
     // Typed twice is typed once.
     guarded_for(&practice, &second).await;
-    assert_eq!(released(&practice, &first).await, "left_to_others");
+    practice
+        .quell(REMOVE)
+        .await
+        .expect(Exit::Refused)
+        .says(&format!(
+            "`quell release {}`",
+            first.clone().min(second.clone())
+        ));
+    assert_eq!(released(&practice, &first).await, "left");
     practice.quell(CHECK).await.expect(Exit::Done);
     // Another machine takes it away: the policy's tags say for whom it stands.
     let elsewhere = practice.on_another_machine();
@@ -462,7 +472,7 @@ async fn an_incidents_guardrail_that_somebody_attaches_for_good_stays() {
         .await
         .expect(Exit::Done)
         .says("its release will leave it");
-    assert_eq!(released(&practice, &incident).await, Value::Null);
+    assert_eq!(released(&practice, &incident).await, "left");
     practice.quell(CHECK).await.expect(Exit::Done);
 }
 
@@ -532,9 +542,71 @@ async fn what_an_incident_left_that_somebody_deleted_by_hand_goes_with_its_relea
             attached.retain(|id| *id != own);
         }
     });
+    // Another machine has never heard of it.
     practice
+        .on_another_machine()
         .quell(&format!("release {incident} --yes"))
         .await
         .expect(Exit::Done);
     practice.quell(CHECK).await.expect(Exit::Refused);
+}
+
+#[tokio::test]
+async fn an_incident_leaves_a_guardrail_alone_that_somebody_has_changed() {
+    let practice = guarded().await;
+    let changed = practice.range.with(|state| {
+        let mut all = state.policies.values_mut();
+        let policy = all.find(|policy| policy.name == POLICY).unwrap();
+        policy.content = policy
+            .content
+            .replace("iam:CreateLoginProfile", "iam:Create*Profile");
+        policy.content.clone()
+    });
+    let incident = contained(&practice, "test-user").await;
+    practice
+        .quell(&format!(
+            "guardrail attach no-console-users --incident {incident} --yes"
+        ))
+        .await
+        .expect(Exit::Refused)
+        .says("somebody has changed its document");
+    let there = practice.range.with(|state| {
+        let mut all = state.policies.values();
+        let policy = all.find(|policy| policy.name == POLICY).unwrap();
+        policy.content.clone()
+    });
+    assert_eq!(there, changed);
+}
+
+#[tokio::test]
+async fn an_incident_on_a_unit_has_its_guardrail_there() {
+    let practice = Practice::new();
+    let unit = practice
+        .range
+        .with(|state| state.units.keys().next().unwrap().to_string());
+    let ran = practice
+        .quell(&format!(
+            "contain test-user --target {unit} --yes --output json"
+        ))
+        .await;
+    let incident = text(&ran.json(), "incident");
+    practice
+        .quell(&format!(
+            "guardrail attach no-console-users --incident {incident} --dry-run"
+        ))
+        .await
+        .expect(Exit::Done)
+        .says(&format!("Attach it to {unit}"));
+}
+
+#[tokio::test]
+async fn a_release_that_stops_leaves_the_guardrail() {
+    let practice = Practice::new();
+    let incident = contained(&practice, "test-user").await;
+    guarded_for(&practice, &incident).await;
+    practice
+        .quell(&format!("release {incident} --yes"))
+        .await
+        .expect(Exit::Refused);
+    practice.quell(CHECK).await.expect(Exit::Done);
 }
